@@ -1,0 +1,34 @@
+"""A course on attention: mechanisms, measurements and exercises that name your mistake.
+
+Names are loaded when first used, so that ``import attncourse`` costs little more than torch.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "core.masks": ("causal_mask", "padding_mask"),
+    "mechanisms.additive": ("additive_scores",),
+    "mechanisms.bilinear": ("bilinear_scores",),
+    "mechanisms.cosine": ("cosine_scores",),
+    "mechanisms.lookup": ("soft_lookup", "weighted_mean"),
+    "mechanisms.softmax": ("attention", "masked_softmax", "softmax"),
+    "measure.cost": ("flops", "largest_tensor", "operators", "scaling_exponent"),
+    "measure.weights": ("entropy",),
+    "course.notebook": ("check", "hint"),
+}
+_HOME_OF = {name: f"attncourse.{home}" for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'attncourse' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

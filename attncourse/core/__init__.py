@@ -1,0 +1,1 @@
+"""What every mechanism stands on: shape errors, masks, accumulation types and probes."""

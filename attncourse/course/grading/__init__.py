@@ -1,0 +1,1 @@
+"""Grading submissions in worker processes, through pytest."""

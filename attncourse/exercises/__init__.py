@@ -1,0 +1,1 @@
+"""The exercises, one module each; the chapters they belong to, in the order of the book."""

@@ -1,0 +1,1 @@
+"""One file for each attention mechanism: the definition first, faster forms below, FORMS last."""

@@ -1,0 +1,106 @@
+"""The few figures that chapters share, in one style."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import torch
+from torch import Tensor
+
+INK, ACCENT, SECOND, THIRD = "#1f2937", "#c2410c", "#1d4ed8", "#047857"
+
+
+def heatmap(
+    matrix: Tensor,
+    *,
+    title: str = "",
+    rows: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    ax: Any = None,
+) -> Any:
+    """Draw a matrix (n, m) of weights or scores, one cell an entry; returns the axes.
+
+    rows and columns are the labels of the queries and the keys; without them the axes carry
+    their indices. Small matrices have their numbers written in.
+    """
+    ax = ax or plt.subplots(figsize=(1.2 + 0.5 * matrix.shape[1], 1.0 + 0.5 * matrix.shape[0]))[1]
+    values = matrix.detach().to(torch.float64)
+    signed = bool((values < 0).any())
+    bound = float(values.abs().max()) or 1.0
+    image = ax.imshow(
+        values.numpy(),
+        cmap="RdBu_r" if signed else "Blues",
+        vmin=-bound if signed else 0.0,
+        vmax=bound,
+        aspect="auto",
+    )
+    _label(ax, "x", columns, matrix.shape[1], "key")
+    _label(ax, "y", rows, matrix.shape[0], "query")
+    ax.set_title(title)
+    if values.numel() <= 64:
+        _write_numbers(ax, values, bound)
+    else:
+        ax.figure.colorbar(image, ax=ax)
+    return ax
+
+
+def mask_plot(mask: Tensor, *, title: str = "", ax: Any = None) -> Any:
+    """Draw a Boolean mask (n, m): a dark cell where the query may attend to the key."""
+    ax = ax or plt.subplots(figsize=(1.0 + 0.35 * mask.shape[1], 0.8 + 0.35 * mask.shape[0]))[1]
+    ax.imshow(mask.numpy(), cmap="Blues", vmin=0, vmax=1.4)
+    ax.set_xticks(torch.arange(mask.shape[1]).sub(0.5).tolist(), minor=True)
+    ax.set_yticks(torch.arange(mask.shape[0]).sub(0.5).tolist(), minor=True)
+    ax.grid(which="minor", color="white", linewidth=1.5)
+    ax.tick_params(which="minor", length=0)
+    ax.set(xlabel="key j (position)", ylabel="query i (position)", title=title)
+    return ax
+
+
+def curves(
+    x: Sequence[float],
+    series: dict[str, Sequence[float]],
+    *,
+    xlabel: str,
+    ylabel: str,
+    ax: Any = None,
+) -> Any:
+    """Draw named curves over x, each labelled at its right end; returns the axes."""
+    ax = ax or plt.subplots(figsize=(6.4, 3.6))[1]
+    for (name, y), colour in zip(series.items(), (ACCENT, SECOND, THIRD, INK) * 4, strict=False):
+        ax.plot(x, y, color=colour, marker="o", markersize=4)
+        ax.annotate(f" {name}", (x[-1], y[-1]), color=colour, va="center", annotation_clip=False)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def comparison(actual: Tensor, expected: Tensor) -> Any:
+    """Draw expected, actual and difference of two matrices side by side; returns the figure."""
+    figure, axes = plt.subplots(1, 3, figsize=(10, 2.6), layout="constrained")
+    both = torch.cat([actual.flatten(), expected.flatten()]).to(torch.float64)
+    bound = float(both[both.isfinite()].abs().max()) if both.isfinite().any() else 1.0
+    panels = {"expected": expected, "yours": actual, "yours - expected": actual - expected}
+    for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
+        image = ax.imshow(
+            matrix.detach().to(torch.float64).numpy(),
+            cmap="RdBu_r",
+            vmin=-bound,
+            vmax=bound,
+            aspect="auto",
+        )
+        ax.set(title=title, xlabel="column", ylabel="row")
+    figure.colorbar(image, ax=axes)
+    return figure
+
+
+def _label(ax: Any, axis: str, labels: Sequence[str] | None, count: int, noun: str) -> None:
+    if labels is not None:
+        getattr(ax, f"set_{axis}ticks")(range(count), labels)
+    getattr(ax, f"set_{axis}label")(noun)
+
+
+def _write_numbers(ax: Any, values: Tensor, bound: float) -> None:
+    for i, row in enumerate(values.tolist()):
+        for j, value in enumerate(row):
+            dark = abs(value) > 0.6 * bound
+            ax.text(j, i, f"{value:.2f}", ha="center", va="center", color="w" if dark else INK)

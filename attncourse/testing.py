@@ -1,0 +1,107 @@
+"""Inputs and comparisons that tests and exercise checks share.
+
+Inputs are float64, Gaussian, ragged (n, m, d and e all different) and seeded: on square inputs
+with loose tolerances typical mistakes pass; on these, with the defaults of
+``torch.testing.assert_close``, they do not.
+"""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor
+
+from attncourse.core.probes import probe
+
+Function = Callable[..., Any]
+
+
+class Mismatch(AssertionError):
+    """A check's comparison failed; holds both tensors, so that a report can draw them."""
+
+    def __init__(self, message: str, actual: Any = None, expected: Any = None) -> None:
+        super().__init__(message)
+        self.actual = actual
+        self.expected = expected
+
+
+class Skipped(Exception):
+    """A check cannot run on this machine; the message says what it needs."""
+
+
+def gaussian(*shape: int, std: float = 2.0, seed: int = 0) -> Tensor:
+    """A float64 tensor of independent normal numbers, the same for the same seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return std * torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+def attention_inputs(*lead: int, std: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries (..., 5, 8), keys (..., 37, 8) and values (..., 37, 6): all sizes differ."""
+    n, m, d, e = 5, 37, 8, 6
+    return (
+        gaussian(*lead, n, d, std=std, seed=seed),
+        gaussian(*lead, m, d, std=std, seed=seed + 1),
+        gaussian(*lead, m, e, std=std, seed=seed + 2),
+    )
+
+
+def random_mask(n: int, m: int, *, empty_row: int | None = None, seed: int = 0) -> Tensor:
+    """A Boolean (n, m) mask, about half True, with a True in every row except `empty_row`."""
+    generator = torch.Generator().manual_seed(seed)
+    mask = torch.rand(n, m, generator=generator) < 0.5
+    mask[torch.arange(n), torch.arange(n) % m] = True
+    if empty_row is not None:
+        mask[empty_row] = False
+    return mask
+
+
+def assert_same(actual: Any, expected: Any, what: str = "the result") -> None:
+    """Raise Mismatch unless `actual` equals `expected` to `assert_close`'s defaults."""
+    try:
+        torch.testing.assert_close(actual, expected, equal_nan=True)
+    except (AssertionError, TypeError, ValueError) as error:
+        summary = " ".join(str(error).split())
+        raise Mismatch(f"{what} is not as expected: {summary}", actual, expected) from None
+
+
+def assert_that(condition: Any, message: str) -> None:
+    """Raise Mismatch with one sentence for the learner unless `condition` holds."""
+    if not bool(condition):
+        fail(message)
+
+
+def fail(message: str) -> NoReturn:
+    """Raise Mismatch with one sentence for the learner."""
+    raise Mismatch(message)
+
+
+def needs_cuda() -> None:
+    """Skip the check on a machine without a CUDA device."""
+    if not torch.cuda.is_available():
+        raise Skipped("needs a CUDA device")
+
+
+@probe
+def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
+    """The gradients of ``(fn(*args, **kwargs) * c).sum()`` with respect to each floating tensor.
+
+    c is a fixed Gaussian cotangent, so that no symmetry of the output hides an error. An
+    argument that the result does not depend on has gradient zero; an output that carries no
+    gradient at all gives zeros throughout.
+    """
+    leaves = [_with_gradient(x) for x in args]
+    out = fn(*leaves, **kwargs)
+    inputs = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
+    if not (isinstance(out, Tensor) and out.requires_grad):
+        return tuple(torch.zeros_like(x) for x in inputs)
+    cotangent = gaussian(*out.shape, std=1.0, seed=77).to(out)
+    found = torch.autograd.grad((out * cotangent).sum(), inputs, allow_unused=True)
+    return tuple(
+        torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)
+    )
+
+
+def _with_gradient(x: Any) -> Any:
+    if isinstance(x, Tensor) and x.is_floating_point():
+        return x.detach().clone().requires_grad_()
+    return x
