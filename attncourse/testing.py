@@ -17,7 +17,10 @@ Function = Callable[..., Any]
 
 
 class Mismatch(AssertionError):
-    """A check's comparison failed; holds both tensors, so that a report can draw them."""
+    """A check's comparison failed; the first line of the message is for the learner.
+
+    Holds what was compared, where there is something, so that a report can draw it.
+    """
 
     def __init__(self, message: str, actual: Any = None, expected: Any = None) -> None:
         super().__init__(message)
@@ -60,8 +63,7 @@ def assert_same(actual: Any, expected: Any, what: str = "the result") -> None:
     try:
         torch.testing.assert_close(actual, expected, equal_nan=True)
     except (AssertionError, TypeError, ValueError) as error:
-        summary = " ".join(str(error).split())
-        raise Mismatch(f"{what} is not as expected: {summary}", actual, expected) from None
+        raise Mismatch(f"{what} is not as expected:\n{error}", actual, expected) from None
 
 
 def assert_that(condition: Any, message: str) -> None:

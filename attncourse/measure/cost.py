@@ -68,11 +68,11 @@ def scaling_exponent(
     return math.log2(twice / once)
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operators and remembers the size of the largest tensor returned."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.largest = 0
         self.count = 0
 

@@ -27,26 +27,26 @@ def attention_by_definition(
     """
     *lead, n, d = q.shape
     m, e = v.shape[-2:]
-    allowed = torch.ones(n, m, dtype=torch.bool, device=q.device) if mask is None else mask
-    allowed = allowed.expand(*lead, n, m).reshape(-1, n, m).tolist()
+    seen = torch.ones(n, m, dtype=torch.bool, device=q.device) if mask is None else mask
+    allowed = seen.expand(*lead, n, m).reshape(-1, n, m).tolist()
     batches = zip(q.reshape(-1, n, d), k.reshape(-1, m, d), v.reshape(-1, m, e), strict=True)
     outputs = []
     for (queries, keys, values), rows in zip(batches, allowed, strict=True):
         for query, row in zip(queries, rows, strict=True):
-            seen = [j for j in range(m) if row[j]]
-            outputs.append(_one_query(query, [keys[j] for j in seen], [values[j] for j in seen], e))
+            visible = [j for j in range(m) if row[j]]
+            outputs.append(_one_query(query, keys[visible], values[visible]))
     return torch.stack(outputs).reshape(*lead, n, e) if outputs else v.new_zeros(*lead, n, e)
 
 
-def _one_query(query: Tensor, keys: list[Tensor], values: list[Tensor], e: int) -> Tensor:
+def _one_query(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """The output of one query over the keys it may attend to."""
-    if not keys:
-        return query.new_zeros(e)
+    output, total = torch.zeros_like(values.sum(dim=0)), query.new_zeros(())
     scores = [(query * key).sum() / math.sqrt(len(query)) for key in keys]
-    largest = max(score.item() for score in scores)
-    exponentials = [(score - largest).exp() for score in scores]
-    total = sum(exponentials)
-    return sum(weight / total * value for weight, value in zip(exponentials, values, strict=True))
+    largest = max((score.item() for score in scores), default=0.0)
+    for score, value in zip(scores, values, strict=True):
+        weight = (score - largest).exp()
+        output, total = output + weight * value, total + weight
+    return output / total if scores else output
 
 
 @checked

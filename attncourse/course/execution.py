@@ -1,0 +1,127 @@
+"""Calling a learner's function once, and telling everything that happened.
+
+The same `execute` runs in the learner's notebook and in the grader's worker process.
+"""
+
+import linecache
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from attncourse import measure, testing  # noqa: F401  (registers the probes)
+from attncourse.core.probes import PROBES
+from attncourse.measure import cost  # noqa: F401
+
+Function = Callable[..., Any]
+
+# What a forbidden name means at run time, where it is not the function's own name.
+_RUN_TIME_NAMES = {
+    "MultiheadAttention": ("multi_head_attention_forward", "_native_multi_head_attention"),
+}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception of the learner's code. kind is its class, where the line that raised it.
+
+    fatal: the process was lost (time, memory, exit), so that nothing more can be asked.
+    """
+
+    kind: str
+    message: str
+    where: str = ""
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call gave: a value or a failure, and the arguments it modified in place.
+
+    modified holds positions of positional arguments and names of keyword arguments.
+    """
+
+    value: Any = None
+    failure: Failure | None = None
+    modified: tuple[int | str, ...] = ()
+
+
+class ForbiddenError(RuntimeError):
+    """The learner's code used a function that the exercise asks to write."""
+
+
+class _Forbid(TorchFunctionMode):
+    """Refuse PyTorch functions by name while the learner's code runs."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = {alias: name for name in names for alias in _RUN_TIME_NAMES.get(name, (name,))}
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        used = getattr(func, "__name__", "")
+        if used in self.names:
+            raise ForbiddenError(
+                f"this exercise asks you to write it yourself: {self.names[used]} is not allowed"
+            )
+        return func(*args, **(kwargs or {}))
+
+
+def execute(
+    function: Function,
+    probe: str | None,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    forbidden: Sequence[str] = (),
+) -> Outcome:
+    """Call `function`, or the named probe on it, with copies of the arguments."""
+    given = tree_map(_copy, (list(args), dict(kwargs)))
+    call = function if probe is None else PROBES[probe]
+    positional = given[0] if probe is None else [function, *given[0]]
+    try:
+        with _Forbid(forbidden), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            value = call(*positional, **given[1])
+    except (Exception, SystemExit) as error:
+        return Outcome(failure=_failure(error))
+    return Outcome(value, modified=_modified(args, kwargs, given))
+
+
+def _copy(x: Any) -> Any:
+    return x.detach().clone() if isinstance(x, Tensor) else x
+
+
+def _failure(error: BaseException) -> Failure:
+    """Describe an exception by its class, its first line and the line of the learner's code."""
+    message = str(error).strip().partition("\n")[0]
+    return Failure(type(error).__name__, message[:500], _place(error))
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of the learner's own code that the exception passed through."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if "/site-packages/" in frame.filename or "/attncourse/" in frame.filename:
+            continue
+        line = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
+        return f"line {frame.lineno}: {line}" if line else ""
+    return ""
+
+
+def _modified(args: Sequence[Any], kwargs: Mapping[str, Any], given: Any) -> tuple[int | str, ...]:
+    """The arguments whose copies no longer equal the originals."""
+    before: dict[int | str, Any] = dict(enumerate(args)) | dict(kwargs)
+    after: dict[int | str, Any] = dict(enumerate(given[0])) | given[1]
+    return tuple(key for key in before if not _unchanged(before[key], after[key]))
+
+
+def _unchanged(before: Any, after: Any) -> bool:
+    for a, b in zip(tree_leaves(before), tree_leaves(after), strict=True):
+        if isinstance(a, Tensor) and not a.is_meta:
+            same = a.shape == b.shape and a.dtype == b.dtype
+            if not same or not torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)):
+                return False
+    return True
