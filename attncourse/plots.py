@@ -1,5 +1,6 @@
 """The few figures that chapters share, in one style."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,6 +92,15 @@ def comparison(actual: Tensor, expected: Tensor) -> Any:
         ax.set(title=title, xlabel="column", ylabel="row")
     figure.colorbar(image, ax=axes)
     return figure
+
+
+def comparison_png(actual: Tensor, expected: Tensor) -> bytes:
+    """The picture of `comparison` as a PNG, the figure closed again."""
+    figure = comparison(actual, expected)
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=80)
+    plt.close(figure)
+    return data.getvalue()
 
 
 def _label(ax: Any, axis: str, labels: Sequence[str] | None, count: int, noun: str) -> None:

@@ -27,6 +27,10 @@ State = Literal["passed", "failed", "not attempted", "skipped"]
 class Answer(Protocol):
     """Something that can call the learner's function: in this process or another."""
 
+    def begin(self) -> None:
+        """A check begins: it has its full time."""
+        ...
+
     def run(self, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any]) -> Outcome:
         """Call the function, or the named probe on it."""
         ...
@@ -38,6 +42,9 @@ class LocalAnswer:
 
     function: Callable[..., Any]
     forbidden: tuple[str, ...] = ()
+
+    def begin(self) -> None:
+        """Nothing to do: time is not limited here."""
 
     def run(self, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any]) -> Outcome:
         """Call it here, on copies of the arguments."""
@@ -143,6 +150,7 @@ def run(exercise: Exercise, answer: Answer) -> Result:
             results.append(replace(lost, name=name, description=first_line(check)))
             recorded.append([])
             continue
+        answer.begin()
         student = Student(exercise, answer)
         results.append(_run_check(name, check, student))
         recorded.append(student.calls)
@@ -167,7 +175,8 @@ def _run_check(name: str, check: Callable[..., Any], student: Student) -> CheckR
     except LearnerError as error:
         failure = error.failure
         if failure and failure.kind == "NotImplementedError":
-            return CheckResult(name, description, "not attempted", "not attempted yet.")
+            message = f"{student.exercise.name} still raises NotImplementedError."
+            return CheckResult(name, description, "not attempted", message)
         fatal = bool(failure and failure.fatal)
         return CheckResult(name, description, "failed", str(error), unusable=True, fatal=fatal)
     return CheckResult(name, description, "passed")

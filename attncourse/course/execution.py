@@ -4,6 +4,7 @@ The same `execute` runs in the learner's notebook and in the grader's worker pro
 """
 
 import linecache
+import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,8 +98,12 @@ def _copy(x: Any) -> Any:
 
 def _failure(error: BaseException) -> Failure:
     """Describe an exception by its class, its first line and the line of the learner's code."""
-    message = str(error).strip().partition("\n")[0]
-    return Failure(type(error).__name__, message[:500], _place(error))
+    message, kind = str(error).strip().partition("\n")[0], type(error).__name__
+    if isinstance(error, MemoryError) or "can't allocate memory" in message:
+        asked = re.search(r"allocate (\d+) bytes", message)
+        size = f": it asked for {int(asked[1]) / 2**30:.1f} GiB at once" if asked else ""
+        kind, message = "MemoryError", f"there is not enough memory{size}"
+    return Failure(kind, message[:500], _place(error))
 
 
 def _place(error: BaseException) -> str:

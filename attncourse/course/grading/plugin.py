@@ -1,0 +1,235 @@
+"""The pytest plugin: ``pytest --grade PATH...`` grades notebooks and .py files as submissions.
+
+Each exercise found in a submission gives one test per check, so that -k, -x, -n, --junitxml and
+node ids work as everywhere. The learner's code runs in a worker process only.
+"""
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NO_CREDIT = "not attempted"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --grade and its limits."""
+    group = parser.getgroup("attncourse", "grading submissions to the course's exercises")
+    group.addoption(
+        "--grade",
+        action="store_true",
+        help="grade the notebooks and .py files in the given paths as submissions",
+    )
+    group.addoption(
+        "--grade-seconds",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="wall-clock seconds that each check may take (default 10)",
+    )
+    group.addoption(
+        "--grade-memory",
+        type=float,
+        default=4.0,
+        metavar="GIB",
+        help="GiB of address space that a submission may use (default 4)",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Never import a conftest.py that a submission brings along."""
+    if "--grade" in args:
+        early_config.known_args_namespace.noconftest = True
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the grader, only where it is asked for."""
+    if config.getoption("--grade"):
+        if not config.invocation_params.args or not config.args_source.name == "ARGS":
+            raise pytest.UsageError("--grade needs at least one notebook, .py file or folder")
+        config.pluginmanager.register(Grader(), "attncourse-grader")
+
+
+class Grader:
+    """Collects submissions instead of tests, and prints the table of results."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, list[str]]] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(
+        self, file_path: Path, parent: pytest.Collector
+    ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+        """Collect every notebook and .py file as a submission, and nothing else."""
+        yield
+        if file_path.suffix in (".ipynb", ".py") and not file_path.name.startswith("."):
+            return [SubmissionFile.from_parent(parent, path=file_path)]
+        return []
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector:
+        """Never import an __init__.py: every folder is a plain one."""
+        return pytest.Dir.from_parent(parent, path=path)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Count what was not attempted apart from what is wrong."""
+        if report.when == "call" and ("state", NO_CREDIT) in report.user_properties:
+            return NO_CREDIT, "N", "NOT ATTEMPTED"
+        return None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Remember each check's state, by submission and exercise."""
+        told = dict(report.user_properties)
+        if report.when == "call" and "submission" in told:
+            exercises = self.rows.setdefault(str(told["submission"]), {})
+            exercises.setdefault(str(told["exercise"]), []).append(str(told["state"]))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print one row for each submission and exercise."""
+        terminalreporter.section("submissions")
+        width = max((len(name) for name in self.rows), default=0)
+        for submission, exercises in sorted(self.rows.items()):
+            for exercise, states in exercises.items():
+                terminalreporter.line(f"{submission:{width}}  {exercise:18} {_verdict(states)}")
+
+
+class SubmissionFile(pytest.File):
+    """One submission; holds the worker that runs its functions."""
+
+    def collect(self) -> Iterator[pytest.Collector | pytest.Item]:
+        """One collector for each exercise found; one failing item where nothing can be graded."""
+        from attncourse.course import exercise as contract
+        from attncourse.course.grading.remote import Limits, Worker
+        from attncourse.course.submission import UnreadableError, read
+
+        try:
+            self.submission = read(self.path)
+        except UnreadableError as error:
+            yield Ungradable.from_parent(self, name="unreadable", reason=str(error))
+            return
+        limits = Limits(
+            self.config.getoption("--grade-seconds"),
+            int(self.config.getoption("--grade-memory") * 2**30),
+        )
+        self.worker = Worker(self.submission, limits)
+        for name in self.submission.exercises:
+            yield ExerciseCollector.from_parent(self, name=name, exercise=contract.get(name))
+        if not self.submission.exercises:
+            reason = " ".join(
+                [f"{self.path.name} defines no function of any exercise.", *self.submission.notes]
+            )
+            yield Ungradable.from_parent(self, name="no exercise", reason=reason)
+
+    def teardown(self) -> None:
+        """End the worker."""
+        if hasattr(self, "worker"):
+            self.worker.stop()
+
+
+class ExerciseCollector(pytest.Collector):
+    """One exercise of one submission; its checks are run once, together."""
+
+    def __init__(self, *, exercise: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.exercise = exercise
+        self._result: Any = None
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """One item for each check."""
+        for name in self.exercise.checks:
+            yield CheckItem.from_parent(self, name=name)
+
+    def result(self) -> Any:
+        """The result of all checks, in the worker."""
+        from attncourse.course.grading.remote import grade
+
+        if self._result is None:
+            file: Any = self.parent
+            self._result = grade(file.submission, file.worker, self.exercise)
+        return self._result
+
+
+class CheckItem(pytest.Item):
+    """One check of one exercise of one submission."""
+
+    def runtest(self) -> None:
+        """Raise what the check found; a skipped check is skipped."""
+        from attncourse.course import report
+
+        collector: Any = self.parent
+        file = collector.parent
+        found = next(check for check in collector.result().checks if check.name == self.name)
+        self._tell(found.state)
+        if found.state == "skipped":
+            pytest.skip(found.message)
+        notes = [f"Note: {note}" for note in (*file.submission.notes, *file.worker.notes)]
+        if found.state == NO_CREDIT:
+            raise NoCredit("\n".join([f"Not attempted: {found.message}", *notes]))
+        if found.state == "failed":
+            raise NoCredit("\n".join([f"✘ {found.description}", *report.advice(found), *notes]))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show a learner advice, not a traceback."""
+        if isinstance(excinfo.value, NoCredit):
+            worker = getattr(self.parent.parent, "worker", None)  # type: ignore[union-attr]
+            return str(excinfo.value) + (_printed(worker.log.text()) if worker else "")
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where the check stands: submission, exercise, check."""
+        return self.path, None, f"{self.path.name}: {self.parent.name}: {self.name}"  # type: ignore[union-attr]
+
+    def _tell(self, state: str) -> None:
+        root = self.config.rootpath
+        path = self.path.relative_to(root) if self.path.is_relative_to(root) else self.path
+        exercise = self.parent.name  # type: ignore[union-attr]
+        told = {"submission": path, "exercise": exercise, "check": self.name, "state": state}
+        self.user_properties.extend((key, str(value)) for key, value in told.items())
+
+
+class Ungradable(pytest.Item):
+    """A submission in which nothing can be graded; it fails with one sentence."""
+
+    def __init__(self, *, reason: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.reason = reason
+
+    def runtest(self) -> None:
+        """Say why."""
+        root = self.config.rootpath
+        path = self.path.relative_to(root) if self.path.is_relative_to(root) else self.path
+        told = {"submission": path, "exercise": f"({self.name})", "state": "failed"}
+        self.user_properties.extend((key, str(value)) for key, value in told.items())
+        raise NoCredit(self.reason)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Where it stands: the submission."""
+        return self.path, None, f"{self.path.name}: {self.name}"
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show the sentence alone."""
+        return str(excinfo.value)
+
+
+class NoCredit(Exception):
+    """A check that earns nothing; the message is for the learner."""
+
+
+def _printed(log: str) -> str:
+    """The first lines of what the submission printed, each cut to a readable width."""
+    shown = [line[:120] for line in log.strip().splitlines()]
+    more = [f"... and {len(shown) - 8} lines more"] if len(shown) > 8 else []
+    return "\n--- it printed ---\n" + "\n".join([*shown[:8], *more]) if shown else ""
+
+
+def _verdict(states: list[str]) -> str:
+    passed = states.count("passed")
+    rest = [
+        f"{states.count(state)} {state}"
+        for state in ("failed", NO_CREDIT, "skipped")
+        if state in states
+    ]
+    return ", ".join([f"{passed} of {len(states)} passed", *rest])

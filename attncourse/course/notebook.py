@@ -1,0 +1,90 @@
+"""What a learner calls in a notebook: ``check`` and ``hint``."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from attncourse.course import exercise as contract
+from attncourse.course import progress, report
+from attncourse.course.checking import LocalAnswer, Result, run
+
+
+class NotPassedError(AssertionError):
+    """Raised by `check` under ``ATTNCOURSE_STRICT=1`` (our own test runs) instead of a report."""
+
+
+def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | None = None) -> None:
+    """Check your function and show what was found: ``check(softmax)``.
+
+    Give the exercise's name first where your function is called otherwise:
+    ``check("softmax", my_softmax)``. Shows one line for each check and, where one failed, what
+    your function computes instead; the result is kept for ``attncourse status``.
+    """
+    if callable(exercise):
+        exercise, function = getattr(exercise, "__name__", repr(exercise)), exercise
+    try:
+        found = contract.get(exercise)
+    except contract.UnknownExercise as error:
+        return _say(str(error))
+    if not callable(function):
+        return _say(
+            f"check({exercise!r}, ...) needs your function: check({exercise!r}, {exercise})"
+        )
+    result = run(found, LocalAnswer(function, found.forbidden))
+    if os.environ.get("ATTNCOURSE_STRICT") == "1" and result.state != "passed":
+        raise NotPassedError(report.text(result))
+    progress.record(result)
+    return _show(result)
+
+
+def hint(exercise: str | Callable[..., Any]) -> None:
+    """Show the next hint of an exercise: ``hint("softmax")``; after the last, all of them."""
+    name = exercise if isinstance(exercise, str) else getattr(exercise, "__name__", "")
+    try:
+        found = contract.get(name)
+    except contract.UnknownExercise as error:
+        return _say(str(error))
+    return _say(next_hint(found))
+
+
+def next_hint(exercise: contract.Exercise) -> str:
+    """The text of the next hint, remembering that it was given."""
+    given = progress.hints_given(exercise.name)
+    count, hints = len(exercise.hints), exercise.hints
+    if given >= count:
+        listed = "\n".join(f"Hint {i} of {count}: {text}" for i, text in enumerate(hints, 1))
+        return f"{listed}\nThere are no more hints for {exercise.name}."
+    progress.record_hint(exercise.name, given + 1)
+    return f"Hint {given + 1} of {count}: {hints[given]}"
+
+
+def _show(result: Result) -> None:
+    """Rich HTML in Jupyter, plain text elsewhere."""
+    more = _next_step(result)
+    if _in_jupyter():
+        from IPython.display import HTML, display
+
+        display(HTML(report.as_html(result, more)))  # type: ignore[no-untyped-call]
+    else:
+        _say(report.text(result) + (f"\n{more}" if more else ""))
+
+
+def _next_step(result: Result) -> str:
+    """One line on what to do next."""
+    if result.state == "not attempted":
+        return f"Replace `raise NotImplementedError` in {result.exercise} and run the cell again."
+    if result.state != "failed":
+        return ""
+    left = len(contract.get(result.exercise).hints) - progress.hints_given(result.exercise)
+    return f'Stuck? hint("{result.exercise}") shows the next of {left} hints.' if left > 0 else ""
+
+
+def _in_jupyter() -> bool:
+    """Are we in a kernel whose front end shows HTML (not a terminal)?"""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell is not None and hasattr(shell, "kernel")
+
+
+def _say(message: str) -> None:
+    print(message)

@@ -1,0 +1,62 @@
+"""A learner's progress: a small JSON file beside the notebooks, or in the home folder on Colab."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from attncourse.course.checking import Result
+
+FILE_NAME = ".attncourse-progress.json"
+
+
+def file(folder: Path | None = None) -> Path:
+    """Where progress is kept: in `folder`, by default the current one (home on Colab)."""
+    if folder is None:
+        folder = Path.home() if "google.colab" in sys.modules else Path.cwd()
+    return folder / FILE_NAME
+
+
+def load(folder: Path | None = None) -> dict[str, dict[str, Any]]:
+    """Progress by exercise: state, passed, checks, hints. An unreadable file counts as none."""
+    try:
+        found = json.loads(file(folder).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: entry for name, entry in found.items() if isinstance(entry, dict)}
+
+
+def record(result: Result, folder: Path | None = None) -> None:
+    """Keep the latest result of an exercise."""
+    _update(
+        result.exercise,
+        {"state": result.state, "passed": result.passed, "checks": len(result.checks)},
+        folder,
+    )
+
+
+def hints_given(exercise: str, folder: Path | None = None) -> int:
+    """How many hints of the exercise were already shown."""
+    count = load(folder).get(exercise, {}).get("hints", 0)
+    return count if isinstance(count, int) else 0
+
+
+def record_hint(exercise: str, count: int, folder: Path | None = None) -> None:
+    """Keep how many hints were shown."""
+    _update(exercise, {"hints": count}, folder)
+
+
+def _update(exercise: str, entry: dict[str, Any], folder: Path | None) -> None:
+    """Change one entry; a folder that cannot be written loses progress, never the answer."""
+    everything = load(folder)
+    everything[exercise] = everything.get(exercise, {}) | entry
+    path = file(folder)
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        draft.write_text(json.dumps(everything, indent=1, sort_keys=True), encoding="utf-8")
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""Results in words: the same sentences in the notebook, in the terminal and under pytest."""
+
+import base64
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from attncourse.course.checking import CheckResult, Result, State
+from attncourse.course.kinds import matrix_of
+
+MARKS: dict[State, str] = {"passed": "✔", "failed": "✘", "not attempted": "○", "skipped": "–"}
+COLOURS: dict[State, str] = {  # readable on white and on a dark notebook
+    "passed": "#16a34a",
+    "failed": "#dc2626",
+    "not attempted": "#a16207",
+    "skipped": "#0891b2",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a report: how deep it stands, its mark (if it has one), and its text."""
+
+    level: int
+    mark: str
+    text: str
+    state: State
+
+
+def headline(result: Result) -> str:
+    """The exercise and how many of its checks passed."""
+    if result.state == "not attempted":
+        return f"{result.exercise}: not attempted yet"
+    return f"{result.exercise}: {result.passed} of {len(result.checks)} checks passed"
+
+
+def advice(check: CheckResult) -> list[str]:
+    """What a failed check tells the learner, sentence by sentence; empty for other states."""
+    if check.state == "skipped":
+        return [f"skipped: {check.message}"]
+    if check.state != "failed":
+        return []
+    lines = [_sentence(check.message)]
+    if check.misconception:
+        lines.append(
+            "On every input tried, your function gives what this mistake gives: "
+            f"{check.misconception.advice}"
+        )
+    return lines
+
+
+def lines(result: Result) -> Iterator[Line]:
+    """The report line by line. Advice that several checks share is told once."""
+    yield Line(0, MARKS[result.state], headline(result), result.state)
+    if result.state == "not attempted":
+        return
+    told: set[str] = set()
+    for check in result.checks:
+        yield Line(1, MARKS[check.state], check.description, check.state)
+        for sentence in advice(check):
+            if sentence not in told:
+                yield Line(3, "", sentence, check.state)
+            told.add(sentence)
+
+
+def text(result: Result) -> str:
+    """The report as plain text."""
+    return "\n".join(f"{'  ' * x.level}{x.mark} {x.text}".rstrip() for x in lines(result))
+
+
+def as_html(result: Result, next_step: str = "") -> str:
+    """The report for a notebook, with a figure where two matrices can be compared."""
+    rows = "".join(_html_line(line) for line in lines(result))
+    footer = f'<div style="margin-top:.5em">{html.escape(next_step)}</div>' if next_step else ""
+    return f'<div role="status" style="line-height:1.5">{rows}{_figure(result)}{footer}</div>'
+
+
+def _html_line(line: Line) -> str:
+    weight = 600 if line.level == 0 else 400
+    mark = f'<span style="color:{COLOURS[line.state]}">{line.mark}</span> ' if line.mark else ""
+    return (
+        f'<div style="margin-left:{line.level}em;font-weight:{weight}">'
+        f"{mark}{html.escape(line.text)}</div>"
+    )
+
+
+def _sentence(message: str) -> str:
+    """A message as a sentence of its own, beginning with a capital."""
+    message = message.strip()
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
+
+
+def _figure(result: Result) -> str:
+    """Expected, actual and difference of the first failed check that has matrices."""
+    for check in result.checks:
+        pair = _matrices(check)
+        if pair:
+            from attncourse.plots import comparison_png
+
+            encoded = base64.b64encode(comparison_png(*pair)).decode()
+            alt = html.escape(
+                f"Three heat maps for the check “{check.description}”: the expected result, "
+                f"yours, and the difference. {check.message}",
+                quote=True,
+            )
+            return f'<img alt="{alt}" style="max-width:100%" src="data:image/png;base64,{encoded}">'
+    return ""
+
+
+def _matrices(check: CheckResult) -> tuple[Tensor, Tensor] | None:
+    if check.state != "failed":
+        return None
+    actual, expected = matrix_of(check.actual), matrix_of(check.expected)
+    if actual is None or expected is None or actual.shape != expected.shape:
+        return None
+    return actual.to(torch.float64), expected.to(torch.float64)

@@ -1,0 +1,60 @@
+"""The text of a library function, as a notebook shows it: the stub and the solution."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+SHOWN_FROM = ("attncourse.mechanisms", "attncourse.core.dtypes", "attncourse.core.masks")
+
+
+def stub(function: Callable[..., Any]) -> str:
+    """The signature and docstring of `function` over ``raise NotImplementedError``."""
+    text, node = _definition(function)
+    first = node.body[0]
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    head = text.splitlines()[: first.end_lineno if documented else first.lineno - 1]
+    return "\n".join([*head, "    raise NotImplementedError"])
+
+
+def whole(function: Callable[..., Any]) -> str:
+    """The definition of `function` without its decorators."""
+    return _definition(function)[0]
+
+
+def body_lines(function: Callable[..., Any]) -> list[str]:
+    """The lines of code of `function` below its docstring, stripped."""
+    text, node = _definition(function)
+    return [line.strip() for line in text.splitlines()[node.body[0].end_lineno :] if line.strip()]
+
+
+def needs(function: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """The library's own functions that `function` calls, and theirs, those needed first first."""
+    found: list[Callable[..., Any]] = []
+    plain = inspect.unwrap(function)
+    for name in plain.__code__.co_names:
+        value = plain.__globals__.get(name)
+        shown = isinstance(value, FunctionType) and value.__module__.startswith(SHOWN_FROM)
+        if shown and value is not function:
+            found += [other for other in [*needs(value), value] if other not in found]
+    return found
+
+
+def modules(function: Callable[..., Any]) -> set[str]:
+    """The modules that `function` uses by name: math, torch."""
+    plain = inspect.unwrap(function)
+    values = (plain.__globals__.get(name) for name in plain.__code__.co_names)
+    return {value.__name__ for value in values if isinstance(value, ModuleType)}
+
+
+def _definition(function: Callable[..., Any]) -> tuple[str, ast.FunctionDef]:
+    """The source from ``def`` on, and its tree (with line numbers that fit it)."""
+    text = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+    node = ast.parse(text).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    text = "\n".join(text.splitlines()[node.lineno - 1 :])
+    again = ast.parse(text).body[0]
+    assert isinstance(again, ast.FunctionDef)
+    return text, again
