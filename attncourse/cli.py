@@ -36,12 +36,14 @@ def list_() -> None:
     from attncourse.course.exercise import of_chapter
     from attncourse.exercises import CHAPTERS
 
-    for chapter, title in CHAPTERS.items():
-        table = _table(f"{title} ({chapter})", "exercise", "difficulty", "minutes", "about")
+    table = _table("Exercises", "chapter", "exercise", "difficulty", "minutes", "about")
+    for chapter in CHAPTERS:
         for exercise in of_chapter(chapter):
             stars = "★" * exercise.difficulty + "☆" * (5 - exercise.difficulty)
-            table.add_row(exercise.name, stars, str(exercise.minutes), exercise.title)
-        _print(table)
+            table.add_row(chapter, exercise.name, stars, str(exercise.minutes), exercise.title)
+        table.add_section()
+    _print(table)
+    click.echo("Work them in exercises/CHAPTER.ipynb; `attncourse hint EXERCISE` gives a nudge.")
 
 
 @main.command()

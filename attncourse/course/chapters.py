@@ -68,7 +68,7 @@ def problems(path: Path, repository_url: str) -> list[str]:
             count += 1
             sentences = [*_code_problems(cell, count), *_output_problems(cell, path)]
         else:
-            sentences = [*markdown_problems(cell.source), *_picture_problems(cell)]
+            sentences = markdown_problems(cell.source)
         sentences += _cell_problems(cell)
         found += [f"cell {cell.get('id', '?')}: {sentence}" for sentence in sentences]
     return [f"{path.name}, {sentence}" for sentence in found]
@@ -111,7 +111,7 @@ def _cell_name(cell: Any, slug: str) -> str:
     heading = _HEADING.search(cell.source) if cell.cell_type == "markdown" else None
     words = re.findall(r"[a-z0-9]+", heading[1].lower()) if heading else []
     if words:
-        return "-".join(["text", *words[:6]])[:48]
+        return "-".join(words[:6])[:48]
     kind = "code" if cell.cell_type == "code" else "text"
     digest = hashlib.sha1(f"{slug}\n{cell.source}".encode(), usedforsecurity=False)
     return f"{kind}-{digest.hexdigest()[:10]}"
@@ -163,9 +163,6 @@ def _cell_problems(cell: Any) -> Iterator[str]:
         yield "its id is random or missing"
     if extra := sorted(set(cell.metadata) - set(CELL_METADATA)):
         yield f"its metadata have {', '.join(extra)}"
-
-
-def _picture_problems(cell: Any) -> Iterator[str]:
     if cell.get("attachments") or "data:image" in cell.source:
         yield "it carries a picture"
 
@@ -191,8 +188,13 @@ def _output_problems(cell: Any, path: Path) -> Iterator[str]:
             yield f"it ended in {output.ename}"
         if output.get("name") == "stderr":
             yield "it wrote to stderr"
-        text = output.get("text", "") + "".join(str(value) for value in data.values())
+        text = "".join([output.get("text", ""), *map(str, data.values())])
         if _ADDRESS.search(text):
             yield "it printed a memory address"
-        if str(path.resolve().parent.parent) in text or str(Path.home()) in text:
+        if any(f"{home}/" in text for home in _homes(path)):
             yield "it printed a path of this machine"
+
+
+def _homes(path: Path) -> set[str]:
+    """The folders whose names are this machine's business only."""
+    return {str(path.resolve().parent.parent), str(Path.home())} - {"/"}

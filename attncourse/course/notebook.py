@@ -65,7 +65,7 @@ def _show(result: Result) -> None:
     if _in_jupyter():
         from IPython.display import HTML, display
 
-        display(HTML(report.as_html(result, more)))  # type: ignore[no-untyped-call]
+        display(HTML(report.as_html(result, more)))
     else:
         _say(report.text(result) + (f"\n{more}" if more else ""))
 
@@ -76,8 +76,9 @@ def _next_step(result: Result) -> str:
         return f"Replace `raise NotImplementedError` in {result.exercise} and run the cell again."
     if result.state != "failed":
         return ""
-    left = len(contract.get(result.exercise).hints) - progress.hints_given(result.exercise)
-    return f'Stuck? hint("{result.exercise}") shows the next of {left} hints.' if left > 0 else ""
+    hints = contract.get(result.exercise).hints
+    left = max(0, len(hints) - progress.hints_given(result.exercise))
+    return f'Stuck? hint("{result.exercise}") shows the next hint ({left} left).' if left else ""
 
 
 def _in_jupyter() -> bool:

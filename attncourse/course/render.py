@@ -111,7 +111,7 @@ def _statement(exercise: Exercise) -> str:
     rule = f"\n\nTo be written by yourself, so not allowed: {forbidden}." if forbidden else ""
     return (
         f"## {exercise.title}\n\n{stars} · about {exercise.minutes} minutes\n\n"
-        f"{exercise.statement}{rule}\n\nYour function is checked for this: it\n\n{checks}"
+        f"{exercise.statement}{rule}\n\nWhat is checked:\n\n{checks}"
     )
 
 

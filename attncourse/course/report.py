@@ -18,16 +18,21 @@ COLOURS: dict[State, str] = {  # readable on white and on a dark notebook
     "not attempted": "#a16207",
     "skipped": "#0891b2",
 }
+NAMED = "Your output is exactly what this mistake gives:"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a report: how deep it stands, its mark (if it has one), and its text."""
+    """One line of a report: how deep it stands, its mark (if any), its text.
+
+    diagnosis: the line names the learner's mistake, and is shown so that it is not missed.
+    """
 
     level: int
     mark: str
     text: str
     state: State
+    diagnosis: bool = False
 
 
 def headline(result: Result) -> str:
@@ -43,13 +48,8 @@ def advice(check: CheckResult) -> list[str]:
         return [f"skipped: {check.message}"]
     if check.state != "failed":
         return []
-    lines = [_sentence(check.message)]
-    if check.misconception:
-        lines.append(
-            "On every input tried, your function gives what this mistake gives: "
-            f"{check.misconception.advice}"
-        )
-    return lines
+    named = [f"{NAMED} {check.misconception.advice}"] if check.misconception else []
+    return [*named, _sentence(check.message)]
 
 
 def lines(result: Result) -> Iterator[Line]:
@@ -62,7 +62,7 @@ def lines(result: Result) -> Iterator[Line]:
         yield Line(1, MARKS[check.state], check.description, check.state)
         for sentence in advice(check):
             if sentence not in told:
-                yield Line(3, "", sentence, check.state)
+                yield Line(3, "", sentence, check.state, sentence.startswith(NAMED))
             told.add(sentence)
 
 
@@ -79,12 +79,11 @@ def as_html(result: Result, next_step: str = "") -> str:
 
 
 def _html_line(line: Line) -> str:
-    weight = 600 if line.level == 0 else 400
+    style = f"margin-left:{line.level}em;font-weight:{600 if line.level == 0 else 400}"
+    if line.diagnosis:
+        style += f";border-left:3px solid {COLOURS[line.state]};padding:.2em .6em;font-weight:600"
     mark = f'<span style="color:{COLOURS[line.state]}">{line.mark}</span> ' if line.mark else ""
-    return (
-        f'<div style="margin-left:{line.level}em;font-weight:{weight}">'
-        f"{mark}{html.escape(line.text)}</div>"
-    )
+    return f'<div style="{style}">{mark}{html.escape(line.text)}</div>'
 
 
 def _sentence(message: str) -> str:

@@ -76,7 +76,7 @@ def _read_cells(path: Path) -> tuple[list[Cell], str | None]:
     if path.suffix == ".py":
         return [Cell(path.name, text)], None
     try:
-        notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+        notebook = nbformat.reads(text, as_version=4)
         code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
         tag = notebook.metadata.get("attncourse", {}).get("chapter", path.stem)
     except Exception as error:

@@ -53,11 +53,12 @@ def _one_query(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 def softmax(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
     """Positive weights that sum to one along the last axis: exp(x_i) / sum_j exp(x_j).
 
-    The largest entry of each row is subtracted first, which changes nothing and keeps exp from
-    overflowing. Half-precision input is summed in float32. A row of -inf alone gives NaN, as
-    in PyTorch: where a row may be empty, use `masked_softmax`. Time and memory O(n) a row.
+    Scores of any size are safe: nothing overflows. Half-precision input is summed in float32. A
+    row of -inf alone gives NaN, as in PyTorch: where a row may be empty, use `masked_softmax`.
+    Time and memory O(n) a row.
     """
     wide = x.to(accumulation_dtype(x.dtype))
+    # exp(x - max) over its sum is the same as exp(x) over its sum, and exp(x - max) <= 1
     exponentials = (wide - wide.amax(dim=-1, keepdim=True)).exp()
     weights = exponentials / exponentials.sum(dim=-1, keepdim=True)
     return weights.to(x.dtype)
@@ -69,9 +70,8 @@ def masked_softmax(
 ) -> Float[Tensor, "... n m"]:
     """Softmax over the keys that each query may attend to; the others get weight 0.
 
-    mask is Boolean, True where a query may attend, and broadcasts to the scores. Masked scores
-    become -inf before the exponential. A row with no True gives zeros, value and gradient.
-    Time and memory O(n m).
+    mask is Boolean, True where a query may attend, and broadcasts to the scores. A row with no
+    True gives zeros, value and gradient; other rows sum to one. Time and memory O(n m).
     """
     wide = scores.to(accumulation_dtype(scores.dtype)).masked_fill(~mask, -math.inf)
     largest = wide.detach().amax(dim=-1, keepdim=True)
