@@ -27,11 +27,11 @@ def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | Non
         found = contract.get(exercise)
     except contract.UnknownExercise as error:
         return _say(str(error))
-    if not callable(function):
+    if not callable(answer):
         return _say(
             f"check({exercise!r}, ...) needs your function: check({exercise!r}, {exercise})"
         )
-    result = run(found, LocalAnswer(function, found.forbidden))
+    result = run(found, LocalAnswer(answer, found.forbidden))
     if os.environ.get("ATTNCOURSE_STRICT") == "1" and result.state != "passed":
         raise NotPassedError(report.text(result))
     progress.record(result)
