@@ -21,16 +21,15 @@ def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | Non
     ``check("softmax", my_softmax)``. Shows one line for each check and, where one failed, what
     your function computes instead; the result is kept for ``attncourse status``.
     """
-    if callable(exercise):
-        exercise, function = getattr(exercise, "__name__", repr(exercise)), exercise
+    named = isinstance(exercise, str)
+    name = str(exercise) if named else getattr(exercise, "__name__", repr(exercise))
+    answer = function if named else exercise
     try:
-        found = contract.get(exercise)
+        found = contract.get(name)
     except contract.UnknownExercise as error:
         return _say(str(error))
     if not callable(answer):
-        return _say(
-            f"check({exercise!r}, ...) needs your function: check({exercise!r}, {exercise})"
-        )
+        return _say(f"check needs your function as well: check({name!r}, {name}).")
     result = run(found, LocalAnswer(answer, found.forbidden))
     if os.environ.get("ATTNCOURSE_STRICT") == "1" and result.state != "passed":
         raise NotPassedError(report.text(result))

@@ -8,24 +8,27 @@ $$\mathrm{attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}
   leading axes (batch, heads) are shared by all three.
 - `mask`, if given, is Boolean and broadcasts to (..., n, m): True means *may attend*. A masked
   pair gets weight zero, and a query that may attend to nothing gets an output of zeros.
-- The result has the dtype of `v`, and its gradient is right.
+- The result has the dtype of `v`, and its gradient is right. No tensor may be larger than the
+  (n, m) weights need.
 """
 
 import math
 
 import torch
 
+from attncourse.measure.cost import largest_tensor
 from attncourse.mechanisms.softmax import attention as solution
 from attncourse.mechanisms.softmax import attention_by_definition
 from attncourse.testing import (
     assert_same,
     assert_that,
     attention_inputs,
+    gaussian,
     gradients,
     random_mask,
 )
 
-chapter, difficulty, minutes = "scores-and-scaling", 3, 20
+chapter, difficulty, minutes = "scores-and-scaling", 3, 25
 hints = (
     "Three lines: scores (n, m), weights (n, m), output (n, e). `k.mT` swaps the last two axes.",
     "Masked scores become -inf *before* the softmax: `scores.masked_fill(~mask, -math.inf)`. "
@@ -35,60 +38,84 @@ forbidden = ("scaled_dot_product_attention", "MultiheadAttention")
 
 
 def check_matches_the_definition(student):
-    """Equals the loop over queries and keys"""
+    """equals the loop over queries and keys, in float64 and in bfloat16"""
     q, k, v = attention_inputs()
     assert_same(student(q, k, v), attention_by_definition(q, k, v))
+    q, k, v = (x.bfloat16() for x in attention_inputs(std=1.0, seed=5))
+    error = student(q, k, v).double() - solution(q.double(), k.double(), v.double())
+    assert_that(error.abs().max() < 0.1, "bfloat16 inputs must give about the same output.")
 
 
 def check_takes_leading_axes(student):
-    """Works for any batch and head axes"""
-    q, k, v = attention_inputs(2, 3, seed=10)
-    assert_same(student(q, k, v), attention_by_definition(q, k, v))
+    """works for any batch and head axes"""
+    for lead in ((2, 3), (4,)):
+        q, k, v = attention_inputs(*lead, seed=10)
+        assert_same(student(q, k, v), solution(q, k, v))
 
 
 def check_obeys_the_mask(student):
-    """A masked pair has no influence, whatever its score"""
+    """a masked pair has no influence, whatever its score"""
     q, k, v = attention_inputs(seed=20)
     mask = random_mask(5, 37)
     assert_same(student(q, k, v, mask=mask), attention_by_definition(q, k, v, mask=mask))
+    q, k, v = attention_inputs(2, 3, seed=25)
+    padding = random_mask(2, 37)[:, None, None, :]
+    assert_same(student(q, k, v, mask=padding), solution(q, k, v, mask=padding))
 
 
 def check_gives_zeros_for_an_empty_row(student):
-    """A query that may attend to nothing gives zeros, and finite gradients"""
+    """a query that may attend to nothing gives zeros, and finite gradients"""
     q, k, v = attention_inputs(seed=30)
     mask = random_mask(5, 37, empty_row=2)
-    assert_same(student(q, k, v, mask=mask), attention_by_definition(q, k, v, mask=mask))
+    assert_same(student(q, k, v, mask=mask), solution(q, k, v, mask=mask))
     for name, gradient in zip("qkv", gradients(student, q, k, v, mask=mask), strict=True):
-        assert_that(gradient.isfinite().all(), f"the gradient of {name} is not finite")
+        assert_that(gradient.isfinite().all(), f"the gradient of {name} is not finite.")
 
 
 def check_survives_large_scores(student):
-    """Scores in the thousands neither overflow nor lose the mask"""
+    """scores in the thousands neither overflow nor lose the mask"""
     q, k, v = attention_inputs(std=100.0, seed=40)
     mask = random_mask(5, 37, seed=1)
-    assert_same(student(q, k, v), attention_by_definition(q, k, v))
-    assert_same(student(q, k, v, mask=mask), attention_by_definition(q, k, v, mask=mask))
+    assert_same(student(q, k, v), solution(q, k, v))
+    assert_same(student(q, k, v, mask=mask), solution(q, k, v, mask=mask))
 
 
 def check_has_the_right_gradient(student):
-    """The gradients of q, k and v are those of the definition"""
+    """the gradients of q, k and v are right"""
     q, k, v = attention_inputs(seed=50)
-    ours = gradients(student, q, k, v)
-    theirs = gradients(attention_by_definition, q, k, v)
+    ours, theirs = gradients(student, q, k, v), gradients(solution, q, k, v)
     for name, a, b in zip("qkv", ours, theirs, strict=True):
         assert_same(a, b, f"the gradient of {name}")
+
+
+def check_needs_no_large_tensor(student):
+    """the largest tensor grows with n m, whatever the width"""
+    for n, m in ((20, 30), (40, 60)):
+        q, k, v = gaussian(n, 8, seed=60), gaussian(m, 8, seed=61), gaussian(m, 6, seed=62)
+        largest = largest_tensor(student, q, k, v)
+        assert_that(
+            largest <= 2 * n * m,
+            f"for {n} queries and {m} keys your largest tensor holds {largest} numbers; the weights "
+            f"are {n * m}, and nothing needs to be larger.",
+        )
 
 
 def _scores(q, k):
     return q @ k.mT / math.sqrt(q.shape[-1])
 
 
-def _weights(scores, mask):
+def _fill(scores, mask, number):
+    return scores if mask is None else scores.masked_fill(~mask, number)
+
+
+def _weights(scores, mask, dim=-1):
     """Right weights: -inf where masked, zeros in empty rows."""
-    if mask is None:
-        return torch.softmax(scores, dim=-1)
-    weights = torch.softmax(scores.masked_fill(~mask, -math.inf), dim=-1)
-    return weights.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
+    return _fill(torch.softmax(_fill(scores, mask, -math.inf), dim=dim), mask, 0.0)
+
+
+def _divided_by_the_sum(weights):
+    total = weights.sum(dim=-1, keepdim=True)
+    return weights / total.masked_fill(total == 0, 1.0)
 
 
 def wrong_no_scale(q, k, v, *, mask=None):
@@ -115,17 +142,292 @@ def wrong_scale_by_sqrt_n(q, k, v, *, mask=None):
     return _weights(q @ k.mT / math.sqrt(k.shape[-2]), mask) @ v
 
 
+def wrong_scale_by_the_value_width(q, k, v, *, mask=None):
+    """You scaled by the square root of the values' width. The values take no part in the scores:
+    use the width of queries and keys.
+    """
+    return _weights(q @ k.mT / math.sqrt(v.shape[-1]), mask) @ v
+
+
+def wrong_scaled_after_softmax(q, k, v, *, mask=None):
+    """You divided the weights by the square root of d, so their rows no longer sum to one. Divide
+    the scores, before the softmax.
+    """
+    return _weights(q @ k.mT, mask) / math.sqrt(q.shape[-1]) @ v
+
+
+def wrong_scale_as_a_float32_tensor(q, k, v, *, mask=None):
+    """Your scale is a float32 tensor of its own. It drags bfloat16 scores up to float32, rounds
+    float64 ones and stays on its device: use a plain number, `math.sqrt(d)`.
+    """
+    scale = torch.tensor([q.shape[-1]], dtype=torch.float32).sqrt()
+    return _weights(q @ k.mT / scale, mask) @ v
+
+
+def wrong_softmax_over_queries(q, k, v, *, mask=None):
+    """Your softmax runs over the queries, so your weights sum to one for each key. They must sum to
+    one for each query: `dim=-1`.
+    """
+    return _weights(_scores(q, k), mask, dim=-2) @ v
+
+
+def wrong_softmax_dim_one(q, k, v, *, mask=None):
+    """You wrote `softmax(dim=1)`, which is the last axis of a matrix only; with a batch in front it
+    runs over queries or heads. Use `dim=-1`.
+    """
+    return _weights(_scores(q, k), mask, dim=1) @ v
+
+
+def wrong_softmax_over_the_first_axis(q, k, v, *, mask=None):
+    """Your softmax runs over the first axis: the queries, or the batch where there is one. The keys
+    lie along the last axis: `dim=-1`.
+    """
+    return _weights(_scores(q, k), mask, dim=0) @ v
+
+
+def wrong_softmax_over_the_matrix(q, k, v, *, mask=None):
+    """Your softmax runs over all pairs, so the queries share one unit of weight. Each query has one
+    of its own: `dim=-1`.
+    """
+    scores = _fill(_scores(q, k), mask, -math.inf)
+    return torch.softmax(scores.flatten(-2), dim=-1).reshape(scores.shape) @ v
+
+
+def wrong_raw_scores_as_weights(q, k, v, *, mask=None):
+    """You used the scores as weights. They can be negative and do not sum to one: take their
+    softmax first.
+    """
+    return _fill(_scores(q, k), mask, 0.0) @ v
+
+
+def wrong_scores_over_their_sum(q, k, v, *, mask=None):
+    """You divided the scores by their sum. Scores can be negative and their sum near zero, so these
+    are no weights: take the softmax.
+    """
+    return _divided_by_the_sum(_fill(_scores(q, k), mask, 0.0)) @ v
+
+
+def wrong_exp_without_the_maximum(q, k, v, *, mask=None):
+    """Your exp overflows: scores above about 709 give infinity, and infinity over infinity is NaN.
+    Subtract the largest score of each row first, or use `torch.softmax`.
+    """
+    return _divided_by_the_sum(_fill(_scores(q, k).exp(), mask, 0.0)) @ v
+
+
+def wrong_argmax(q, k, v, *, mask=None):
+    """You took the value of the best key alone. That is hard attention: the other keys get neither
+    weight nor gradient. Use the softmax.
+    """
+    best = _fill(_scores(q, k), mask, -math.inf).argmax(dim=-1)
+    chosen = torch.nn.functional.one_hot(best, k.shape[-2]).to(v.dtype)
+    return _fill(chosen, mask, 0.0) @ v
+
+
+def wrong_scores_times_softmax(q, k, v, *, mask=None):
+    """You multiplied the softmax by the scores once more. The weights are the softmax alone: with
+    the extra factor they can be negative and do not sum to one.
+    """
+    scores = _scores(q, k)
+    return (scores * _weights(scores, mask)) @ v
+
+
+def wrong_softmax_twice(q, k, v, *, mask=None):
+    """You took the softmax of the weights again. The second one makes them nearly equal: take it
+    once.
+    """
+    return _weights(_weights(_scores(q, k), mask), mask) @ v
+
+
+def wrong_cosine(q, k, v, *, mask=None):
+    """You divided by the lengths of queries and keys. Scores between -1 and 1 cannot single out a
+    key: divide the dot products by sqrt(d) only.
+    """
+    normalize = torch.nn.functional.normalize
+    return _weights(normalize(q, dim=-1) @ normalize(k, dim=-1).mT, mask) @ v
+
+
+def wrong_uniform_average(q, k, v, *, mask=None):
+    """You averaged the values evenly, so your output does not depend on the query. Weigh them by
+    the softmax of the scores.
+    """
+    return _weights(torch.zeros_like(_scores(q, k)), mask) @ v
+
+
+def wrong_keys_ignored(q, k, v, *, mask=None):
+    """You made weights from the queries alone, so your output stays the same whatever the keys. The
+    scores are products of queries and keys.
+    """
+    return torch.softmax(q / math.sqrt(q.shape[-1]), dim=-1) @ v
+
+
+def wrong_keys_as_values(q, k, v, *, mask=None):
+    """You averaged the keys. Keys are for matching, values are what is summed: multiply the weights
+    by `v`.
+    """
+    return _weights(_scores(q, k), mask) @ k
+
+
+def wrong_values_as_keys(q, k, v, *, mask=None):
+    """You compared the queries with the values. Values are what is summed, keys are for matching:
+    multiply `q` by the transpose of `k`.
+    """
+    return _weights(_scores(q, v), mask) @ v
+
+
+def wrong_queries_and_keys_exchanged(q, k, v, *, mask=None):
+    """You exchanged queries and keys, so there is a row of scores for each key. Rows belong to
+    queries: `q @ k.mT`.
+    """
+    return _weights(_scores(k, q), mask) @ v
+
+
+def wrong_weights_returned(q, k, v, *, mask=None):
+    """You returned the weights. One step is missing: multiply them by the values."""
+    return _weights(_scores(q, k), mask)
+
+
+def wrong_applied_twice(q, k, v, *, mask=None):
+    """You multiplied by the values twice. The output of attention is not a matrix of weights: one
+    product with `v` is all.
+    """
+    return _weights(_scores(q, k), mask) @ v @ v
+
+
+def wrong_transpose_of_all_axes(q, k, v, *, mask=None):
+    """You transposed the keys with `.T`, which reverses all axes, the batch included. Use `.mT`,
+    which swaps the last two.
+    """
+    scores = q @ k.permute(*reversed(range(k.ndim))) / math.sqrt(q.shape[-1])
+    return _weights(scores, mask) @ v
+
+
+def wrong_transpose_of_axes_one_and_two(q, k, v, *, mask=None):
+    """You transposed axes 1 and 2 of the keys, which is right for one leading axis only. Count from
+    the right: `transpose(-2, -1)`, or `.mT`.
+    """
+    return _weights(q @ k.transpose(1, 2) / math.sqrt(q.shape[-1]), mask) @ v
+
+
+def wrong_product_of_all_pairs(q, k, v, *, mask=None):
+    """You paired every query with every key feature by feature before summing. The output is right,
+    but that tensor is d times as large as the weights: let `q @ k.mT` do the sum.
+    """
+    scores = (q[..., :, None, :] * k[..., None, :, :]).sum(dim=-1) / math.sqrt(q.shape[-1])
+    return _weights(scores, mask) @ v
+
+
+def wrong_mask_ignored(q, k, v, *, mask=None):
+    """You did not use the mask, so masked positions influence the output. Set their scores to -inf
+    before the softmax.
+    """
+    return _weights(_scores(q, k), None) @ v
+
+
+def wrong_mask_inverted(q, k, v, *, mask=None):
+    """You read the mask the wrong way round. Here True means *may attend*, as in
+    `scaled_dot_product_attention`; `nn.MultiheadAttention` has the opposite.
+    """
+    return _weights(_scores(q, k), None if mask is None else ~mask) @ v
+
+
+def wrong_mask_multiplied_into_scores(q, k, v, *, mask=None):
+    """You multiplied the scores by the mask. A score of 0 is not "no weight", since exp(0) is 1:
+    set masked scores to -inf.
+    """
+    scores = _scores(q, k)
+    return torch.softmax(scores if mask is None else scores * mask, dim=-1) @ v
+
+
+def wrong_mask_added_to_scores(q, k, v, *, mask=None):
+    """You added the Boolean mask to the scores, which raises the allowed ones by 1 and hides
+    nothing. Set masked scores to -inf.
+    """
+    scores = _scores(q, k)
+    return torch.softmax(scores if mask is None else scores + mask, dim=-1) @ v
+
+
+def wrong_mask_times_infinity(q, k, v, *, mask=None):
+    """You multiplied the inverted mask by -inf to add it. Zero times infinity is NaN, so the
+    allowed pairs are lost as well: use `masked_fill`.
+    """
+    scores = _scores(q, k)
+    return torch.softmax(scores if mask is None else scores + ~mask * -math.inf, dim=-1) @ v
+
+
+def wrong_mask_after_softmax(q, k, v, *, mask=None):
+    """You set masked weights to zero after the softmax, so that rows sum to less than one. Mask the
+    scores, before the softmax.
+    """
+    return _fill(torch.softmax(_scores(q, k), dim=-1), mask, 0.0) @ v
+
+
+def wrong_renormalised_after_softmax(q, k, v, *, mask=None):
+    """You masked after the softmax and divided by the new sum. Where a masked key has by far the
+    largest score, the others have vanished by then: mask the scores, before the softmax.
+    """
+    return _divided_by_the_sum(_fill(torch.softmax(_scores(q, k), dim=-1), mask, 0.0)) @ v
+
+
+def wrong_filled_with_a_small_number(q, k, v, *, mask=None):
+    """You filled masked scores with 1e-9, which is practically zero, and exp(0) is 1. You want the
+    most negative number there is: -inf.
+    """
+    return torch.softmax(_fill(_scores(q, k), mask, 1e-9), dim=-1) @ v
+
+
+def wrong_filled_with_minus_one(q, k, v, *, mask=None):
+    """You filled masked scores with -1. That is a score like any other, not negative enough to hide
+    a key: fill with -inf.
+    """
+    return torch.softmax(_fill(_scores(q, k), mask, -1.0), dim=-1) @ v
+
+
+def wrong_filled_with_minus_a_billion(q, k, v, *, mask=None):
+    """You filled masked scores with a large negative number. A row that may attend to nothing then
+    becomes an even average of what it must not see: fill with -inf and set such rows to zero.
+    """
+    return torch.softmax(_fill(_scores(q, k), mask, -1e9), dim=-1) @ v
+
+
+def wrong_nan_in_empty_rows(q, k, v, *, mask=None):
+    """A query that may attend to nothing gets NaN from you: the softmax of a row of -inf is 0/0.
+    Set the weights of such rows to zero.
+    """
+    return torch.softmax(_fill(_scores(q, k), mask, -math.inf), dim=-1) @ v
+
+
+def wrong_nan_removed_from_the_output(q, k, v, *, mask=None):
+    """You removed the NaN of empty rows from the output, but the weights still hold it, and it
+    reaches the gradient of the values. Set the weights of such rows to zero.
+    """
+    return (torch.softmax(_fill(_scores(q, k), mask, -math.inf), dim=-1) @ v).nan_to_num()
+
+
 def right_by_einsum(q, k, v, *, mask=None):
-    """Einsum for both products"""
+    """einsum for both products"""
     scores = torch.einsum("...nd,...md->...nm", q, k) / q.shape[-1] ** 0.5
     return torch.einsum("...nm,...me->...ne", _weights(scores, mask), v)
 
 
+def right_by_nan_to_num(q, k, v, *, mask=None):
+    """torch.where for the mask, and nan_to_num on the weights of empty rows"""
+    scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)
+    if mask is not None:
+        scores = torch.where(mask, scores, -math.inf)
+    return scores.softmax(dim=-1).nan_to_num(0.0) @ v
+
+
+def right_by_logsumexp(q, k, v, *, mask=None):
+    """weights from logsumexp, and a large negative number for hidden scores"""
+    scores = _fill(_scores(q, k), mask, torch.finfo(q.dtype).min)
+    return _fill((scores - scores.logsumexp(dim=-1, keepdim=True)).exp(), mask, 0.0) @ v
+
+
 def right_by_one_key_at_a_time(q, k, v, *, mask=None):
-    """A running maximum, sum and output over the keys"""
-    seen = torch.zeros(*q.shape[:-1], 1, dtype=torch.bool)
-    top = torch.zeros(*q.shape[:-1], 1, dtype=q.dtype)
-    total, out = torch.zeros_like(top), torch.zeros(*q.shape[:-1], v.shape[-1], dtype=v.dtype)
+    """a running maximum, sum and output over the keys"""
+    seen = torch.zeros_like(q[..., :1], dtype=torch.bool)
+    top, total = torch.zeros_like(q[..., :1]), torch.zeros_like(q[..., :1])
+    out = torch.zeros_like(q[..., :1] * v[..., :1, :])
     for j in range(k.shape[-2]):
         score = (q * k[..., j : j + 1, :]).sum(-1, keepdim=True) / math.sqrt(q.shape[-1])
         may = torch.ones_like(seen) if mask is None else mask[..., j : j + 1].expand_as(seen)
