@@ -63,7 +63,9 @@ def status(folder: Path) -> None:
     for name, exercise in all_exercises().items():
         entry = known.get(name, {})
         state = entry.get("state", "not attempted")
-        count = f"{entry['passed']}/{entry['checks']}" if "checks" in entry else ""
+        count = (
+            f"{entry['passed']}/{entry['checks']}" if {"passed", "checks"} <= entry.keys() else ""
+        )
         mark = f"{MARKS.get(state, '?')} {state}"
         table.add_row(exercise.chapter, name, mark, count, str(entry.get("hints", "") or ""))
     _print(table)

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -18,12 +18,13 @@ from attncourse.course.diagnose import (
 )
 from attncourse.course.execution import Failure, Outcome, execute
 from attncourse.course.exercise import Exercise, first_line
-from attncourse.course.kinds import kind_problem
+from attncourse.course.kinds import describe, kind_problem
 from attncourse.testing import Mismatch, Skipped
 
 State = Literal["passed", "failed", "not attempted", "skipped"]
 
 
+@runtime_checkable
 class Answer(Protocol):
     """Something that can call the learner's function: in this process or another."""
 
@@ -80,9 +81,14 @@ class Result:
 
     @property
     def state(self) -> State:
-        """Failed if any check failed; not attempted or skipped only if no check got further."""
-        states = [check.state for check in self.checks]
-        for state in ("failed", "not attempted", "skipped"):
+        """Failed if any check failed, or if some passed and others still raise NotImplementedError.
+
+        Not attempted only if no check got further; with a skipped check it is never passed.
+        """
+        states = {check.state for check in self.checks}
+        if "failed" in states or {"passed", "not attempted"} <= states:
+            return "failed"
+        for state in ("not attempted", "skipped"):
             if state in states:
                 return state
         return "passed"
@@ -124,7 +130,8 @@ class Student:
             raise LearnerError(_failure_message(outcome.failure), outcome.failure)
         if outcome.modified:
             parameters = list(inspect.signature(self.exercise.solution).parameters)
-            names = [parameters[key] if isinstance(key, int) else key for key in outcome.modified]
+            known: dict[int | str, str] = dict(enumerate(parameters))
+            names = [known.get(key, str(key)) for key in outcome.modified]
             raise LearnerError(
                 f"your function modified its argument {', '.join(names)}; work on a new tensor "
                 "instead (operators such as += and methods that end in _ write into their input)."
@@ -201,11 +208,22 @@ def _explain(
 def _compared(result: CheckResult) -> str:
     """The check's own message, with the difference of what it compared, in words."""
     message = result.message.partition("\n")[0]
-    actual, expected = result.actual, result.expected
-    if not (isinstance(actual, Tensor) and isinstance(expected, Tensor)):
+    if result.actual is None and result.expected is None:
         return message
-    problem = kind_problem(actual, expected, "it is") or describe_difference(actual, expected)
-    return f"{message} {problem}"
+    actual, expected = _first_unequal(result.actual, result.expected)
+    if isinstance(actual, Tensor) and isinstance(expected, Tensor):
+        problem = kind_problem(actual, expected, "it came as") or describe_difference(
+            actual, expected
+        )
+        return f"{message} {problem}"
+    return f"{message} it is {describe(actual)}, expected {describe(expected)}."
+
+
+def _first_unequal(a: Any, b: Any) -> tuple[Any, Any]:
+    """The values themselves, or the first two that differ where both are tuples or lists."""
+    both = isinstance(a, tuple | list) and isinstance(b, tuple | list) and len(a) == len(b)
+    pairs = zip(a, b, strict=True) if both else ()
+    return next((_first_unequal(x, y) for x, y in pairs if not same_value(x, y)), (a, b))
 
 
 def _first_difference(exercise: Exercise, calls: list[Call]) -> tuple[Any, Any] | None:
@@ -219,5 +237,6 @@ def _first_difference(exercise: Exercise, calls: list[Call]) -> tuple[Any, Any] 
 def _failure_message(failure: Failure) -> str:
     if failure.fatal or failure.kind == "ForbiddenError":
         return failure.message
+    message = f": {failure.message}" if failure.message else ""
     place = f" ({failure.where})" if failure.where else ""
-    return f"your function raised {failure.kind}: {failure.message}{place}"
+    return f"your function raised {failure.kind}{message}{place}"

@@ -130,12 +130,17 @@ def _boolean_difference(actual: Tensor, expected: Tensor) -> str:
 def _not_finite(actual: Tensor, expected: Tensor) -> str:
     bad = ~actual.isfinite() & expected.isfinite()
     place = tuple(bad.nonzero()[0].tolist())
-    rows = bad.reshape(-1, bad.shape[-1]).any(dim=-1) if bad.ndim else bad.reshape(1)
     kind = "NaN" if bool(actual[place].isnan()) else "infinity"
+    where = f"Your result is {kind}"
+    if bad.ndim:
+        rows = bad.reshape(-1, bad.shape[-1]).any(dim=-1)
+        where = (
+            f"Your result holds {kind} in {int(bad.sum())} of {bad.numel()} entries "
+            f"({int(rows.sum())} of {len(rows)} rows), the first at {place}"
+        )
     return (
-        f"Your result holds {kind} in {int(bad.sum())} of {bad.numel()} entries "
-        f"({int(rows.sum())} of {len(rows)} rows), the first at {place}, where a finite number "
-        "is expected. Think of exp of a large number, 0/0, and rows that may attend to nothing."
+        f"{where}, where a finite number is expected. Think of exp of a large number, 0/0, and "
+        "rows that may attend to nothing."
     )
 
 
@@ -178,12 +183,12 @@ def _simple_relation(actual: Tensor, expected: Tensor) -> str | None:
 
 def _largest_difference(actual: Tensor, expected: Tensor) -> str:
     yours, wanted = actual.to(torch.float64), expected.to(torch.float64)
-    difference = (yours - wanted).abs()
-    flat = int(difference.flatten().argmax())
+    wrong = ~torch.isclose(yours, wanted, rtol=1e-7, atol=1e-7, equal_nan=True)
+    if actual.ndim == 0:
+        return f"Yours is {yours.item():.4g}, expected {wanted.item():.4g}."
+    difference = (yours - wanted).abs().nan_to_num(nan=math.inf, posinf=math.inf)
+    flat = int(difference.masked_fill(~wrong, 0.0).flatten().argmax())
     place = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), difference.shape))
-    wrong = ~torch.isclose(
-        actual.to(torch.float64), expected.to(torch.float64), rtol=1e-7, atol=1e-7
-    )
     return (
         f"{int(wrong.sum())} of {wrong.numel()} entries differ, most at {place}: "
         f"yours is {actual[place].item():.4g}, expected {expected[place].item():.4g}."

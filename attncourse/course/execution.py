@@ -8,6 +8,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +21,10 @@ from attncourse.core.probes import PROBES
 from attncourse.measure import cost  # noqa: F401
 
 Function = Callable[..., Any]
+
+# Frames of these files are not the learner's: this package and Python's own, installed packages.
+_OURS = (str(Path(__file__).parents[1]), str(Path(linecache.__file__).parent), "<frozen ")
+_INSTALLED = ("site-packages", "dist-packages")
 
 # What a forbidden name means at run time, where it is not the function's own name.
 _RUN_TIME_NAMES = {
@@ -109,7 +114,7 @@ def _failure(error: BaseException) -> Failure:
 def _place(error: BaseException) -> str:
     """The innermost line of the learner's own code that the exception passed through."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if "/site-packages/" in frame.filename or "/attncourse/" in frame.filename:
+        if frame.filename.startswith(_OURS) or any(part in frame.filename for part in _INSTALLED):
             continue
         line = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
         return f"line {frame.lineno}: {line}" if line else ""
@@ -124,9 +129,14 @@ def _modified(args: Sequence[Any], kwargs: Mapping[str, Any], given: Any) -> tup
 
 
 def _unchanged(before: Any, after: Any) -> bool:
-    for a, b in zip(tree_leaves(before), tree_leaves(after), strict=True):
-        if isinstance(a, Tensor) and not a.is_meta:
-            same = a.shape == b.shape and a.dtype == b.dtype
-            if not same or not torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)):
-                return False
-    return True
+    a, b = tree_leaves(before), tree_leaves(after)
+    return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+
+
+def _same(a: Any, b: Any) -> bool:
+    """The same number or the same tensor, NaN being equal to itself."""
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor)):
+        return a is b or (type(a) is type(b) and bool(a == b))
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return a.is_meta or bool(((a == b) | ((a != a) & (b != b))).all())

@@ -17,7 +17,7 @@ class Foreign:
 def describe(value: Any) -> str:
     """A value as a learner would say it: ``a float64 tensor of shape (5, 6)``."""
     if isinstance(value, Tensor):
-        return f"a {dtype_name(value)} tensor of shape {tuple(value.shape)}"
+        return f"{_with_article(dtype_name(value))} tensor of shape {tuple(value.shape)}"
     if isinstance(value, tuple):
         return f"a tuple of {len(value)}"
     if isinstance(value, bool | int | float | str):
@@ -27,7 +27,11 @@ def describe(value: Any) -> str:
         return "a numpy array"
     if value is None:
         return "None"
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+    return _with_article(name)
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name.lower().startswith(tuple('aeio')) else 'a'} {name}"
 
 
 def kind_problem(actual: Any, expected: Any, what: str = "your function returned") -> str | None:
@@ -36,12 +40,13 @@ def kind_problem(actual: Any, expected: Any, what: str = "your function returned
         if not isinstance(actual, tuple) or len(actual) != len(expected):
             return f"{what} {describe(actual)}; expected {describe(expected)}."
         parts = enumerate(zip(actual, expected, strict=True), start=1)
-        problems = (kind_problem(a, e, f"part {i} of your result is") for i, (a, e) in parts)
+        problems = (kind_problem(a, e, f"part {i} of your result came as") for i, (a, e) in parts)
         return next((problem for problem in problems if problem), None)
     if isinstance(expected, Tensor):
         return _tensor_problem(actual, expected, what)
     if type(actual) is not type(expected):
-        return f"{what} {describe(actual)}; expected {describe(expected).split()[1]}."
+        wanted = "None" if expected is None else _with_article(type(expected).__name__)
+        return f"{what} {describe(actual)}; expected {wanted}."
     return None
 
 

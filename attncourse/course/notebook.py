@@ -8,6 +8,7 @@ from typing import Any
 from attncourse.course import exercise as contract
 from attncourse.course import progress, report
 from attncourse.course.checking import LocalAnswer, Result, run
+from attncourse.course.kinds import describe
 
 
 class NotPassedError(AssertionError):
@@ -24,14 +25,16 @@ def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | Non
     named = isinstance(exercise, str)
     name = str(exercise) if named else getattr(exercise, "__name__", repr(exercise))
     answer = function if named else exercise
+    if not (named or callable(answer)):
+        return _refuse(f"check takes your function, not {describe(answer)}: check(softmax).")
     try:
         found = contract.get(name)
     except contract.UnknownExercise as error:
-        return _say(str(error))
+        return _refuse(str(error))
     if not callable(answer):
-        return _say(f"check needs your function as well: check({name!r}, {name}).")
+        return _refuse(f"check needs your function as well: check({name!r}, {name}).")
     result = run(found, LocalAnswer(answer, found.forbidden))
-    if os.environ.get("ATTNCOURSE_STRICT") == "1" and result.state != "passed":
+    if _strict() and result.state != "passed":
         raise NotPassedError(report.text(result))
     progress.record(result)
     return _show(result)
@@ -56,6 +59,17 @@ def next_hint(exercise: contract.Exercise) -> str:
         return f"{listed}\nThere are no more hints for {exercise.name}."
     progress.record_hint(exercise.name, given + 1)
     return f"Hint {given + 1} of {count}: {hints[given]}"
+
+
+def _strict() -> bool:
+    return os.environ.get("ATTNCOURSE_STRICT") == "1"
+
+
+def _refuse(message: str) -> None:
+    """Say what is wrong with a call of `check`."""
+    if _strict():
+        raise NotPassedError(message)
+    _say(message)
 
 
 def _show(result: Result) -> None:

@@ -1,12 +1,13 @@
 """A learner's progress: a small JSON file beside the notebooks, or in the home folder on Colab."""
 
+import contextlib
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from attncourse.course.checking import Result
+from attncourse.course.checking import Result, State
 
 FILE_NAME = ".attncourse-progress.json"
 
@@ -22,11 +23,11 @@ def load(folder: Path | None = None) -> dict[str, dict[str, Any]]:
     """Progress by exercise: state, passed, checks, hints. An unreadable file counts as none."""
     try:
         found = json.loads(file(folder).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(found, dict):
         return {}
-    return {name: entry for name, entry in found.items() if isinstance(entry, dict)}
+    return {name: _sound(entry) for name, entry in found.items() if isinstance(entry, dict)}
 
 
 def record(result: Result, folder: Path | None = None) -> None:
@@ -40,8 +41,7 @@ def record(result: Result, folder: Path | None = None) -> None:
 
 def hints_given(exercise: str, folder: Path | None = None) -> int:
     """How many hints of the exercise were already shown."""
-    count = load(folder).get(exercise, {}).get("hints", 0)
-    return count if isinstance(count, int) else 0
+    return int(load(folder).get(exercise, {}).get("hints", 0))
 
 
 def record_hint(exercise: str, count: int, folder: Path | None = None) -> None:
@@ -59,4 +59,12 @@ def _update(exercise: str, entry: dict[str, Any], folder: Path | None) -> None:
         draft.write_text(json.dumps(everything, indent=1, sort_keys=True), encoding="utf-8")
         draft.replace(path)
     except OSError:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def _sound(entry: dict[str, Any]) -> dict[str, Any]:
+    """The fields of an entry that hold what they should, whoever wrote them."""
+    counts = {key: entry.get(key) for key in ("passed", "checks", "hints")}
+    sound: dict[str, Any] = {k: n for k, n in counts.items() if type(n) is int and n >= 0}
+    return sound | ({"state": entry["state"]} if entry.get("state") in get_args(State) else {})

@@ -116,7 +116,7 @@ def _statement(exercise: Exercise) -> str:
 
 
 def _stub(exercise: Exercise) -> str:
-    return source.whole(exercise.stub) if exercise.stub else source.stub(exercise.solution)
+    return source.stub(exercise.solution, exercise.stub)
 
 
 def _solution(exercise: Exercise, shown: set[Any]) -> str:

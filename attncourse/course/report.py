@@ -43,9 +43,11 @@ def headline(result: Result) -> str:
 
 
 def advice(check: CheckResult) -> list[str]:
-    """What a failed check tells the learner, sentence by sentence; empty for other states."""
+    """What a check tells the learner, sentence by sentence; nothing where it passed."""
     if check.state == "skipped":
         return [f"skipped: {check.message}"]
+    if check.state == "not attempted":
+        return [check.message]
     if check.state != "failed":
         return []
     named = [f"{NAMED} {check.misconception.advice}"] if check.misconception else []

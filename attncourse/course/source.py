@@ -10,13 +10,14 @@ from typing import Any
 SHOWN_FROM = ("attncourse.mechanisms", "attncourse.core.dtypes", "attncourse.core.masks")
 
 
-def stub(function: Callable[..., Any]) -> str:
-    """The signature and docstring of `function` over ``raise NotImplementedError``."""
-    text, node = _definition(function)
-    first = node.body[0]
-    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    head = text.splitlines()[: first.end_lineno if documented else first.lineno - 1]
-    return "\n".join([*head, "    raise NotImplementedError"])
+def stub(function: Callable[..., Any], broken: Callable[..., Any] | None = None) -> str:
+    """The signature and docstring of `function` over ``raise NotImplementedError``.
+
+    Where there is a `broken` function to mend, its body stands there instead, without the
+    docstring, which says what is wrong with it.
+    """
+    body = ["    raise NotImplementedError"] if broken is None else _parts(broken)[1]
+    return "\n".join([*_parts(function)[0], *body])
 
 
 def whole(function: Callable[..., Any]) -> str:
@@ -26,8 +27,7 @@ def whole(function: Callable[..., Any]) -> str:
 
 def body_lines(function: Callable[..., Any]) -> list[str]:
     """The lines of code of `function` below its docstring, stripped."""
-    text, node = _definition(function)
-    return [line.strip() for line in text.splitlines()[node.body[0].end_lineno :] if line.strip()]
+    return [line.strip() for line in _parts(function)[1] if line.strip()]
 
 
 def needs(function: Callable[..., Any]) -> list[Callable[..., Any]]:
@@ -47,6 +47,16 @@ def modules(function: Callable[..., Any]) -> set[str]:
     plain = inspect.unwrap(function)
     values = (plain.__globals__.get(name) for name in plain.__code__.co_names)
     return {value.__name__ for value in values if isinstance(value, ModuleType)}
+
+
+def _parts(function: Callable[..., Any]) -> tuple[list[str], list[str]]:
+    """The lines of the signature and docstring, and those below."""
+    text, node = _definition(function)
+    first = node.body[0]
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    end = first.end_lineno if documented else first.lineno - 1
+    lines = text.splitlines()
+    return lines[:end], lines[end:]
 
 
 def _definition(function: Callable[..., Any]) -> tuple[str, ast.FunctionDef]:

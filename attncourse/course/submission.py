@@ -5,9 +5,11 @@ name it binds. Everything else (calls, prints, loops, plots, magics) is a learne
 """
 
 import ast
+import contextlib
 import dis
 import re
 import types
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,11 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _IMPORTS = (ast.Import, ast.ImportFrom)
 _ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 _HARMLESS_CELL_MAGICS = ("%%time", "%%timeit", "%%capture")
+
+# a magic or a shell line, continued by backslashes; x = !ls or x = %magic; name? and name??
+_MAGIC = re.compile(
+    r"^([ \t]*)((?:[%!?]|\w+[ \t]*=[ \t]*[%!])(?:.*\\\n)*.*|\w[\w.]*\?{1,2}[ \t]*)$", re.MULTILINE
+)
 
 
 class UnreadableError(ValueError):
@@ -55,6 +62,12 @@ class Submission:
 
 def read(path: Path) -> Submission:
     """Read the definitions in `path`. Raises UnreadableError for what is no notebook or .py."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a "\sqrt" in a docstring, of cells without an id
+        return _read(path)
+
+
+def _read(path: Path) -> Submission:
     cells, chapter = _read_cells(path)
     notes: list[str] = []
     trees: list[tuple[Cell, ast.Module]] = []
@@ -77,10 +90,11 @@ def _read_cells(path: Path) -> tuple[list[Cell], str | None]:
         return [Cell(path.name, text)], None
     try:
         notebook = nbformat.reads(text, as_version=4)
-        code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-        tag = notebook.metadata.get("attncourse", {}).get("chapter", path.stem)
+        code = [str(cell.source) for cell in notebook.cells if cell.cell_type == "code"]
+        tag = str(notebook.metadata.get("attncourse", {}).get("chapter", path.stem))
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        not_json = isinstance(error, nbformat.reader.NotJSONError)
+        reason = "it is not JSON" if not_json else "its JSON does not have the form of one"
         raise UnreadableError(f"{path.name} is not a Jupyter notebook: {reason}") from None
     cells = [
         Cell(f"code cell {number}", without_magics(source)) for number, source in enumerate(code, 1)
@@ -103,14 +117,19 @@ def _read_text(path: Path) -> str:
 
 
 def without_magics(source: str) -> str:
-    """The source with IPython's magics and shell lines replaced by ``pass``, line for line."""
+    """The source with IPython's magics and shell lines replaced by ``pass``, line for line.
+
+    Source that is Python as it stands is left alone: in it a line may well begin with ``%``.
+    """
+    with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
+        ast.parse(source)
+        return source
     first, _, rest = source.lstrip().partition("\n")
     if first.startswith("%%"):
         if first.split()[0] not in _HARMLESS_CELL_MAGICS:
             return ""
         source = f"\n{rest}"
-    magic = re.compile(r"^(\s*)(?:[%!?].*|\w+\s*=\s*[%!].*|\w[\w.]*\?{1,2}\s*)$", re.MULTILINE)
-    return magic.sub(r"\1pass", source)
+    return _MAGIC.sub(lambda found: f"{found[1]}pass" + "\n" * found[2].count("\n"), source)
 
 
 def _keep(trees: Iterable[tuple[Cell, ast.Module]]) -> Iterator[Cell]:
@@ -118,6 +137,7 @@ def _keep(trees: Iterable[tuple[Cell, ast.Module]]) -> Iterator[Cell]:
     cells = list(trees)
     statements = [statement for _, tree in cells for statement in tree.body]
     chosen = {id(s) for s in statements if isinstance(s, _DEFINITIONS + _IMPORTS)}
+    chosen |= {id(s) for s in _functions(statements)}
     needed = _names_used(s for s in statements if id(s) in chosen)
     grew = True
     while grew:
@@ -163,13 +183,29 @@ def _bound(statement: ast.stmt) -> set[str]:
 
 
 def _defined(trees: Iterable[tuple[Cell, ast.Module]]) -> Iterator[str]:
-    """The names of functions defined, or bound by assignment, at top level."""
-    for _, tree in trees:
-        for statement in tree.body:
-            if isinstance(statement, _DEFINITIONS):
-                yield statement.name
-            elif isinstance(statement, ast.Assign):
-                yield from _bound(statement)
+    """The names of functions defined, or bound to one by assignment, at top level."""
+    for statement in _functions(statement for _, tree in trees for statement in tree.body):
+        if isinstance(statement, _DEFINITIONS):
+            yield statement.name
+        else:
+            yield from _bound(statement)
+
+
+def _functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+    """Definitions, and assignments of a lambda or of a function: ``softmax = my_softmax``.
+
+    Any other assignment to an exercise's name is a demo: ``attention = weights @ v``.
+    """
+    known: set[str] = set()
+    for statement in statements:
+        if isinstance(statement, _DEFINITIONS):
+            known.add(statement.name)
+            yield statement
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            value = statement.value
+            if isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in known):
+                known |= _bound(statement)
+                yield statement
 
 
 def _syntax(error: BaseException) -> str:

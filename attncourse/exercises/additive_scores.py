@@ -22,8 +22,8 @@ from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
 chapter, difficulty, minutes = "scores-and-scaling", 2, 20
 hints = (
-    "Project first: queries to (..., n, r), keys to (..., m, r). Every pair then needs a sum of two "
-    "vectors of length r; broadcasting makes all of them at once.",
+    "Project first: queries to (..., n, r), keys to (..., m, r). Every pair then needs the sum of "
+    "two vectors of length r; broadcasting makes all of them at once.",
     "`[..., :, None, :]` gives the projected queries an axis for the keys, `[..., None, :, :]` the "
     "projected keys one for the queries. A matrix times the vector `u` removes the last axis.",
 )

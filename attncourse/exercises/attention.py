@@ -57,10 +57,12 @@ def check_obeys_the_mask(student):
     """a masked pair has no influence, whatever its score"""
     q, k, v = attention_inputs(seed=20)
     mask = random_mask(5, 37)
-    assert_same(student(q, k, v, mask=mask), attention_by_definition(q, k, v, mask=mask))
-    q, k, v = attention_inputs(2, 3, seed=25)
     padding = random_mask(2, 37)[:, None, None, :]
-    assert_same(student(q, k, v, mask=padding), solution(q, k, v, mask=padding))
+    batch = attention_inputs(2, 3, seed=25)
+    cases = [((q, k, v), mask), (batch, padding), _hidden_minus_infinity(q, k, v, mask)]
+    outputs = [student(*qkv, mask=mask) for qkv, mask in cases]
+    for (qkv, mask), output in zip(cases, outputs, strict=True):
+        assert_same(output, solution(*qkv, mask=mask))
 
 
 def check_gives_zeros_for_an_empty_row(student):
@@ -95,9 +97,16 @@ def check_needs_no_large_tensor(student):
         largest = largest_tensor(student, q, k, v)
         assert_that(
             largest <= 2 * n * m,
-            f"for {n} queries and {m} keys your largest tensor holds {largest} numbers; the weights "
-            f"are {n * m}, and nothing needs to be larger.",
+            f"for {n} queries and {m} keys your largest tensor holds {largest} numbers; the "
+            f"weights are {n * m}, and nothing needs to be larger.",
         )
+
+
+def _hidden_minus_infinity(q, k, v, mask):
+    """The same inputs with a key that every query scores with -inf and none may attend to."""
+    q, k, mask = q.clone(), k.clone(), mask.clone()
+    q[:, 0], k[36, 0], mask[:, 36] = q[:, 0].abs(), -math.inf, False
+    return (q, k, v), mask
 
 
 def _scores(q, k):

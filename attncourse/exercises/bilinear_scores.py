@@ -67,8 +67,8 @@ def check_needs_no_large_tensor(student):
         largest = largest_tensor(student, *_inputs(n=n, m=m, seed=50))
         assert_that(
             largest <= 2 * n * m,
-            f"for {n} queries and {m} keys your largest tensor holds {largest} numbers; the scores "
-            f"are {n * m}, and nothing needs to be larger.",
+            f"for {n} queries and {m} keys your largest tensor holds {largest} numbers; the "
+            f"scores are {n * m}, and nothing needs to be larger.",
         )
 
 

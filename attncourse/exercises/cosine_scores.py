@@ -21,8 +21,8 @@ from attncourse.testing import assert_same, assert_that, gaussian, gradients
 chapter, difficulty, minutes = "scores-and-scaling", 2, 15
 hints = (
     "Give every query and every key length one, each by itself. What is left of the formula then?",
-    "Divide by the norm along the last axis (`keepdim=True`), and by 1 where the norm is 0. Replace "
-    "that 0 *before* you divide: a NaN hidden by `torch.where` comes back in the gradient.",
+    "Divide by the norm along the last axis (`keepdim=True`), and by 1 where the norm is 0. Put "
+    "that 1 in *before* you divide: a NaN hidden by `torch.where` comes back in the gradient.",
 )
 forbidden = ("cosine_similarity",)
 
@@ -35,13 +35,13 @@ def check_matches_the_definition(student):
 
 def check_takes_leading_axes(student):
     """works for any batch and head axes"""
-    q, k = _inputs(2, 3, seed=10)
+    q, k = _inputs(2, 3, std=100.0, seed=10)
     assert_same(student(q, k), solution(q, k))
 
 
 def check_counts_directions_only(student):
     """very short and very long vectors score like any others"""
-    q, k = _inputs(std=100.0, seed=20)
+    q, k = _inputs(seed=20)
     expected = solution(q, k)
     for factor in (1e-6, 1e6):
         assert_same(student(factor * q, k), expected, f"the score of queries x {factor}")

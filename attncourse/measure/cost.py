@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -21,12 +22,13 @@ Function = Callable[..., Any]
 def flops(fn: Function, *args: Any, **kwargs: Any) -> int:
     """Floating-point operations in the matrix products of ``fn(*args, **kwargs)``.
 
-    Counted by ``torch.utils.flop_counter.FlopCounterMode``: 2 for a multiply-add; softmax,
-    tanh and other element-wise work counts 0.
+    Counted by ``torch.utils.flop_counter.FlopCounterMode``, and the products of a matrix or a
+    vector with a vector besides, which it leaves out: 2 for a multiply-add. Softmax, tanh and
+    other element-wise work counts 0.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=_vector_products()) as counter:
         fn(*args, **kwargs)
     return int(counter.get_total_flops())
 
@@ -66,6 +68,24 @@ def scaling_exponent(
     if not (once > 0 and twice > 0):
         raise ValueError(f"a cost must be positive to have an exponent: got {once} and {twice}")
     return math.log2(twice / once)
+
+
+def _vector_products() -> dict[Any, Callable[..., int]]:
+    """How to count the products with a vector: 2 for each entry of the matrix (or vector)."""
+    aten = torch.ops.aten
+
+    def product(x: Any, *rest: Any, out_shape: Any = None, **options: Any) -> int:
+        return 2 * math.prod(x)
+
+    def sum_and_product(total: Any, x: Any, *rest: Any, out_shape: Any = None, **_: Any) -> int:
+        return 2 * math.prod(x)
+
+    return {
+        aten.mv: product,
+        aten.dot: product,
+        aten.vdot: product,
+        aten.addmv: sum_and_product,
+    }
 
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]

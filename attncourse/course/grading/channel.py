@@ -40,15 +40,19 @@ class Channel:
     reading: int
     writing: int
 
-    def send(self, text: dict[str, Any], *values: Any) -> None:
-        """Send `text` and, in it under "values", the encoded values."""
+    def send(self, text: dict[str, Any], *values: Any, timeout: float | None = None) -> None:
+        """Send `text` and, in it under "values", the encoded values.
+
+        Raises ValueError for what is too large, ChannelTimeout where the other side reads nothing.
+        """
         tensors: dict[str, Tensor] = {}
         encoded = [_encode(value, tensors, 0) for value in values]
         head = json.dumps(text | {"values": encoded}).encode()
         body = safetensors.torch.save(tensors) if tensors else b""
         if len(head) > LARGEST_TEXT or len(body) > LARGEST_PAYLOAD:
             raise ValueError("the value is too large to be sent")
-        self._write(_LENGTHS.pack(len(head), len(body)) + head + body)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._write(_LENGTHS.pack(len(head), len(body)) + head + body, deadline)
 
     def receive(self, timeout: float | None = None) -> tuple[dict[str, Any], list[Any]]:
         """The next frame: its text and its values. Raises ChannelError or ChannelTimeout."""
@@ -70,25 +74,31 @@ class Channel:
         os.close(self.reading)
         os.close(self.writing)
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, deadline: float | None) -> None:
         view = memoryview(data)
         while view:
             try:
-                view = view[os.write(self.writing, view) :]
-            except OSError:
+                if not select.select([], [self.writing], [], _until(deadline))[1]:
+                    raise ChannelTimeout("nothing was read in time")
+                # a writable pipe takes this many bytes without blocking
+                view = view[os.write(self.writing, view[: select.PIPE_BUF]) :]
+            except (OSError, ValueError):
                 raise ChannelError("the other side has gone") from None
 
     def _read(self, size: int, deadline: float | None) -> bytes:
         data = bytearray()
         while len(data) < size:
-            wait = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not select.select([self.reading], [], [], wait)[0]:
+            if not select.select([self.reading], [], [], _until(deadline))[0]:
                 raise ChannelTimeout("no answer in time")
             piece = os.read(self.reading, min(size - len(data), 2**20))
             if not piece:
                 raise ChannelError("the other side has gone")
             data += piece
         return bytes(data)
+
+
+def _until(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def _encode(value: Any, tensors: dict[str, Tensor], depth: int) -> Any:
@@ -112,8 +122,10 @@ def _encode_tensor(value: Tensor, tensors: dict[str, Tensor]) -> Any:
     value = value.detach()
     if value.is_meta:
         return {"meta": [str(value.dtype).removeprefix("torch."), list(value.shape)]}
-    if value.layout != torch.strided or value.is_complex() or value.is_quantized:
-        return {"foreign": f"{value.layout} tensor of {value.dtype}"}
+    plain = value.layout == torch.strided and not value.is_nested
+    if not plain or value.is_complex() or value.is_quantized:
+        kind = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+        return {"foreign": f"{kind} tensor of {str(value.dtype).removeprefix('torch.')}"}
     key = str(len(tensors))
     tensors[key] = (
         value.cpu().resolve_neg().resolve_conj().clone(memory_format=torch.contiguous_format)

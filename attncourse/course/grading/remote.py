@@ -63,7 +63,7 @@ class Worker:
         seconds: float,
     ) -> Outcome:
         """The outcome of one call. A hang or a lost process is a fatal failure."""
-        channel = self._channel or self._start()
+        channel = self.start()
         if channel is None:
             return self._unloadable or _fatal("ProcessEnded", "its process could not be started.")
         try:
@@ -73,7 +73,7 @@ class Worker:
                 "probe": probe,
                 "forbidden": list(forbidden),
             }
-            channel.send(request, list(args), kwargs)
+            channel.send(request, list(args), kwargs, timeout=seconds)
             text, values = channel.receive(timeout=seconds)
             return _outcome(text, values)
         except ChannelTimeout:
@@ -96,10 +96,13 @@ class Worker:
             self._folder.cleanup()
         self._process = self._channel = self._folder = None
 
-    def _start(self) -> Channel | None:
-        """Start the process and load the definitions; None, for good, if they do not load."""
-        if self._unloadable is not None:
-            return None
+    def start(self) -> Channel | None:
+        """Start the process unless it runs, and load the definitions.
+
+        None, for good, if they do not load.
+        """
+        if self._channel is not None or self._unloadable is not None:
+            return self._channel
         channel = self._channel = self._launch()
         cells = [[cell.label, cell.source, list(cell.keep)] for cell in self.submission.cells]
         try:
@@ -113,6 +116,9 @@ class Worker:
             reason = f"its definitions did not load within {self.limits.seconds:g} s."
         except ChannelError:
             reason = f"while its definitions were loaded, {self._how_it_ended()}."
+        except ValueError as error:
+            self.stop()
+            reason = f"its definitions cannot be loaded: {error}."
         self._unloadable = _fatal("LoadError", reason)
         return None
 
@@ -147,7 +153,8 @@ class Worker:
         if code is None:
             return "the process that ran it stopped answering"
         if code < 0:
-            return f"the process that ran it was ended by {signal.Signals(-code).name}"
+            names = {s.value: s.name for s in signal.Signals}
+            return f"the process that ran it was ended by {names.get(-code, f'signal {-code}')}"
         return f"the process that ran it exited with code {code}"
 
 
@@ -161,7 +168,8 @@ class RemoteAnswer:
     _left: float = field(default=0.0, init=False)
 
     def begin(self) -> None:
-        """Give the next check its full time."""
+        """Give the next check its full time; starting the process does not count."""
+        self.worker.start()
         self._left = self.worker.limits.seconds
 
     def run(self, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any]) -> Outcome:
@@ -221,7 +229,11 @@ def _environment(home: str) -> dict[str, str]:
     """A clean environment: nothing of the teacher's, one thread."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return kept | threads | {"HOME": home, "TMPDIR": home, "PYTHONDONTWRITEBYTECODE": "1"}
+    return (
+        kept
+        | threads
+        | {"HOME": home, "TMPDIR": home, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
+    )
 
 
 def _outcome(text: dict[str, Any], values: list[Any]) -> Outcome:

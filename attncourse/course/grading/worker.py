@@ -9,6 +9,7 @@ import linecache
 import resource
 import sys
 import types
+import warnings
 from importlib.abc import MetaPathFinder
 from typing import Any
 
@@ -36,6 +37,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.meta_path.insert(0, _HideSolutions())
+    warnings.simplefilter("ignore", SyntaxWarning)  # a learner's \sqrt in a docstring
     sys.modules["attncourse.course.notebook"] = _silent_notebook()
     namespace: dict[str, Any] = {"__name__": "submission"}
     channel.send({"ready": True})
@@ -95,8 +97,11 @@ def _answer(
     text = {"failure": failure, "modified": list(outcome.modified)}
     try:
         channel.send(text, outcome.value)
-    except ValueError as error:
-        channel.send({"failure": ["ValueError", str(error), ""], "modified": []}, None)
+    except ChannelError:
+        raise
+    except Exception as error:  # a value too large, or of a kind that breaks while it is read
+        message = str(error).partition("\n")[0][:200]
+        channel.send({"failure": [type(error).__name__, message, ""], "modified": []}, None)
 
 
 if __name__ == "__main__":

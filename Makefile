@@ -1,0 +1,99 @@
+# The two commands are `make book` and `make test`; both make .venv first and do nothing twice.
+PYTHON ?= python3
+PORT ?= 8000
+VENV := .venv
+BIN := $(VENV)/bin
+HTML := _build/html
+PACKAGE := $(shell find attncourse -name '*.py')
+PAGES := _config.yml _toc.yml $(shell find book exercises -type f -not -path '*/.*' -not -name '*.pyc')
+NBVAL := OMP_NUM_THREADS=1 ATTNCOURSE_STRICT=1 $(BIN)/pytest -c /dev/null --rootdir=. -p no:cacheprovider -q --nbval-cell-timeout=120
+
+.PHONY: help book serve test lint types drift units notebooks exercises chapters format lab lock clean
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- the environment -------------------------------------------------------------------------
+
+define PYTHON_CHECK
+import sys
+if sys.version_info < (3, 11):
+    sys.exit("attncourse needs Python 3.11 to 3.13, and %s is %d.%d: say make PYTHON=python3.12 (or the like)" % ((sys.executable,) + sys.version_info[:2]))
+try:
+    import ensurepip, venv
+except ImportError:
+    sys.exit("%s lacks venv or ensurepip: on Debian and Ubuntu, apt install python3-venv" % sys.executable)
+endef
+export PYTHON_CHECK
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON): install Python 3.11 or newer, or say make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c "$$PYTHON_CHECK"
+	@echo "Installing into $(VENV), once; PyTorch is the long part."
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install -r requirements.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# --- the site --------------------------------------------------------------------------------
+
+# jupyter-cache sees a chapter's code only: when the package, the lock or the data have changed,
+# what it remembers is thrown away.
+_build/.package: $(PACKAGE) requirements.lock $(wildcard book/data/*)
+	rm -rf _build/.jupyter_cache && mkdir -p _build && touch $@
+
+# Built from nothing (but the cache) each time, so that no warning hides behind an earlier build.
+_build/.book: $(VENV)/.installed _build/.package $(PAGES)
+	rm -rf $(HTML) _build/.doctrees && $(BIN)/jupyter-book build . -W -n --keep-going
+	@touch $@
+
+book: _build/.book ## execute the chapters and build the site
+	@echo "The site is built. Read it at $(CURDIR)/$(HTML)/index.html, or with: make serve"
+
+serve: book ## read the site at http://localhost:8000 (PORT=... for another port)
+	@echo "Read the book at http://localhost:$(PORT) (Ctrl-C ends it)"; $(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
+
+# --- what CI checks --------------------------------------------------------------------------
+
+test: lint types drift book units notebooks ## everything that CI checks
+	@echo "All tests passed."
+
+lint: $(VENV)/.installed ## style of the code, and imports that point one way
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+
+types: $(VENV)/.installed ## types of the package
+	$(BIN)/mypy
+
+drift: $(VENV)/.installed ## generated notebooks are as generated, chapters as executed
+	$(BIN)/attncourse build --check
+
+units: book ## unit tests, the exercises' gates, the site in a browser
+	OMP_NUM_THREADS=1 ATTNCOURSE_STRICT=1 $(BIN)/pytest -n 2
+
+notebooks: $(VENV)/.installed ## chapters print what is committed, solutions pass their checks
+	$(NBVAL) -n 2 --dist loadfile --nbval book/*.ipynb
+	$(NBVAL) -n 2 --dist loadfile --nbval-lax solutions/*.ipynb
+
+# --- writing ---------------------------------------------------------------------------------
+
+exercises: $(VENV)/.installed ## generate exercises/ and solutions/ from the package
+	$(BIN)/attncourse build
+
+chapters: $(VENV)/.installed ## execute the chapters and keep their text outputs
+	$(BIN)/attncourse execute book/*.ipynb
+
+format: $(VENV)/.installed ## format the code
+	$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
+
+lab: $(VENV)/.installed ## work the exercises in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=exercises
+
+lock: $(VENV)/.installed ## renew requirements.lock from pyproject.toml (edit nothing in it by hand)
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --extra dev --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe --strip-extras --upgrade -o requirements.lock pyproject.toml
+	sed -i.bak 's/^\(torch==[^+]*\)+.*/\1/' requirements.lock && rm requirements.lock.bak
+
+clean: ## remove the site and every cache (.venv stays)
+	rm -rf _build build *.egg-info .*_cache .hypothesis && find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

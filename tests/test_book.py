@@ -1,0 +1,80 @@
+"""The book's sources: chapters as they should be, citations that exist, nothing of a machine."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pages import PAGES, ROOT, prose, source
+from pybtex.database import parse_file
+
+from attncourse.course.bootstrap import repository_url
+from attncourse.course.chapters import problems
+from attncourse.course.prose import markdown_problems
+
+BOOK = sorted(path for kind in ("*.ipynb", "*.md") for path in (ROOT / "book").glob(kind))
+CHAPTERS = [path for path in BOOK if path.suffix == ".ipynb"]
+BIBLIOGRAPHY = parse_file(str(ROOT / "book" / "references.bib")).entries
+
+# Titles that the articles cite and nobody wrote (S3-69, S3-80, S3-82, S3-83).
+INVENTED = (
+    "Transformer from Self-Attention to Transformers",
+    "Self-Attention with Transformer-XL",
+    "Multi-Head Attention for Deep Learning",
+    "Position-wise Feed-Forward Networks",
+)
+
+
+def name(path: Path) -> str:
+    return path.stem
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=name)
+def test_a_chapter_is_committed_as_executed(path: Path) -> None:
+    assert problems(path, repository_url(ROOT)) == []
+
+
+@pytest.mark.parametrize("path", BOOK, ids=name)
+def test_the_markdown_of_a_page_is_whole(path: Path) -> None:
+    assert markdown_problems(prose(path)) == []
+
+
+def test_the_table_of_contents_and_the_folder_agree() -> None:
+    assert [page for page in PAGES if not source(page).is_file()] == []
+    assert {path for path in BOOK if path not in map(source, PAGES)} == set()
+
+
+@pytest.mark.parametrize("path", BOOK, ids=name)
+def test_every_citation_is_in_the_bibliography(path: Path) -> None:
+    lists = re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", prose(path))
+    cited = {key.strip() for keys in lists for key in keys.split(",")}
+    assert cited - set(BIBLIOGRAPHY) == set()
+
+
+@pytest.mark.parametrize("key", BIBLIOGRAPHY)
+def test_every_entry_can_be_found_by_its_reader(key: str) -> None:
+    entry = BIBLIOGRAPHY[key]
+    assert entry.persons.get("author")
+    assert {"title", "year"} <= set(entry.fields)
+    assert {"eprint", "doi", "url", "isbn"} & set(entry.fields)
+    assert re.fullmatch(r"\d{4}", entry.fields["year"])
+    assert re.fullmatch(r"\d{4}\.\d{4,5}", entry.fields.get("eprint", "0000.0000"))
+
+
+def test_no_entry_has_a_title_that_nobody_wrote() -> None:
+    def plain(title: str) -> str:
+        return re.sub(r"[^a-z]+", " ", title.lower()).strip()
+
+    titles = {plain(entry.fields["title"]) for entry in BIBLIOGRAPHY.values()}
+    assert titles.isdisjoint(map(plain, INVENTED))
+
+
+@pytest.mark.parametrize("path", BOOK, ids=name)
+def test_a_page_names_no_folder_of_a_machine(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert f"{ROOT}/" not in text
+    assert re.findall(r"(?<![\w.])/(?:home|root|tmp|Users)/\w+", text) == []
+
+
+@pytest.mark.parametrize("path", BOOK, ids=name)
+def test_only_the_configuration_names_the_repository(path: Path) -> None:
+    assert repository_url(ROOT).split("://")[1] not in prose(path)

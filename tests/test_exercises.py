@@ -1,0 +1,279 @@
+"""The gates of the exercises: one test for all of them, so that a new exercise needs no edit here.
+
+The stub is "not attempted", the solution passes, every ``wrong_*`` fails *and* is named by its own
+docstring and no other, every ``right_*`` passes; answers of the wrong kind get one clear sentence.
+"""
+
+import ast
+import inspect
+import re
+import textwrap
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from attncourse.course.checking import LocalAnswer, Result, Student, run
+from attncourse.course.diagnose import same_value
+from attncourse.course.exercise import all_exercises, whole_doc
+
+EXERCISES = list(all_exercises().values())
+WRONG = [(e, name) for e in EXERCISES for name in e.wrong]
+RIGHT = [(e, name) for e in EXERCISES for name in e.right]
+
+exercises = pytest.mark.parametrize("exercise", EXERCISES, ids=[e.name for e in EXERCISES])
+
+
+def variants(pairs):
+    """Parametrise over (exercise, name) pairs."""
+    ids = [f"{e.name}-{name}" for e, name in pairs]
+    return pytest.mark.parametrize(("exercise", "name"), pairs, ids=ids)
+
+
+def grade(exercise, function) -> Result:
+    """The checks of the exercise, run as a learner's notebook runs them."""
+    return run(exercise, LocalAnswer(function, exercise.forbidden))
+
+
+def unattempted(*args, **kwargs):
+    """What a learner starts from."""
+    raise NotImplementedError
+
+
+# The four gates
+
+
+@exercises
+def test_the_stub_passes_nothing(exercise):
+    result = grade(exercise, exercise.stub or unattempted)
+    expected = "failed" if exercise.stub else "not attempted"
+    assert result.state == expected
+    if exercise.stub is None:
+        assert {check.state for check in result.checks} == {"not attempted"}
+
+
+@exercises
+def test_the_solution_passes(exercise):
+    result = grade(exercise, exercise.solution)
+    assert [(c.name, c.message) for c in result.checks if c.state != "passed"] == []
+
+
+@variants(WRONG)
+def test_a_wrong_answer_fails_and_is_named(exercise, name):
+    result = grade(exercise, exercise.wrong[name])
+    failed = [check for check in result.checks if check.state == "failed"]
+    assert failed, f"wrong_{name} passes every check"
+    named = {check.name: check.misconception and check.misconception.name for check in failed}
+    assert set(named.values()) == {name}, named
+    assert failed[0].misconception.advice == whole_doc(exercise.wrong[name])
+    assert all_sentences(failed)
+
+
+@variants(RIGHT)
+def test_a_right_answer_passes(exercise, name):
+    result = grade(exercise, exercise.right[name])
+    assert [(c.name, c.message) for c in result.checks if c.state != "passed"] == []
+
+
+# What a module must hold
+
+
+@exercises
+def test_a_module_holds_what_the_contract_asks(exercise):
+    assert len(exercise.wrong) >= 3
+    assert len(exercise.right) >= 1
+    assert len(exercise.checks) >= 4
+    assert len(exercise.hints) == 2
+    assert 1 <= exercise.difficulty <= 5
+    assert 5 <= exercise.minutes <= 60
+    assert exercise.statement
+
+
+@exercises
+def test_every_function_says_what_it_is(exercise):
+    for check in exercise.checks.values():
+        phrase = inspect.getdoc(check)
+        assert phrase, f"{check.__name__} has no docstring"
+        assert "\n" not in phrase
+        assert not phrase[0].isupper()
+        assert not phrase.endswith(".")
+    for name, right in exercise.right.items():
+        assert inspect.getdoc(right), f"right_{name} has no docstring"
+    advice = [whole_doc(wrong) for wrong in exercise.wrong.values()]
+    assert len(set(advice)) == len(advice)
+    for text in advice:
+        assert re.search(r"\b[Yy]ou(r|rs)?\b", text), f"not said to the learner: {text}"
+        assert len(re.findall(r"[.:;](?=\s|$)", text)) >= 2, f"no reason or no remedy: {text}"
+        assert text.endswith(".")
+
+
+@exercises
+def test_wrong_and_right_answers_have_the_solutions_signature(exercise):
+    expected = [(p.name, p.kind, p.default) for p in signature(exercise.solution)]
+    for function in (*exercise.wrong.values(), *exercise.right.values()):
+        assert [(p.name, p.kind, p.default) for p in signature(function)] == expected
+
+
+@exercises
+def test_the_statement_and_the_hints_do_not_hold_the_solution(exercise):
+    told = "".join([exercise.statement, *exercise.hints]).replace(" ", "")
+    for line in statements(exercise.solution):
+        assert line.replace(" ", "") not in told
+
+
+def test_the_wrong_versions_of_the_audit_are_named():
+    assert len(all_exercises()["attention"].wrong) >= 25
+
+
+# Answers of the wrong kind
+
+
+def gives_none(value):
+    return None
+
+
+def gives_a_list(value):
+    return [value]
+
+
+def gives_numpy(value):
+    return np.asarray(value.detach().float() if isinstance(value, Tensor) else value)
+
+
+def gives_another_shape(value):
+    return value[..., None] if isinstance(value, Tensor) else torch.tensor([value])
+
+
+def gives_another_dtype(value):
+    if not isinstance(value, Tensor):
+        return str(value)
+    other = torch.float16 if value.dtype == torch.float32 else torch.float32
+    return value.to(other)
+
+
+def raises(value):
+    raise ValueError("boom")
+
+
+def exits(value):
+    raise SystemExit(3)
+
+
+KINDS = {
+    gives_none: "None; expected a",
+    gives_a_list: "a list; expected a",
+    gives_numpy: "a numpy array; expected a",
+    gives_another_shape: r"an? \w+ tensor of shape \(.*1,?\); expected an? ",
+    gives_another_dtype: r"(float\d\d numbers|the str '.*'); expected ",
+    raises: "your function raised ValueError: boom",
+    exits: "your function raised SystemExit: 3",
+}
+
+
+@exercises
+@pytest.mark.parametrize("change", KINDS, ids=lambda change: change.__name__)
+def test_an_answer_of_the_wrong_kind_gets_one_sentence(exercise, change):
+    def answer(*args, **kwargs):
+        value = exercise.solution(*args, **kwargs)
+        return (change(value[0]), *value[1:]) if isinstance(value, tuple) else change(value)
+
+    result = grade(replace(exercise, wrong={}), answer)  # no misconception is looked for: faster
+    assert result.state == "failed"
+    failed = [check for check in result.checks if check.state == "failed"]
+    assert re.search(KINDS[change], failed[0].message), failed[0].message
+    assert all_sentences(failed)
+
+
+@exercises
+def test_an_answer_that_edits_its_input_is_told_which(exercise):
+    first = next(iter(calls_of(exercise)))
+    edited = [i for i, x in enumerate(first.args) if isinstance(x, Tensor)]
+    if not edited:
+        assert all(not isinstance(x, Tensor) for call in calls_of(exercise) for x in call.args)
+        return  # nothing to edit: the exercise takes numbers only
+
+    def answer(*args, **kwargs):
+        out = exercise.solution(*args, **kwargs)
+        with torch.no_grad():
+            args[edited[0]].add_(1)
+        return out
+
+    checks = grade(replace(exercise, wrong={}), answer).checks
+    failed = [check for check in checks if check.state == "failed"]
+    name = signature(exercise.solution)[edited[0]].name
+    assert f"your function modified its argument {name};" in failed[0].message
+    assert all_sentences(failed)
+
+
+# The checks themselves
+
+
+@exercises
+def test_a_check_gives_the_same_twice(exercise):
+    again = zip(calls_of(exercise), calls_of(exercise), strict=True)
+    for first, second in again:
+        assert first.probe == second.probe
+        assert same_value(tree_leaves(first.args), tree_leaves(second.args))
+        assert same_value(tree_leaves(first.kwargs), tree_leaves(second.kwargs))
+    name, wrong = next(iter(exercise.wrong.items()))
+    alone = replace(exercise, wrong={name: wrong})
+    one, two = grade(alone, wrong), grade(alone, wrong)
+    assert [summary(check) for check in one.checks] == [summary(check) for check in two.checks]
+
+
+ROLES = {"q": "q", "k": "k", "v": "v", "query": "q", "keys": "k", "values": "v"}
+
+
+@exercises
+def test_the_inputs_tell_mistakes_apart(exercise):
+    parameters = [p.name for p in signature(exercise.solution)]
+    for call in calls_of(exercise):
+        named = zip(parameters, call.args, strict=False)
+        role = {ROLES[name]: x for name, x in named if name in ROLES and isinstance(x, Tensor)}
+        for x in role.values():
+            assert x.shape[-1] not in {1, 4}, "a width at which sqrt(d) tells little"
+        if {"q", "k"} <= role.keys():
+            assert not role["q"].shape[-2:] == role["k"].shape[-2:] == role["k"].mT.shape[-2:]
+        if {"k", "v"} <= role.keys():
+            assert not same_value(role["k"], role["v"]), "keys equal to values"
+
+
+def calls_of(exercise):
+    """Every call that the checks make, recorded on the solution."""
+    calls = []
+    for check in exercise.checks.values():
+        student = Student(exercise, LocalAnswer(exercise.solution))
+        check(student)
+        calls += student.calls
+    return calls
+
+
+def summary(check):
+    return check.name, check.state, check.message, check.misconception
+
+
+def all_sentences(checks):
+    """Is every message one or a few plain sentences on one line?"""
+    for check in checks:
+        assert check.message.strip(), f"{check.name} says nothing"
+        assert "\n" not in check.message
+        assert len(check.message) < 600
+        assert "Traceback" not in check.message
+        assert "is not true" not in check.message
+    return True
+
+
+def signature(function):
+    return list(inspect.signature(function).parameters.values())
+
+
+def statements(function):
+    """The statements of a function's body, without its docstring."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    body = tree.body[0].body
+    if ast.get_docstring(tree.body[0]):
+        body = body[1:]
+    return [ast.unparse(node) for node in body]

@@ -1,0 +1,217 @@
+"""The inputs and comparisons that checks and tests stand on are themselves tested."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attncourse.testing import (
+    Mismatch,
+    Skipped,
+    assert_same,
+    assert_that,
+    attention_inputs,
+    fail,
+    gaussian,
+    gradients,
+    needs_cuda,
+    random_mask,
+)
+
+
+def test_gaussian_numbers_are_float64_and_the_same_for_the_same_seed():
+    x = gaussian(5, 7, seed=3)
+    assert (x.shape, x.dtype) == ((5, 7), torch.float64)
+    assert torch.equal(x, gaussian(5, 7, seed=3))
+    assert not torch.equal(x, gaussian(5, 7, seed=4))
+
+
+def test_gaussian_numbers_leave_the_global_generator_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    gaussian(5)
+    random_mask(3, 4)
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("std", [0.5, 2.0, 100.0])
+def test_gaussian_numbers_have_mean_zero_and_the_deviation_asked_for(std):
+    x = gaussian(200, 200, std=std)
+    assert float(x.mean()) == pytest.approx(0.0, abs=0.02 * std)
+    assert float(x.std()) == pytest.approx(std, rel=0.02)
+
+
+def test_attention_inputs_are_ragged_and_independent():
+    q, k, v = attention_inputs(2, 3)
+    assert [tuple(x.shape) for x in (q, k, v)] == [(2, 3, 5, 8), (2, 3, 37, 8), (2, 3, 37, 6)]
+    assert len({5, 37, 8, 6, 2, 3}) == 6
+    assert not torch.equal(k[..., :6], v)
+    assert not torch.equal(q, k[..., :5, :])
+
+
+def test_attention_inputs_follow_their_seed_and_deviation():
+    small, large = attention_inputs(seed=7), attention_inputs(seed=7, std=100.0)
+    for a, b in zip(small, large, strict=True):
+        assert_same(b, 50 * a)
+    assert not torch.equal(small[0], attention_inputs(seed=8)[0])
+
+
+@given(n=st.integers(1, 9), m=st.integers(1, 9), seed=st.integers(0, 1000))
+@settings(derandomize=True, max_examples=25, deadline=None)
+def test_a_random_mask_is_boolean_with_a_true_in_every_row(n, m, seed):
+    mask = random_mask(n, m, seed=seed)
+    assert (mask.shape, mask.dtype) == ((n, m), torch.bool)
+    assert mask.any(dim=-1).all()
+    assert torch.equal(mask, random_mask(n, m, seed=seed))
+
+
+@pytest.mark.parametrize("empty_row", range(5))
+def test_a_random_mask_empties_the_row_asked_for_and_no_other(empty_row):
+    mask = random_mask(5, 37, empty_row=empty_row)
+    assert (~mask.any(dim=-1)).nonzero().flatten().tolist() == [empty_row]
+    others = torch.arange(5) != empty_row
+    assert torch.equal(mask[others], random_mask(5, 37)[others])
+
+
+def test_a_random_mask_is_about_half_true():
+    share = random_mask(100, 100).double().mean()
+    assert float(share) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        (gaussian(3), gaussian(3)),
+        (gaussian(3) + 1e-12, gaussian(3)),
+        (torch.tensor([math.nan, 1.0]), torch.tensor([math.nan, 1.0])),
+        (torch.tensor([True, False]), torch.tensor([True, False])),
+        ((gaussian(2), gaussian(3)), (gaussian(2), gaussian(3))),
+        (3, 3),
+    ],
+    ids=["equal", "rounding", "nan", "Boolean", "pair", "numbers"],
+)
+def test_same_values_pass(actual, expected):
+    assert_same(actual, expected)
+
+
+WRONG = {
+    "value": torch.ones(3, dtype=torch.float64) + 1e-5,
+    "one NaN": torch.tensor([1.0, math.nan, 1.0], dtype=torch.float64),
+    "shape": torch.ones(3, 1, dtype=torch.float64),
+    "broadcastable shape": torch.ones(1, dtype=torch.float64),
+    "dtype": torch.ones(3, dtype=torch.float32),
+    "device": torch.ones(3, dtype=torch.float64, device="meta"),
+    "list": [1.0, 1.0, 1.0],
+    "numpy": torch.ones(3, dtype=torch.float64).numpy(),
+    "None": None,
+    "string": "three",
+    "object": object(),
+    "tuple": (torch.ones(3, dtype=torch.float64),),
+}
+
+
+@pytest.mark.parametrize("actual", WRONG.values(), ids=WRONG)
+def test_anything_else_is_a_mismatch_that_holds_both_sides(actual):
+    expected = torch.ones(3, dtype=torch.float64)
+    with pytest.raises(Mismatch) as caught:
+        assert_same(actual, expected, "the gradient of q")
+    assert str(caught.value).splitlines()[0] == "the gradient of q is not as expected:"
+    assert len(str(caught.value).splitlines()) > 1
+    assert caught.value.actual is actual
+    assert caught.value.expected is expected
+
+
+def test_a_comparison_is_of_the_result_unless_named():
+    with pytest.raises(Mismatch, match=r"\Athe result is not as expected:\n"):
+        assert_same(gaussian(3), gaussian(3, seed=1))
+
+
+def test_a_mismatch_is_an_assertion_error_and_shows_no_second_traceback():
+    with pytest.raises(AssertionError) as caught:
+        assert_same(gaussian(3), gaussian(3, seed=1))
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("condition", [True, 1, torch.tensor(True), torch.ones(2).all()])
+def test_a_condition_that_holds_passes(condition):
+    assert_that(condition, "never shown")
+
+
+@pytest.mark.parametrize("condition", [False, 0, None, torch.tensor(False), torch.zeros(2).any()])
+def test_a_condition_that_fails_says_its_one_sentence(condition):
+    with pytest.raises(Mismatch) as caught:
+        assert_that(condition, "rows do not sum to one")
+    assert str(caught.value) == "rows do not sum to one"
+    assert (caught.value.actual, caught.value.expected) == (None, None)
+
+
+def test_to_fail_is_a_mismatch_with_a_sentence():
+    with pytest.raises(Mismatch, match=r"\Athe future is visible\Z"):
+        fail("the future is visible")
+
+
+def test_needs_cuda_skips_without_a_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(Skipped, match=r"\Aneeds a CUDA device\Z"):
+        needs_cuda()
+
+
+def test_needs_cuda_goes_on_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    needs_cuda()
+
+
+def test_skipped_is_neither_a_pass_nor_a_failure():
+    assert not issubclass(Skipped, AssertionError)
+
+
+def test_gradients_are_those_of_the_sum_under_a_fixed_cotangent():
+    x, y = gaussian(3, 4), gaussian(3, 4, seed=1)
+    cotangent = gaussian(3, 4, std=1.0, seed=77)
+    for_x, for_y = gradients(lambda x, y: x * y.square(), x, y)
+    assert_same(for_x, cotangent * y.square())
+    assert_same(for_y, cotangent * 2 * x * y)
+
+
+def test_an_argument_that_is_not_used_has_gradient_zero():
+    used, unused = gradients(lambda x, y: 2 * x, gaussian(3), gaussian(4, 5))
+    assert used.any()
+    assert_same(unused, torch.zeros(4, 5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [lambda x, y: x.detach(), lambda x, y: torch.ones(3), lambda x, y: None, lambda x, y: [x]],
+    ids=["detached", "constant", "None", "list"],
+)
+def test_an_output_without_gradient_gives_zeros_throughout(fn):
+    found = gradients(fn, gaussian(3), gaussian(2))
+    assert [tuple(g.shape) for g in found] == [(3,), (2,)]
+    assert not any(g.any() for g in found)
+
+
+def test_only_floating_point_tensors_have_gradients_and_keywords_pass_through():
+    mask = random_mask(3, 4)
+
+    def fn(x, mask, factor, *, offset):
+        return factor * x.masked_fill(mask, 0.0) + offset
+
+    (found,) = gradients(fn, gaussian(3, 4), mask, 2, offset=gaussian(3, 4, seed=1))
+    assert_same(found, 2 * gaussian(3, 4, std=1.0, seed=77).masked_fill(mask, 0.0))
+
+
+def test_gradients_leave_their_arguments_alone():
+    x = gaussian(3)
+    copy = x.clone()
+    gradients(torch.sin, x)
+    assert not x.requires_grad
+    assert x.grad is None
+    assert torch.equal(x, copy)
+
+
+def test_the_gradient_has_the_dtype_of_its_argument():
+    (found,) = gradients(torch.sin, gaussian(3).to(torch.bfloat16))
+    assert found.dtype == torch.bfloat16

@@ -1,0 +1,5 @@
+"""How the tests check annotations: beartype, for which an int will do where a float is asked for."""
+
+from beartype import BeartypeConf, beartype
+
+check = beartype(conf=BeartypeConf(is_pep484_tower=True))
