@@ -139,12 +139,12 @@ def reader(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     driver.quit()
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "search", "genindex"])
 def test_the_console_has_no_error(reader: Reader, page: str) -> None:
     assert reader.look(page).errors == []
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, "search", "genindex"])
 def test_nothing_is_asked_of_another_host(reader: Reader, page: str) -> None:
     assert reader.look(page).hosts == {"127.0.0.1"}
 
@@ -159,7 +159,7 @@ def test_formulas_are_set(reader: Reader, page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_no_markup_is_left_in_the_words(reader: Reader, page: str) -> None:
     words = reader.look(page).page["words"]
-    assert re.findall(r".{0,40}(?:\$\$|\\[a-z]{2,}\b|\{[a-z:]+\}).{0,20}", words) == []
+    assert re.findall(r".{0,40}(?:\$\$|\\[a-z]{2,}|\{[a-z:]+\}).{0,20}", words) == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -185,12 +185,13 @@ def test_the_front_door_leads_to_the_first_page(reader: Reader) -> None:
     wait(reader, lambda: reader.name(reader.driver.current_url) == PAGES[0])
 
 
-def test_search_finds_softmax(reader: Reader) -> None:
+def test_search_finds_every_page_on_softmax(reader: Reader) -> None:
     reader.open("search.html?q=softmax")
+    done = "return document.querySelector('#search-results .search-summary')?.innerText"
     found = "return [...document.querySelectorAll('#search-results li a')].map(a => a.href)"
-    wait(reader, lambda: reader.driver.execute_script(found))
+    wait(reader, lambda: reader.driver.execute_script(done))
     names = {reader.name(address) for address in reader.driver.execute_script(found)}
-    assert names & set(PAGES)
+    assert names >= {page for page in PAGES if "softmax" in prose(source(page))}
 
 
 def wait(reader: Reader, condition: Any) -> None:
@@ -199,5 +200,14 @@ def wait(reader: Reader, condition: Any) -> None:
     WebDriverWait(reader.driver, 15).until(lambda _: condition())
 
 
-def test_every_page_is_built(address: str) -> None:
+@pytest.mark.usefixtures("address")
+def test_every_page_is_built() -> None:
     assert [page for page in PAGES if not Path(SITE, f"{page}.html").is_file()] == []
+
+
+@pytest.mark.usefixtures("address")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_exercises_of_a_page_open_in_colab(page: str) -> None:
+    built = Path(SITE, f"{page}.html").read_text(encoding="utf-8")
+    for notebook in set(re.findall(r"exercises/[\w-]+\.ipynb(?=>)", prose(source(page)))):
+        assert re.search(rf'href="https://colab\.[^"]+/blob/\w+/{notebook}"', built)

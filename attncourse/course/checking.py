@@ -216,7 +216,8 @@ def _compared(result: CheckResult) -> str:
             actual, expected
         )
         return f"{message} {problem}"
-    return f"{message} it is {describe(actual)}, expected {describe(expected)}."
+    say = repr if type(actual) is type(expected) and isinstance(actual, int | float) else describe
+    return f"{message} it is {say(actual)}, expected {say(expected)}."
 
 
 def _first_unequal(a: Any, b: Any) -> tuple[Any, Any]:

@@ -157,11 +157,12 @@ def _row_sums(actual: Tensor, expected: Tensor) -> str | None:
         return None
     if (actual < 0).any():
         return f"Weights must not be negative; the smallest of yours is {float(actual.min()):.3g}."
-    if not _near(actual.sum(dim=-1), ones):
-        first = float(actual.sum(dim=-1).flatten()[0])
+    found = actual.sum(dim=-1)
+    if not _near(found, ones):
+        worst = float(found.flatten()[(found - 1).abs().nan_to_num(math.inf).flatten().argmax()])
         columns = actual.ndim > 1 and _near(actual.sum(dim=-2), torch.ones_like(actual[..., 0, :]))
         extra = " Your columns do: the softmax runs over the wrong axis." if columns else ""
-        return f"Each row must sum to one; your first row sums to {first:.3g}.{extra}"
+        return f"Each row must sum to one; one of yours sums to {worst:.3g}.{extra}"
     return None
 
 
@@ -173,7 +174,8 @@ def _simple_relation(actual: Tensor, expected: Tensor) -> str | None:
     if actual.numel() > 1 and bool((expected != 0).any()):
         at = expected.abs().flatten().argmax()
         factor = float(actual.flatten()[at] / expected.flatten()[at])
-        if factor != 0 and math.isfinite(factor) and _near(actual, factor * expected):
+        simple = factor != 0 and math.isfinite(factor) and abs(factor - 1) > 1e-3
+        if simple and _near(actual, factor * expected):
             return f"Your result is {factor:.4g} times the expected one, in every entry."
         offset = float(actual.flatten()[at] - expected.flatten()[at])
         if _near(actual, expected + offset):
@@ -189,9 +191,11 @@ def _largest_difference(actual: Tensor, expected: Tensor) -> str:
     difference = (yours - wanted).abs().nan_to_num(nan=math.inf, posinf=math.inf)
     flat = int(difference.masked_fill(~wrong, 0.0).flatten().argmax())
     place = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), difference.shape))
+    mine, other = actual[place].item(), expected[place].item()
+    digits = ".4g" if f"{mine:.4g}" != f"{other:.4g}" else ".10g"
     return (
         f"{int(wrong.sum())} of {wrong.numel()} entries differ, most at {place}: "
-        f"yours is {actual[place].item():.4g}, expected {expected[place].item():.4g}."
+        f"yours is {mine:{digits}}, expected {other:{digits}}."
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -59,10 +60,11 @@ def _tensor_problem(actual: Any, expected: Tensor, what: str) -> str | None:
     if actual.shape != expected.shape:
         return f"{what} {describe(actual)}; {wanted}."
     if actual.dtype != expected.dtype:
-        return (
-            f"{what} {dtype_name(actual)} numbers; expected {dtype_name(expected)}. "
-            "Keep the dtype that the inputs have."
-        )
+        keep = "Keep the dtype that the inputs have."
+        if not expected.is_floating_point():
+            keep = "A comparison such as < gives Booleans." if expected.dtype == torch.bool else ""
+        wanted = f"{dtype_name(actual)} numbers; expected {dtype_name(expected)}. {keep}"
+        return f"{what} {wanted.strip()}"
     if actual.device != expected.device:
         return f"{what} a tensor on {actual.device}; expected one on {expected.device}."
     return None
@@ -79,6 +81,7 @@ def matrix_of(value: Any) -> Tensor | None:
         value = value[0]
     if not isinstance(value, Tensor) or value.is_meta or value.numel() == 0:
         return None
+    value = value.detach()
     if value.ndim < 2:
         return value.reshape(1, -1) if value.numel() > 1 else None
     return value.reshape(-1, *value.shape[-2:])[0]

@@ -77,7 +77,7 @@ def _read(path: Path) -> Submission:
         except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
             notes.append(f"{cell.label} could not be read: {_syntax(error)}")
     kept = _keep(trees)
-    defined = frozenset(_defined(trees)) & contract.all_exercises().keys()
+    defined = frozenset(name for name in _defined(trees) if name in contract.all_exercises())
     expected = {e.name for e in contract.of_chapter(chapter)} if chapter else set()
     names = tuple(name for name in contract.all_exercises() if name in defined | expected)
     return Submission(path, tuple(kept), names, defined, tuple(notes))
@@ -106,7 +106,7 @@ def _read_text(path: Path) -> str:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise UnreadableError(f"{path.name} is larger than {LARGEST_FILE // 2**20} MiB")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UnreadableError(f"{path.name} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -178,8 +178,13 @@ def _globals_loaded(code: types.CodeType) -> Iterator[str]:
 
 def _bound(statement: ast.stmt) -> set[str]:
     """The names that an assignment binds, or whose attributes or items it sets."""
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]  # type: ignore[attr-defined]
-    return {n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return {
+        n.id for target in _targets(statement) for n in ast.walk(target) if isinstance(n, ast.Name)
+    }
+
+
+def _targets(statement: ast.stmt) -> list[ast.expr]:
+    return statement.targets if isinstance(statement, ast.Assign) else [statement.target]  # type: ignore[attr-defined]
 
 
 def _defined(trees: Iterable[tuple[Cell, ast.Module]]) -> Iterator[str]:
@@ -203,7 +208,9 @@ def _functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
             yield statement
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             value = statement.value
-            if isinstance(value, ast.Lambda) or (isinstance(value, ast.Name) and value.id in known):
+            alias = isinstance(value, ast.Name) and value.id in known
+            plain = all(isinstance(target, ast.Name) for target in _targets(statement))
+            if plain and (alias or isinstance(value, ast.Lambda)):
                 known |= _bound(statement)
                 yield statement
 

@@ -217,6 +217,14 @@ def wrong_projections_for_each_pair(q, k, w_q, w_k, u):
     return (torch.cat([queries, keys], dim=-1) @ torch.cat([w_q, w_k])).tanh() @ u
 
 
+def wrong_keys_projected_in_the_loop(q, k, w_q, w_k, u):
+    """Your scores are right, but your loop over the queries projects the same keys each time. A
+    projection depends on one side only: take `k @ w_k` out of the loop.
+    """
+    rows = [(query[..., None, :] @ w_q + k @ w_k).tanh() @ u for query in q.unbind(dim=-2)]
+    return torch.stack(rows, dim=-2)
+
+
 def right_by_one_query_at_a_time(q, k, w_q, w_k, u):
     """a loop over the queries; the keys are projected before it"""
     keys, queries = k @ w_k, q @ w_q

@@ -378,8 +378,8 @@ def wrong_renormalised_after_softmax(q, k, v, *, mask=None):
 
 
 def wrong_filled_with_a_small_number(q, k, v, *, mask=None):
-    """You filled masked scores with 1e-9, which is practically zero, and exp(0) is 1. You want the
-    most negative number there is: -inf.
+    """You filled masked scores with zero, or with a number as close to it as 1e-9, and exp(0) is 1.
+    You want the most negative number there is: -inf.
     """
     return torch.softmax(_fill(_scores(q, k), mask, 1e-9), dim=-1) @ v
 
@@ -398,6 +398,14 @@ def wrong_filled_with_minus_a_billion(q, k, v, *, mask=None):
     return torch.softmax(_fill(_scores(q, k), mask, -1e9), dim=-1) @ v
 
 
+def wrong_minus_a_billion_added(q, k, v, *, mask=None):
+    """You added a large negative number to masked scores. In a row that may attend to nothing all
+    scores sink alike, so its weights are as if there were no mask: set such rows to zero.
+    """
+    scores = _scores(q, k)
+    return torch.softmax(scores if mask is None else scores + ~mask * -1e9, dim=-1) @ v
+
+
 def wrong_nan_in_empty_rows(q, k, v, *, mask=None):
     """A query that may attend to nothing gets NaN from you: the softmax of a row of -inf is 0/0.
     Set the weights of such rows to zero.
@@ -410,6 +418,16 @@ def wrong_nan_removed_from_the_output(q, k, v, *, mask=None):
     reaches the gradient of the values. Set the weights of such rows to zero.
     """
     return (torch.softmax(_fill(_scores(q, k), mask, -math.inf), dim=-1) @ v).nan_to_num()
+
+
+def wrong_nan_in_the_gradient(q, k, v, *, mask=None):
+    """Your output is right, but you added -inf and removed the NaN of empty rows from the weights,
+    and their gradient is still NaN. Fill the scores with `masked_fill` or `torch.where`, which stop
+    the gradient of masked scores.
+    """
+    scores = _scores(q, k)
+    bias = _fill(torch.zeros_like(scores), mask, -math.inf)
+    return torch.softmax(scores + bias, dim=-1).nan_to_num(0.0) @ v
 
 
 def right_by_einsum(q, k, v, *, mask=None):

@@ -167,6 +167,14 @@ def wrong_product_of_all_pairs(q, k, w):
     return ((q @ w)[..., :, None, :] * k[..., None, :, :]).sum(dim=-1)
 
 
+def wrong_double_sum_over_all_pairs(q, k, w):
+    """You multiplied every pair of a query's and a key's features with the matrix before summing.
+    The scores are right, but that tensor is d_q d_k times as large as they are: use two matrix
+    products.
+    """
+    return (q[..., :, None, :, None] * k[..., None, :, None, :] * w).sum(dim=(-2, -1))
+
+
 def right_by_projecting_the_keys(q, k, w):
     """brings the keys to the width of the queries instead"""
     return q @ (k @ w.mT).mT

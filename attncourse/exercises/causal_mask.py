@@ -128,6 +128,13 @@ def wrong_square_of_keys(n, m):
     return _filled(m, m).tril()
 
 
+def wrong_last_rows_of_the_square(n, m):
+    """You took the last n rows of the square mask of the keys, which has only m rows. More queries
+    than keys are allowed: the first of them see nothing.
+    """
+    return _filled(m, m).tril()[-n:]
+
+
 def wrong_everything_visible(n, m):
     """Your mask hides nothing. A query must not see the keys after its own position."""
     return _filled(n, m)

@@ -163,6 +163,15 @@ def _nan_replaced(x):
     return torch.where(norm == 0, 0.0, x / norm)
 
 
+def wrong_nan_in_every_gradient(q, k):
+    """Your scores are right, but you replaced the NaN of zero vectors after dividing by the product
+    of the lengths, and in the gradient it reaches every vector. Replace the zero lengths before you
+    divide.
+    """
+    lengths = q.norm(dim=-1, keepdim=True) * k.norm(dim=-1)[..., None, :]
+    return torch.where(lengths == 0, 0.0, q @ k.mT / lengths)
+
+
 def wrong_small_number_added(q, k):
     """You added a small number to the lengths, and it spoils the scores of short vectors. Treat the
     length that is exactly zero as a case of its own.

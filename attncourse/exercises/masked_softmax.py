@@ -161,8 +161,8 @@ def wrong_filled_with_minus_one(scores, mask):
 
 
 def wrong_filled_with_a_small_number(scores, mask):
-    """You filled masked scores with 1e-9, which is practically zero, and exp(0) is 1. You want the
-    most negative number there is: -inf.
+    """You filled masked scores with zero, or with a number as close to it as 1e-9, and exp(0) is 1.
+    You want the most negative number there is: -inf.
     """
     return torch.softmax(scores.masked_fill(~mask, 1e-9), dim=-1)
 
@@ -180,6 +180,13 @@ def wrong_filled_with_minus_a_billion(scores, mask):
     weight evenly over what it must not see: fill with -inf and set such rows to zero.
     """
     return torch.softmax(scores.masked_fill(~mask, -1e9), dim=-1)
+
+
+def wrong_minus_a_billion_added(scores, mask):
+    """You added a large negative number to masked scores. In a row with no True all scores sink
+    alike, so its weights are as if there were no mask: set such rows to zero.
+    """
+    return torch.softmax(scores + ~mask * -1e9, dim=-1)
 
 
 def wrong_nan_in_empty_rows(scores, mask):

@@ -110,6 +110,13 @@ def wrong_axis_at_place_one(lengths, m):
     return (_positions(m) < lengths[..., None]).unsqueeze(1)
 
 
+def wrong_axes_counted_from_the_left(lengths, m):
+    """You indexed the lengths as if they had exactly one axis. They may have several or none: count
+    from the right, `lengths[..., None, None]`.
+    """
+    return _positions(m) < lengths[:, None, None]
+
+
 def wrong_queries_hidden_too(lengths, m):
     """You hid the padded queries as well, so that they may attend to nothing. Only keys need the
     mask: what padded queries compute is never used.

@@ -185,6 +185,20 @@ def wrong_softmax_dim_one(query, keys, values, *, temperature=1.0):
     return _mean(torch.softmax(_scores(query, keys) / temperature, dim=1), values)
 
 
+def wrong_matrix_times_query(query, keys, values, *, temperature=1.0):
+    """You multiplied `keys @ query`, which takes the last leading axis of the queries for rows of a
+    matrix. Make the query a column, `query[..., None]`, and drop that axis again.
+    """
+    return _mean(torch.softmax(keys @ query / temperature, dim=-1), values)
+
+
+def wrong_weights_times_matrix(query, keys, values, *, temperature=1.0):
+    """You multiplied `weights @ values`, which takes the last leading axis of the weights for rows
+    of a matrix. Make the weights a row, `weights[..., None, :]`, and drop that axis again.
+    """
+    return torch.softmax(_scores(query, keys) / temperature, dim=-1) @ values
+
+
 def wrong_cosine(query, keys, values, *, temperature=1.0):
     """You divided the scores by the lengths of query and keys. A dot product keeps the lengths: a
     long key fits more strongly.

@@ -249,8 +249,8 @@ SENTENCES = {
         changed(WEIGHTS, 0, 1, -0.25),
         WEIGHTS,
     ),
-    "Each row must sum to one; your first row sums to 2.": (2 * WEIGHTS, WEIGHTS),
-    "Each row must sum to one; your first row sums to 0.": (torch.zeros(3, 4).double(), WEIGHTS),
+    "Each row must sum to one; one of yours sums to 2.": (2 * WEIGHTS, WEIGHTS),
+    "Each row must sum to one; one of yours sums to 0.": (torch.zeros(3, 4).double(), WEIGHTS),
     "Your columns do: the softmax runs over the wrong axis.": (
         torch.softmax(gaussian(3, 4), dim=-2),
         WEIGHTS,

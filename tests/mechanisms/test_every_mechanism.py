@@ -197,6 +197,13 @@ def test_half_precision_errs_at_most_twice_as_much_as_pytorch(mechanism, dtype):
     assert error(mechanism.fast) <= 2 * error(mechanism.plain)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("name", [name for name in MECHANISMS if name != "entropy"])
+def test_half_precision_is_float32_rounded_once_at_the_end(name, dtype):
+    fast, arguments = MECHANISMS[name].fast, cast(MECHANISMS[name].inputs(3, seed=58), dtype)
+    assert torch.equal(fast(*arguments), fast(*cast(arguments, torch.float32)).to(dtype))
+
+
 @every_dtype
 @every_mechanism
 def test_dtype_and_device_are_kept_and_so_are_those_of_the_gradient(mechanism, dtype):
