@@ -26,8 +26,9 @@ def heatmap(
     """
     ax = ax or plt.subplots(figsize=(1.2 + 0.5 * matrix.shape[1], 1.0 + 0.5 * matrix.shape[0]))[1]
     values = matrix.detach().to(torch.float64)
-    signed = bool((values < 0).any())
-    bound = float(values.abs().max()) or 1.0
+    finite = values[values.isfinite()]
+    signed = bool((finite < 0).any())
+    bound = float(finite.abs().max()) if finite.numel() and finite.any() else 1.0
     image = ax.imshow(
         values.numpy(),
         cmap="RdBu_r" if signed else "Blues",
@@ -78,12 +79,13 @@ def curves(
 def comparison(actual: Tensor, expected: Tensor) -> Any:
     """Draw expected, actual and difference of two matrices side by side; returns the figure."""
     figure, axes = plt.subplots(1, 3, figsize=(10, 2.6), layout="constrained")
-    both = torch.cat([actual.flatten(), expected.flatten()]).to(torch.float64)
+    actual, expected = (x.detach().to(torch.float64) for x in (actual, expected))
+    both = torch.cat([actual.flatten(), expected.flatten()])
     bound = float(both[both.isfinite()].abs().max()) if both.isfinite().any() else 1.0
     panels = {"expected": expected, "yours": actual, "yours - expected": actual - expected}
     for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
         image = ax.imshow(
-            matrix.detach().to(torch.float64).numpy(),
+            matrix.numpy(),
             cmap="RdBu_r",
             vmin=-bound,
             vmax=bound,

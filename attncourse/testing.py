@@ -35,7 +35,7 @@ class Skipped(Exception):
 def gaussian(*shape: int, std: float = 2.0, seed: int = 0) -> Tensor:
     """A float64 tensor of independent normal numbers, the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
-    return std * torch.randn(*shape, generator=generator, dtype=torch.float64)
+    return std * torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def attention_inputs(*lead: int, std: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""How the tests check annotations: beartype, for which an int will do where a float is asked for."""
+"""How the tests check annotations: beartype, for which an int will do for a float."""
 
 from beartype import BeartypeConf, beartype
 

@@ -4,7 +4,7 @@
 """
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Integer
 from torch import Tensor
 
 from attncourse.core.shapes import checked
@@ -27,7 +27,7 @@ def causal_mask(n: int, m: int) -> Bool[Tensor, "n m"]:
 
 
 @checked
-def padding_mask(lengths: Int[Tensor, "..."], m: int) -> Bool[Tensor, "... 1 m"]:
+def padding_mask(lengths: Integer[Tensor, "..."], m: int) -> Bool[Tensor, "... 1 m"]:
     """The mask that hides padded keys: M_j = True iff j < length, for each sequence of a batch.
 
     lengths (...) holds the number of real tokens of each sequence. The result (..., 1, m) has
@@ -38,6 +38,7 @@ def padding_mask(lengths: Int[Tensor, "..."], m: int) -> Bool[Tensor, "... 1 m"]
     """
     if m < 1:
         raise ValueError(f"m must be at least 1: got m={m}")
+    lengths = lengths.to(torch.int64)
     if not lengths.is_meta and lengths.numel() and not 0 <= lengths.min() <= lengths.max() <= m:
         low, high = int(lengths.min()), int(lengths.max())
         raise ValueError(f"lengths must lie between 0 and m={m}: got lengths from {low} to {high}")

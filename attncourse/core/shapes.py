@@ -24,7 +24,7 @@ class TensorRule:
     """One annotated tensor parameter: ``Float[Tensor, "... n d"]`` named q, taken apart."""
 
     name: str
-    kind: str  # "Float", "Int" or "Bool"
+    kind: str  # "Float", "Int", "Integer" or "Bool"
     leading: bool  # does the pattern begin with "..."?
     axes: tuple[str, ...]
     optional: bool
@@ -53,7 +53,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        given = dict(zip(names, args, strict=False)) | kwargs
+        given = dict(zip(names, args, strict=False))
+        given |= {name: kwargs[name] for name in names if name in kwargs}
         tensors: list[tuple[TensorRule, Tensor]] = []
         for name, value in given.items():
             rule = rules.get(name)
@@ -97,10 +98,14 @@ def _check_kind(rule: TensorRule, x: Any) -> Tensor:
         raise TypeError(f"{rule.name} must be a torch.Tensor: got {_article(type(x).__name__)}")
     if rule.kind == "Float" and not x.is_floating_point():
         raise TypeError(f"{rule.name} must be floating point: got {x.dtype}")
-    if rule.kind == "Int" and (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool):
+    whole = not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
+    if rule.kind in ("Int", "Integer") and not whole:
         raise TypeError(f"{rule.name} must hold integers: got {x.dtype}")
     if rule.kind == "Bool" and x.dtype != torch.bool:
-        raise TypeError(f"{rule.name} must be Boolean, True where it may attend: got {x.dtype}")
+        raise TypeError(
+            f"{rule.name} must be Boolean, True where a query may attend: got {x.dtype}"
+            f" (perhaps you want {rule.name}.bool())"
+        )
     expected = len(rule.axes)
     if x.ndim < expected or (x.ndim > expected and not rule.leading):
         bound = "at least" if rule.leading else "exactly"
@@ -132,8 +137,9 @@ def _check_axes(tensors: list[tuple[TensorRule, Tensor]]) -> None:
             other, y, known = first.setdefault(letter, (rule, x, size))
             if known != size:
                 place = _where(letter, other, rule)
+                one = f" (or {rule.name} have 1 there)" if axis.startswith("#") else ""
                 raise ValueError(
-                    f"{other.name} and {rule.name} must share {letter}, {place}"
+                    f"{other.name} and {rule.name} must share {letter}, {place}{one}"
                     f": got {letter}={known} for {other.name} {_show(y)}"
                     f" and {letter}={size} for {rule.name} {_show(x)}"
                 )
@@ -149,7 +155,8 @@ def _check_leading(tensors: list[tuple[TensorRule, Tensor]]) -> None:
             if not _broadcasts(lead, wanted):
                 raise ValueError(
                     f"the leading axes of {rule.name} must broadcast to those of {first.name}"
-                    f": got {rule.name} {_show(x)} and {first.name} {_show(y)}"
+                    f": got {_tuple(lead)} for {rule.name} {_show(x)}"
+                    f" and {_tuple(wanted)} for {first.name} {_show(y)}"
                 )
         elif lead != wanted:
             raise ValueError(
@@ -209,4 +216,5 @@ def _tuple(sizes: tuple[int, ...]) -> str:
 
 
 def _article(noun: str) -> str:
-    return noun if noun == "NoneType" else f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    vowel = noun[0] in "aeio" or noun == "ndarray"
+    return "None" if noun == "NoneType" else f"{'an' if vowel else 'a'} {noun}"

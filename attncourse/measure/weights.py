@@ -4,14 +4,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
 
 
 @checked
 def entropy(weights: Float[Tensor, "... m"]) -> Float[Tensor, "..."]:
-    """The entropy of each row of weights in nats: -sum_j w_j log w_j, with 0 log 0 = 0.
+    """The entropy of each row of non-negative weights in nats: -sum_j w_j log w_j, 0 log 0 = 0.
 
     It is log m for m even weights and 0 for a single one; exp(entropy) reads as the number of
-    keys that a query attends to.
+    keys that a query attends to. Half-precision weights are summed in float32.
     """
-    return torch.special.entr(weights).sum(dim=-1)
+    wide = weights.to(accumulation_dtype(weights.dtype))
+    return torch.special.entr(wide).sum(dim=-1).to(weights.dtype)

@@ -24,11 +24,9 @@ def soft_lookup_by_definition(
     if not temperature > 0:
         raise ValueError(f"temperature must be positive: got {temperature}")
     wide = accumulation_dtype(query.dtype)
-    scores = [
-        (query.to(wide) * key.to(wide)).sum(dim=-1) / temperature for key in keys.unbind(dim=-2)
-    ]
+    scores = [(query.to(wide) * key.to(wide)).sum(dim=-1) for key in keys.unbind(dim=-2)]
     largest = torch.stack(scores).amax(dim=0)
-    exponentials = [(score - largest).exp() for score in scores]
+    exponentials = [((score - largest) / temperature).exp() for score in scores]
     total = torch.stack(exponentials).sum(dim=0)
     result = torch.zeros_like(values[..., 0, :], dtype=wide)
     for weight, value in zip(exponentials, values.unbind(dim=-2), strict=True):
@@ -69,7 +67,8 @@ def soft_lookup(
         raise ValueError(f"temperature must be positive: got {temperature}")
     wide = accumulation_dtype(query.dtype)
     scores = (keys.to(wide) @ query.to(wide)[..., None]).squeeze(-1)
-    weights = softmax(scores / temperature)
+    gaps = scores - scores.amax(dim=-1, keepdim=True)  # so that no temperature is too small
+    weights = softmax(gaps / temperature)
     return weighted_mean(weights, values.to(wide)).to(values.dtype)
 
 

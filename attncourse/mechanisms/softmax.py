@@ -71,7 +71,8 @@ def masked_softmax(
     """Softmax over the keys that each query may attend to; the others get weight 0.
 
     mask is Boolean, True where a query may attend, and broadcasts to the scores. A row with no
-    True gives zeros, value and gradient; other rows sum to one. Time and memory O(n m).
+    True gives zeros, value and gradient; so does one whose visible scores are all -inf. Other
+    rows sum to one. Time and memory O(n m).
     """
     wide = scores.to(accumulation_dtype(scores.dtype)).masked_fill(~mask, -math.inf)
     largest = wide.detach().amax(dim=-1, keepdim=True)
@@ -96,7 +97,7 @@ def attention(
     query that may attend to nothing gets zeros, value and gradient. Half-precision input is
     accumulated in float32. Time O(n m (d + e)), memory O(n m): the weights are held.
 
-    A NaN in a key reaches only the queries that may attend to it; a NaN in a value reaches all
+    A NaN in a key reaches only the outputs that may attend to it; a NaN in a value reaches all
     of them, since 0 x NaN is NaN. Raises ValueError where shapes do not fit, TypeError for a
     wrong kind of tensor. Source: Vaswani et al. 2017, equation 1.
     """

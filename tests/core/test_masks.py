@@ -92,7 +92,7 @@ def test_a_causal_mask_needs_queries_and_keys(n, m):
         (2.0, 3, "n must be an integer: got a float"),
         (2, "3", "m must be an integer: got a str"),
         (True, 3, "n must be an integer: got a bool"),
-        (None, 3, "n must be an integer: got NoneType"),
+        (None, 3, "n must be an integer: got None"),
         (torch.tensor(2), 3, "n must be an integer: got a Tensor"),
     ],
 )

@@ -83,7 +83,7 @@ def test_a_right_call_goes_through(changes):
 
 
 MESSAGES = [
-    (TypeError, {"x": None}, "x must be a torch.Tensor: got NoneType"),
+    (TypeError, {"x": None}, "x must be a torch.Tensor: got None"),
     (TypeError, {"x": [[1.0]]}, "x must be a torch.Tensor: got a list"),
     (TypeError, {"x": 3}, "x must be a torch.Tensor: got an int"),
     (TypeError, {"x": gaussian(2, 5, 3).long()}, "x must be floating point: got torch.int64"),
@@ -91,12 +91,14 @@ MESSAGES = [
     (
         TypeError,
         {"mask": torch.ones(5, 7)},
-        "mask must be Boolean, True where it may attend: got torch.float32",
+        "mask must be Boolean, True where a query may attend: got torch.float32"
+        " (perhaps you want mask.bool())",
     ),
     (
         TypeError,
         {"mask": torch.ones(5, 7, dtype=torch.uint8)},
-        "mask must be Boolean, True where it may attend: got torch.uint8",
+        "mask must be Boolean, True where a query may attend: got torch.uint8"
+        " (perhaps you want mask.bool())",
     ),
     (TypeError, {"mask": "causal"}, "mask must be a torch.Tensor: got a str"),
     (TypeError, {"count": 1.0}, "count must be an integer: got a float"),
@@ -135,13 +137,14 @@ MESSAGES = [
     (
         ValueError,
         {"mask": random_mask(6, 7)},
-        "x and mask must share n, their second-to-last axis"
+        "x and mask must share n, their second-to-last axis (or mask have 1 there)"
         ": got n=5 for x (2, 5, 3) and n=6 for mask (6, 7)",
     ),
     (
         ValueError,
         {"mask": random_mask(5, 8)},
         "y and mask must share m, the second-to-last axis of y and the last axis of mask"
+        " (or mask have 1 there)"
         ": got m=7 for y (2, 7, 3) and m=8 for mask (5, 8)",
     ),
     (
@@ -157,13 +160,14 @@ MESSAGES = [
     (
         ValueError,
         {"mask": torch.ones(3, 5, 7, dtype=torch.bool)},
-        "the leading axes of mask must broadcast to those of x: got mask (3, 5, 7) and x (2, 5, 3)",
+        "the leading axes of mask must broadcast to those of x"
+        ": got (3,) for mask (3, 5, 7) and (2,) for x (2, 5, 3)",
     ),
     (
         ValueError,
         {"mask": torch.ones(2, 2, 5, 7, dtype=torch.bool)},
         "the leading axes of mask must broadcast to those of x"
-        ": got mask (2, 2, 5, 7) and x (2, 5, 3)",
+        ": got (2, 2) for mask (2, 2, 5, 7) and (2,) for x (2, 5, 3)",
     ),
     (
         TypeError,

@@ -162,8 +162,14 @@ def test_an_exception_is_told_with_its_line(exercise):
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
-        (Failure("ValueError", "no", "line 2: x"), "your function raised ValueError: no (line 2: x)"),
-        (Failure("AssertionError", "", "line 2: x"), "your function raised AssertionError (line 2: x)"),
+        (
+            Failure("ValueError", "no", "line 2: x"),
+            "your function raised ValueError: no (line 2: x)",
+        ),
+        (
+            Failure("AssertionError", "", "line 2: x"),
+            "your function raised AssertionError (line 2: x)",
+        ),
         (Failure("KeyError", "'a'"), "your function raised KeyError: 'a'"),
         (Failure("ForbiddenError", "write it yourself", "line 2: x"), "write it yourself"),
         (Failure("TimeoutError", "it did not return.", fatal=True), "it did not return."),

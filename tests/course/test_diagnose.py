@@ -303,7 +303,9 @@ def test_a_difference_is_said_in_every_precision(dtype):
 
 def test_not_finite_points_to_the_three_usual_causes():
     said = describe_difference(numbers(NAN, 1.0), numbers(0.0, 1.0))
-    assert said.endswith("Think of exp of a large number, 0/0, and rows that may attend to nothing.")
+    assert said.endswith(
+        "Think of exp of a large number, 0/0, and rows that may attend to nothing."
+    )
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (1, 1), (2, 2, 3, 3)])

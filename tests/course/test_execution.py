@@ -101,8 +101,10 @@ def test_too_few_arguments_are_the_learners_failure():
     [
         (MemoryError(), "there is not enough memory"),
         (
-            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate "
-                         "8589934592 bytes. Error code 12 (Cannot allocate memory)\n0x7f"),
+            RuntimeError(
+                "DefaultCPUAllocator: can't allocate memory: you tried to allocate "
+                "8589934592 bytes. Error code 12 (Cannot allocate memory)\n0x7f"
+            ),
             "there is not enough memory: it asked for 8.0 GiB at once",
         ),
     ],
@@ -151,7 +153,10 @@ FORBIDDEN = {
         "scaled_dot_product_attention",
         lambda x: torch.ops.aten.scaled_dot_product_attention(x, x, x),
     ),
-    "F.multi_head_attention_forward": ("MultiheadAttention", Encoder(evaluated=False, need_weights=True)),
+    "F.multi_head_attention_forward": (
+        "MultiheadAttention",
+        Encoder(evaluated=False, need_weights=True),
+    ),
     "MHA without weights": ("MultiheadAttention", Encoder(evaluated=False, need_weights=False)),
     "MHA evaluated": ("MultiheadAttention", Encoder(evaluated=True, need_weights=True)),
     "MHA evaluated, without weights": (
@@ -234,8 +239,14 @@ def test_a_modified_argument_is_found(what):
         (lambda *, pairs: pairs[0].clear(), (), {"pairs": [[1, 2]]}, ("pairs",)),
     ],
     ids=[
-        "by keyword", "in a tuple", "in a dict", "a number of dimension 0",
-        "a list longer", "a list's number", "a list's tensor", "a nested list emptied",
+        "by keyword",
+        "in a tuple",
+        "in a dict",
+        "a number of dimension 0",
+        "a list longer",
+        "a list's number",
+        "a list's tensor",
+        "a nested list emptied",
     ],
 )
 def test_a_modified_argument_is_found_wherever_it_stands(function, args, kwargs, expected):

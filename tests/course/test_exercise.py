@@ -18,7 +18,11 @@ def test_a_module_is_read_by_the_contract(exercise):
 
 
 def test_functions_are_grouped_by_their_prefix_in_the_order_they_stand(exercise):
-    assert list(exercise.checks) == ["doubles_a_matrix", "adds_the_number", "has_the_right_gradient"]
+    assert list(exercise.checks) == [
+        "doubles_a_matrix",
+        "adds_the_number",
+        "has_the_right_gradient",
+    ]
     assert exercise.wrong == {
         "squared": double.wrong_squared,
         "number_forgotten": double.wrong_number_forgotten,

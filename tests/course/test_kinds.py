@@ -15,7 +15,10 @@ WANTED = "expected a float64 tensor of shape (5,)"
     [
         (torch.zeros(5, 6), "a float32 tensor of shape (5, 6)"),
         (torch.tensor(1), "an int64 tensor of shape ()"),
-        (torch.empty(2, 3, dtype=torch.bfloat16, device="meta"), "a bfloat16 tensor of shape (2, 3)"),
+        (
+            torch.empty(2, 3, dtype=torch.bfloat16, device="meta"),
+            "a bfloat16 tensor of shape (2, 3)",
+        ),
         ((1, 2, 3), "a tuple of 3"),
         (3, "the int 3"),
         (0.5, "the float 0.5"),
@@ -68,7 +71,11 @@ def test_the_wrong_kind_of_tensor_gets_one_sentence(actual, sentence):
         (VECTOR, "word", "your function returned a float64 tensor of shape (5,); expected a str."),
         (3, None, "your function returned the int 3; expected None."),
         ((), [1], "your function returned a tuple of 0; expected a list."),
-        (VECTOR, (VECTOR,), "your function returned a float64 tensor of shape (5,); expected a tuple of 1."),
+        (
+            VECTOR,
+            (VECTOR,),
+            "your function returned a float64 tensor of shape (5,); expected a tuple of 1.",
+        ),
         ([1, 2], (1, 2), "your function returned a list; expected a tuple of 2."),
         ((1,), (1, 2), "your function returned a tuple of 1; expected a tuple of 2."),
         ((1, "a"), (1, 2), "part 2 of your result came as the str 'a'; expected an int."),
@@ -78,7 +85,11 @@ def test_the_wrong_kind_of_tensor_gets_one_sentence(actual, sentence):
             "part 2 of your result came as float32 numbers; expected float64. "
             "Keep the dtype that the inputs have.",
         ),
-        (((1,), 2), ((1, 2), 2), "part 1 of your result came as a tuple of 1; expected a tuple of 2."),
+        (
+            ((1,), 2),
+            ((1, 2), 2),
+            "part 1 of your result came as a tuple of 1; expected a tuple of 2.",
+        ),
     ],
 )
 def test_other_kinds_get_one_sentence_too(actual, expected, sentence):
@@ -120,8 +131,21 @@ def test_the_first_matrix_of_a_value_is_drawn(value, shape):
 
 @pytest.mark.parametrize(
     "value",
-    [None, 3, "word", "", (), [], {}, torch.tensor(1.0), torch.ones(1), torch.zeros(0, 3),
-     CUBE.to("meta"), ("word", CUBE), Foreign("ndarray")],
+    [
+        None,
+        3,
+        "word",
+        "",
+        (),
+        [],
+        {},
+        torch.tensor(1.0),
+        torch.ones(1),
+        torch.zeros(0, 3),
+        CUBE.to("meta"),
+        ("word", CUBE),
+        Foreign("ndarray"),
+    ],
 )
 def test_other_values_have_no_matrix(value):
     assert matrix_of(value) is None

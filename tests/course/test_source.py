@@ -84,12 +84,17 @@ def test_the_whole_is_the_stub_s_head_and_the_body(solution):
     head = source.stub(solution).splitlines()[:-1]
     whole = source.whole(solution).splitlines()
     assert whole[: len(head)] == head
-    assert [line.strip() for line in whole[len(head) :] if line.strip()] == source.body_lines(solution)
+    assert [line.strip() for line in whole[len(head) :] if line.strip()] == source.body_lines(
+        solution
+    )
     assert ast.parse(source.whole(solution)).body[0].decorator_list == []
 
 
 def test_body_lines_are_the_code_below_the_docstring():
-    assert source.body_lines(double.solution) == ["twice_the_tensor = x + x", "return twice_the_tensor + plus"]
+    assert source.body_lines(double.solution) == [
+        "twice_the_tensor = x + x",
+        "return twice_the_tensor + plus",
+    ]
     assert source.body_lines(undocumented) == ["y = x + 1", "return y"]
 
 

@@ -213,7 +213,10 @@ KEPT = {
     "in a default": ("EPS = 1\ndef softmax(x, eps=EPS): return eps", {"EPS"}),
     "in a decorator": ("D = staticmethod\n@D\ndef softmax(x): return 1", {"D"}),
     "in an annotation": ("T = int\ndef softmax(x: T): return 1", {"T"}),
-    "in a helper": ("S = 2\ndef helper(): return S\ndef softmax(x): return helper()", {"S", "helper"}),
+    "in a helper": (
+        "S = 2\ndef helper(): return S\ndef softmax(x): return helper()",
+        {"S", "helper"},
+    ),
     "in an inner function": (
         "S = 2\ndef softmax(x):\n    def inner(): return (lambda: S)()\n    return inner()",
         {"S"},
@@ -285,7 +288,9 @@ def test_a_magic_inside_a_function_is_passed_over(cells):
 
 
 def test_a_line_of_python_that_begins_like_a_magic_is_kept(cells):
-    submission = cells('def softmax(x):\n    """\n    %time\n    """\n    return (x\n        % 5)\n')
+    submission = cells(
+        'def softmax(x):\n    """\n    %time\n    """\n    return (x\n        % 5)\n'
+    )
     function = loaded(submission)["softmax"]
     assert function(13) == 3
     assert function.__doc__.strip() == "%time"

@@ -66,7 +66,7 @@ def test_a_temperature_must_be_positive(form, temperature):
 @every_form
 @pytest.mark.parametrize(
     ("temperature", "kind"),
-    [("1", "a str"), (None, "NoneType"), (True, "a bool"), (1j, "a complex"), ([1.0], "a list")],
+    [("1", "a str"), (None, "None"), (True, "a bool"), (1j, "a complex"), ([1.0], "a list")],
 )
 def test_a_temperature_must_be_a_number(form, temperature, kind):
     with pytest.raises(TypeError) as caught:

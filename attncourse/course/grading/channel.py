@@ -135,7 +135,7 @@ def _encode_tensor(value: Tensor, tensors: dict[str, Tensor]) -> Any:
 
 def _decode(value: Any, tensors: dict[str, Tensor], depth: int) -> Any:
     """The value of its JSON. Raises ValueError for what no encoder writes."""
-    if depth > DEEPEST:
+    if depth > DEEPEST + 1:  # one more, for the name of what was nested too deeply
         raise ValueError("nested too deeply")
     if value is None or isinstance(value, bool | int | float | str):
         return value

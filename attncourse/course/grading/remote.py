@@ -109,7 +109,8 @@ class Worker:
             channel.receive(timeout=STARTING)
             channel.send({"op": "load", "cells": cells})
             text, _ = channel.receive(timeout=self.limits.seconds)
-            self.notes = tuple(str(note)[:300] for note in list(text.get("notes", []))[:20])
+            notes = text.get("notes")
+            self.notes = tuple(str(n)[:300] for n in notes[:20]) if isinstance(notes, list) else ()
             return channel
         except ChannelTimeout:
             self.stop()
@@ -126,7 +127,7 @@ class Worker:
         """Start the process, with pipes to talk and one for what it prints."""
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
-        self._folder = tempfile.TemporaryDirectory(prefix="attncourse-")
+        self._folder = tempfile.TemporaryDirectory(prefix="attncourse-", ignore_cleanup_errors=True)
         arguments = [str(theirs_in), str(theirs_out), str(self.limits.memory)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "attncourse.course.grading.worker", *arguments],

@@ -1,0 +1,406 @@
+"""A submission in a process of its own: the same answers as here, and no way to do harm."""
+
+import linecache
+import os
+import subprocess
+import time
+from pathlib import Path
+
+import double
+import pytest
+import torch
+
+from attncourse.course.diagnose import agree
+from attncourse.course.execution import Failure, Outcome, execute
+from attncourse.course.grading.remote import LARGEST_LOG, Limits, RemoteAnswer, Worker, grade
+from attncourse.course.grading.worker import _load
+from attncourse.course.submission import Cell, Submission, read
+from attncourse.testing import gaussian
+
+LIMITS = Limits(seconds=20.0, memory=3 * 2**30)
+SECRET = "ATTNCOURSE_TEST_SECRET"
+
+LEARNERS = """
+import os, signal, subprocess, sys, threading, time
+import torch
+from attncourse import check, hint
+
+def double(x, *, plus=0.0):
+    return 2 * x + plus
+
+def unattempted(x): raise NotImplementedError
+def divides(x): return x / 0 if isinstance(x, int) else 1 // 0
+def modifies(x, *, mask): x.zero_(); mask.logical_not_(); return x
+def product(x): return x @ x.mT
+def softmaxes(x): return torch.softmax(x, -1)
+def a_pair(x): return x.float(), [1, {"a": None}]
+def an_array(x): return x.numpy()
+def a_sparse(x): return x.to_sparse()
+def too_large(x): return torch.zeros(2**26, dtype=torch.float64)
+def hostile_keys(x): return {Unprintable(): 1}
+def random(x): return torch.rand(3)
+def exits(x): sys.exit("enough")
+def asks(x): return input()
+
+class Unprintable:
+    def __str__(self): raise ValueError("no name")
+
+def greedy(x): return torch.zeros(10**12)
+def greedy_bit_by_bit(x):
+    kept = []
+    while True:
+        kept.append(bytearray(2**28))
+
+def prints(x): print("y" * 10**8); return x
+def prints_a_word(x): print("a word"); return x
+
+def environment(x): return sorted(os.environ)
+def folder(x): return os.getcwd()
+def threads(x): return torch.get_num_threads()
+def checks(x): return check(double), hint("double")
+def seen(x): return [name for name in sys.modules if "mechanisms" in name or "exercises" in name]
+def imports(x, name): __import__(name); return 1
+def imports_from_the_package(x):
+    from attncourse import attention
+    return 1
+
+def starts_a_child(x): return subprocess.Popen(["sleep", "600"]).pid
+
+def hangs(x):
+    while True: pass
+def exits_at_once(x): os._exit(0)
+def is_killed(x): os.kill(os.getpid(), signal.SIGKILL)
+def is_ended_by_a_nameless_signal(x): os.kill(os.getpid(), signal.SIGRTMIN + 6)
+def interrupts(x): raise KeyboardInterrupt
+def closes(x): os.closerange(3, 64)
+def writes_garbage(x):
+    for number in range(3, 21):
+        try:
+            os.write(number, b"\\xff" * 64)
+        except OSError:
+            pass
+def stops_later(x):
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGSTOP)).start()
+    return x
+"""
+
+
+@pytest.fixture(scope="module")
+def submission(tmp_path_factory):
+    path = tmp_path_factory.mktemp("submission") / "answer.py"
+    path.write_text(LEARNERS)
+    return read(path)
+
+
+@pytest.fixture(scope="module")
+def worker(submission):
+    """One worker for all tests; a test that loses it leaves the next to start another."""
+    with pytest.MonkeyPatch.context() as patch, Worker(submission, LIMITS) as started:
+        patch.setenv(SECRET, "the teacher's")
+        yield started
+
+
+@pytest.fixture(scope="module")
+def local(submission):
+    """The same functions in this process."""
+    namespace = {"__name__": "submission"}
+    cells = [[cell.label, cell.source, list(cell.keep)] for cell in submission.cells]
+    assert _load(cells, namespace) == []
+    yield namespace
+    linecache.clearcache()
+
+
+def ask(worker, name, *args, probe=None, forbidden=(), seconds=20.0, **kwargs):
+    return worker.ask(name, probe, args, kwargs, forbidden, seconds)
+
+
+def submitted(source):
+    """A submission that is one cell, of which everything is kept."""
+    keep = tuple(range(len(compile(source, "", "exec", 1024).body)))
+    return Submission(Path("answer.py"), (Cell("answer.py", source, keep),))
+
+
+def alive(process):
+    """Is the process there, and no zombie?"""
+    shown = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True
+    )
+    return bool(shown.stdout.strip()) and not shown.stdout.startswith("Z")
+
+
+# The same as here
+
+
+CALLS = {
+    "a value": ("double", (gaussian(3, 5),), {"plus": 1.5}, None, ()),
+    "a value in bfloat16": ("double", (gaussian(3).bfloat16(),), {}, None, ()),
+    "a value on meta": ("double", (torch.empty(3, 5, device="meta"),), {}, None, ()),
+    "a tuple": ("a_pair", (gaussian(3),), {}, None, ()),
+    "gradients": ("double", (gaussian(3),), {}, "gradients", ()),
+    "FLOPs": ("product", (gaussian(3, 5),), {}, "flops", ()),
+    "operators": ("product", (gaussian(3, 5),), {}, "operators", ()),
+    "the largest tensor": ("product", (gaussian(3, 5),), {}, "largest_tensor", ()),
+    "a modified argument": (
+        "modifies",
+        (gaussian(3),),
+        {"mask": torch.tensor([True])},
+        None,
+        (),
+    ),
+    "an exception": ("divides", (3,), {}, None, ()),
+    "another exception": ("divides", (gaussian(3),), {}, None, ()),
+    "an exception in a probe": ("divides", (gaussian(3),), {}, "gradients", ()),
+    "wrong arguments": ("double", (), {}, None, ()),
+    "a stub": ("unattempted", (gaussian(3),), {}, None, ()),
+    "a stub in a probe": ("unattempted", (gaussian(3),), {}, "flops", ()),
+    "a forbidden function": ("softmaxes", (gaussian(3),), {}, None, ("softmax",)),
+    "the same function allowed": ("softmaxes", (gaussian(3),), {}, None, ()),
+    "random numbers": ("random", (None,), {}, None, ()),
+    "an exit": ("exits", (None,), {}, None, ()),
+}
+
+
+@pytest.mark.parametrize("what", CALLS)
+def test_a_worker_gives_the_outcome_that_the_function_gives_here(worker, local, what):
+    name, args, kwargs, probe, forbidden = CALLS[what]
+    there = ask(worker, name, *args, probe=probe, forbidden=forbidden, **kwargs)
+    here = execute(local[name], probe, args, kwargs, forbidden)
+    if here.value is not None and getattr(here.value, "is_meta", False):
+        assert (there.value.shape, there.value.dtype) == (here.value.shape, here.value.dtype)
+        assert there.value.is_meta
+    else:
+        assert agree(there, here)
+    assert there.modified == here.modified
+    assert there.failure == here.failure
+
+
+def test_a_right_answer_passes_all_checks_in_a_worker(worker, exercise):
+    there = Submission(Path("answer.py"), (), ("double",), frozenset({"double"}))
+    result = grade(there, worker, exercise)
+    assert [check.message for check in result.checks] == ["", "", ""]
+    assert result.state == "passed"
+
+
+def test_a_wrong_answer_is_named_in_a_worker(worker, exercise):
+    answer = RemoteAnswer(worker, "product")
+    outcome = answer.run(None, (gaussian(2, 2),), {})
+    assert agree(outcome, Outcome(gaussian(2, 2) @ gaussian(2, 2).mT))
+
+
+def test_an_exercise_that_is_not_there_is_not_attempted_and_starts_no_process(exercise):
+    worker = Worker(Submission(Path("answer.py")), LIMITS)
+    result = grade(worker.submission, worker, exercise)
+    assert result.state == "not attempted"
+    assert {c.message for c in result.checks} == {"answer.py defines no function double."}
+    assert worker._process is None
+
+
+@pytest.mark.parametrize(
+    ("name", "foreign"),
+    [("an_array", "ndarray"), ("a_sparse", "sparse_coo tensor of float64")],
+)
+def test_a_value_that_cannot_travel_is_named(worker, name, foreign):
+    assert ask(worker, name, gaussian(3)).value.type_name == foreign
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "message"),
+    [
+        ("too_large", "ValueError", "the value is too large to be sent"),
+        ("hostile_keys", "ValueError", "no name"),
+        ("no_such_function", "NameError", "no_such_function is not a function in this submission"),
+        ("os", "NameError", "os is not a function in this submission"),
+        ("asks", "EOFError", "EOF when reading a line"),
+    ],
+)
+def test_a_failure_that_costs_only_the_call(worker, name, kind, message):
+    failure = ask(worker, name, gaussian(3)).failure
+    assert (failure.kind, failure.message, failure.fatal) == (kind, message, False)
+    assert ask(worker, "double", 3).value == 6.0
+
+
+# What it sees and what it does not
+
+
+def test_the_judges_environment_is_not_visible(worker):
+    seen = ask(worker, "environment", None).value
+    assert SECRET in os.environ
+    allowed = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "HOME", "TMPDIR"}
+    threads = {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
+    pythons = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+    inside_torch = {name for name in seen if name.startswith(("TORCH", "KMP", "TRITON", "KINETO"))}
+    assert set(seen) - allowed - threads - pythons - inside_torch == set()
+
+
+def test_it_runs_in_an_empty_folder_of_its_own_on_one_thread(worker):
+    folder = Path(ask(worker, "folder", None).value)
+    assert folder.is_dir()
+    assert not any(folder.iterdir())
+    assert folder != Path.cwd()
+    assert ask(worker, "threads", None).value == 1
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["attncourse.mechanisms", "attncourse.mechanisms.softmax", "attncourse.exercises.softmax"],
+)
+def test_the_solutions_cannot_be_imported(worker, module):
+    failure = ask(worker, "imports", None, module).failure
+    assert failure.kind == "ImportError"
+    assert failure.message.endswith("is not available while a submission is graded")
+    assert ask(worker, "imports_from_the_package", None).failure.kind == "ImportError"
+
+
+def test_the_solutions_are_not_loaded_already(worker):
+    assert ask(worker, "seen", None).value == []
+
+
+def test_check_and_hint_do_nothing_there(worker):
+    assert ask(worker, "checks", None).value == (None, None)
+
+
+# Too much
+
+
+@pytest.mark.parametrize("name", ["greedy", "greedy_bit_by_bit"])
+def test_a_memory_bomb_is_a_failure_of_the_call(worker, name):
+    failure = ask(worker, name, None).failure
+    assert (failure.kind, failure.fatal) == ("MemoryError", False)
+    assert failure.message.startswith("there is not enough memory")
+    assert ask(worker, "double", 3).value == 6.0
+
+
+def test_of_a_hundred_megabytes_printed_a_few_are_kept(worker):
+    ask(worker, "prints_a_word", 1)
+    assert ask(worker, "prints", 3).value == 3
+    deadline = time.monotonic() + 10
+    while worker.log._dropped + len(worker.log._kept) < 10**8 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    text = worker.log.text()
+    assert text.startswith("a word\nyyy")
+    assert LARGEST_LOG <= len(text) < LARGEST_LOG + 100
+    assert text.endswith(" bytes more")
+
+
+# Lost processes, each of which costs a new one
+
+
+FATAL = {
+    "exits_at_once": "the process that ran it exited with code 0.",
+    "is_killed": "the process that ran it was ended by SIGKILL.",
+    "is_ended_by_a_nameless_signal": "the process that ran it was ended by signal 40.",
+    "interrupts": "the process that ran it was ended by SIGINT.",
+    "closes": "the process that ran it exited with code 1.",
+    "writes_garbage": "the process that ran it stopped answering.",
+}
+
+
+@pytest.mark.parametrize("name", FATAL)
+def test_a_process_that_is_lost_is_a_fatal_failure_that_says_how(worker, name):
+    worker.start()
+    process = worker._process.pid
+    outcome = ask(worker, name, None)
+    assert outcome == Outcome(failure=Failure("ProcessEnded", FATAL[name], fatal=True))
+    assert not alive(process)
+
+
+def test_a_hang_is_ended_with_its_children_and_its_folder(submission):
+    with Worker(submission, Limits(seconds=0.5)) as worker:
+        child = ask(worker, "starts_a_child", None).value
+        folder = Path(ask(worker, "folder", None).value)
+        before = time.monotonic()
+        outcome = ask(worker, "hangs", None, seconds=0.5)
+        assert time.monotonic() - before < 4
+        assert outcome.failure == Failure(
+            "TimeoutError", "it did not return within 0.5 s, and was stopped.", fatal=True
+        )
+        assert not alive(child)
+        assert not folder.exists()
+
+
+def test_a_process_that_stops_reading_does_not_stop_the_judge(submission):
+    with Worker(submission, Limits(seconds=0.5)) as worker:
+        ask(worker, "stops_later", None)
+        time.sleep(0.3)
+        outcome = ask(worker, "double", torch.zeros(100_000), seconds=0.5)
+        assert outcome.failure.kind == "TimeoutError"
+
+
+# Loading
+
+
+def test_a_cell_that_raises_while_it_is_loaded_costs_only_itself():
+    source = "A = 1\nB = A / 0\ndef double(x): return 2 * x\nimport no_such_module\nexit(3)\n"
+    with Worker(submitted(source), LIMITS) as worker:
+        assert ask(worker, "double", 4).value == 8
+        assert worker.notes == (
+            "answer.py, line 2: ZeroDivisionError: division by zero",
+            "answer.py, line 4: ModuleNotFoundError: No module named 'no_such_module'",
+            "answer.py, line 5: SystemExit: 3",
+        )
+
+
+def test_definitions_that_never_load_are_given_up_for_good():
+    submission = submitted("def double(x): return x\nwhile True: pass\n")
+    with Worker(submission, Limits(seconds=0.3)) as worker:
+        expected = Failure("LoadError", "its definitions did not load within 0.3 s.", fatal=True)
+        assert ask(worker, "double", 1).failure == expected
+        before = time.monotonic()
+        assert ask(worker, "double", 1).failure == expected
+        assert time.monotonic() - before < 0.2
+
+
+def test_definitions_that_end_the_process_are_given_up_for_good():
+    with Worker(submitted("import os\nos._exit(7)\n"), LIMITS) as worker:
+        reason = "while its definitions were loaded, the process that ran it exited with code 7."
+        assert ask(worker, "double", 1).failure == Failure("LoadError", reason, fatal=True)
+        assert worker._process is None
+
+
+def test_definitions_too_large_to_be_sent_are_given_up_for_good(monkeypatch):
+    monkeypatch.setattr("attncourse.course.grading.channel.LARGEST_TEXT", 1000)
+    with Worker(submitted("A = '" + "x" * 1000 + "'"), LIMITS) as worker:
+        reason = "its definitions cannot be loaded: the value is too large to be sent."
+        assert ask(worker, "double", 1).failure == Failure("LoadError", reason, fatal=True)
+
+
+# Time, without a process
+
+
+class SlowWorker(Worker):
+    """A worker that takes its time to start and to answer, and remembers how much it was given."""
+
+    def __init__(self, limits):
+        super().__init__(Submission(Path("answer.py")), limits)
+        self.given = []
+
+    def start(self):
+        time.sleep(0.2)
+
+    def ask(self, function, probe, args, kwargs, forbidden, seconds):
+        self.given.append(seconds)
+        time.sleep(0.1)
+        return Outcome(1)
+
+
+def test_starting_the_process_does_not_cost_the_check_its_time():
+    worker = SlowWorker(Limits(seconds=0.25))
+    answer = RemoteAnswer(worker, "double")
+    for _ in range(2):
+        answer.begin()
+        for _ in range(4):
+            answer.run(None, (1,), {})
+    full, later, last = worker.given[0], worker.given[1], worker.given[3]
+    assert full == worker.given[4] == 0.25
+    assert 0.05 < later < 0.16
+    assert last == 0.01
+
+
+def test_a_worker_that_was_never_started_is_stopped_in_peace():
+    with Worker(Submission(Path("answer.py")), LIMITS) as worker:
+        assert worker.log.text() == ""
+    worker.stop()
+
+
+def test_the_toy_exercise_is_what_the_worker_was_asked():
+    assert double.solution(3) == 6

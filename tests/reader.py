@@ -1,0 +1,120 @@
+"""A headless browser that reads a page of the site and tells what it saw."""
+
+import functools
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
+
+BROWSERS = ("google-chrome", "chromium", "chromium-browser")
+SWITCHES = (
+    "headless=new no-sandbox disable-gpu disable-quic no-first-run hide-scrollbars "
+    "disable-dev-shm-usage disable-background-networking disable-component-update disable-sync"
+)
+PHONE = 390  # pixels
+
+MATH_IS_SET = """
+const done = arguments[arguments.length - 1];
+const math = window.MathJax && MathJax.startup ? MathJax.startup.promise : Promise.resolve();
+math.then(() => document.fonts.ready).then(() => done(true));
+"""
+
+READ_PAGE = r"""
+const article = document.querySelector("article") ?? document.body;
+const words = article.cloneNode(true);
+words.querySelectorAll("pre, code, script, style, mjx-container").forEach(e => e.remove());
+const link = name => document.querySelector(`a.${name}`)?.href ?? null;
+return {
+  words: words.textContent,
+  formulas: article.querySelectorAll("mjx-container").length,
+  unset: [...article.querySelectorAll(".math")]
+    .filter(e => !e.querySelector("mjx-container") || e.querySelector("mjx-merror"))
+    .map(e => e.textContent),
+  images: [...document.images].map(i => ({
+    src: i.src, alt: i.alt, loaded: i.complete && i.naturalWidth > 0,
+  })),
+  next: link("right-next"),
+  previous: link("left-prev"),
+};
+"""
+
+WIDEST = """
+const wide = [...document.querySelectorAll("article *")]
+  .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1).slice(0, 3);
+return [document.documentElement.scrollWidth, wide.map(e => e.outerHTML.slice(0, 80))];
+"""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one visit to a page has shown."""
+
+    page: dict[str, Any]
+    errors: list[str]
+    hosts: set[str]
+    phone: tuple[int, list[str]]
+
+
+class Reader:
+    """A browser on the site."""
+
+    def __init__(self, driver: Any, address: str) -> None:
+        self.driver, self.address = driver, address
+
+    def open(self, path: str) -> None:
+        self.driver.get(f"{self.address}/{path}")
+        self.driver.execute_async_script(MATH_IS_SET)
+
+    def width(self, pixels: int) -> None:
+        metrics = {"width": pixels, "height": 900, "deviceScaleFactor": 1, "mobile": pixels < 500}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    @functools.cache  # noqa: B019 - one reader a session
+    def look(self, page: str) -> Look:
+        self.errors(), self.hosts()  # forget what came before
+        self.width(1280)
+        self.open(f"{page}.html")
+        shown = self.driver.execute_script(READ_PAGE)
+        self.width(PHONE)
+        width, wide = self.driver.execute_script(WIDEST)
+        return Look(shown, self.errors(), self.hosts(), (width, wide))
+
+    def errors(self) -> list[str]:
+        entries = self.driver.get_log("browser")
+        return [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
+
+    def hosts(self) -> set[str]:
+        entries = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
+        requests = [e["params"] for e in entries if e["method"] == "Network.requestWillBeSent"]
+        addresses = [urlsplit(request["request"]["url"]) for request in requests]
+        return {a.hostname or "?" for a in addresses if a.scheme in ("http", "https", "ws", "wss")}
+
+    def name(self, address: str | None) -> str | None:
+        """The page of _toc.yml behind an address of the site."""
+        return address and urlsplit(address).path.strip("/").removesuffix(".html")
+
+    def wait(self, condition: Callable[[], Any]) -> None:
+        WebDriverWait(self.driver, 15).until(lambda _: condition())
+
+
+def start(address: str, profile: Path) -> Reader | None:
+    """A reader of the site at `address`; None where there is no browser or no driver for it."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver_path = shutil.which("chromedriver")
+    if not browser or not driver_path:
+        return None
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for switch in [*SWITCHES.split(), f"user-data-dir={profile}"]:
+        options.add_argument(f"--{switch}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(executable_path=driver_path)
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.set_page_load_timeout(60)
+    return Reader(driver, address)
