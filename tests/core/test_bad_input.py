@@ -6,6 +6,8 @@ it. The messages themselves are tested word for word in test_shapes.py.
 
 import inspect
 import math
+import pkgutil
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import attncourse.mechanisms
 from attncourse.core.masks import causal_mask, padding_mask
 from attncourse.measure.weights import entropy
 from attncourse.mechanisms import additive, bilinear, cosine, lookup, softmax
@@ -263,3 +266,17 @@ def test_any_temperature_gives_a_lookup_or_a_sentence(temperature):
     else:
         assert temperature > 0
         assert out.isfinite().all()
+
+
+def test_every_checked_function_of_the_mechanisms_stands_in_the_table():
+    modules = [
+        import_module(f"attncourse.mechanisms.{module.name}")
+        for module in pkgutil.iter_modules(attncourse.mechanisms.__path__)
+    ]
+    public = {
+        value
+        for module in modules
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and not name.startswith("_") and hasattr(value, "__wrapped__")
+    }
+    assert public <= FUNCTIONS.keys()

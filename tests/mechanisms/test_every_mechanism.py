@@ -6,14 +6,17 @@ ragged inputs; the tests below run over the table.
 
 import inspect
 import math
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
+import attncourse.mechanisms
 from attncourse.measure.weights import entropy
 from attncourse.mechanisms import additive, bilinear, cosine, lookup, softmax
 from attncourse.testing import (
@@ -271,7 +274,19 @@ def test_names_work_as_well_as_positions(mechanism):
     assert torch.equal(mechanism.fast(**named), mechanism.fast(*arguments))
 
 
-@pytest.mark.parametrize("module", [softmax, additive, bilinear, cosine, lookup])
+MODULES = [
+    import_module(f"attncourse.mechanisms.{module.name}")
+    for module in pkgutil.iter_modules(attncourse.mechanisms.__path__)
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_every_form_of_the_library_stands_in_the_table(module):
+    tested = {form for m in MECHANISMS.values() for form in (m.fast, m.definition)}
+    assert set(module.FORMS) <= tested
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_forms_open_with_the_definition_and_end_with_the_public_function(module):
     first, *_, last = module.FORMS
     assert first.__name__ == f"{last.__name__}_by_definition"
