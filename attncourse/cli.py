@@ -32,7 +32,11 @@ def main() -> None:
 
 @main.command("list")
 def list_() -> None:
-    """List the exercises, chapter by chapter, from easy to hard."""
+    """List the exercises, chapter by chapter, from easy to hard.
+
+    \b
+    For example:  attncourse list
+    """
     from attncourse.course.exercise import of_chapter
     from attncourse.exercises import CHAPTERS
 
@@ -49,7 +53,12 @@ def list_() -> None:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
 def status(folder: Path) -> None:
-    """Show your progress, kept beside the notebooks in FOLDER (default: here, or exercises/)."""
+    """Show your progress, kept beside the notebooks in FOLDER (default: here, or exercises/).
+
+    \b
+    For example:  attncourse status
+                  attncourse status exercises
+    """
     from attncourse.course import progress
     from attncourse.course.exercise import all_exercises
     from attncourse.course.report import MARKS
@@ -76,7 +85,11 @@ def status(folder: Path) -> None:
 @main.command()
 @click.argument("exercise")
 def hint(exercise: str) -> None:
-    """Show the next hint for EXERCISE; each call shows one more."""
+    """Show the next hint for EXERCISE; each call shows one more.
+
+    \b
+    For example:  attncourse hint softmax
+    """
     from attncourse.course.notebook import next_hint
 
     click.echo(next_hint(_exercise(exercise)))
@@ -92,6 +105,11 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
 
     Your definitions run in a separate process: an endless loop costs one exercise, not the
     terminal. Exits with 0 if everything attempted passed, with 1 if something failed.
+
+    \b
+    For example:  attncourse check exercises/masks.ipynb
+                  attncourse check exercises/masks.ipynb causal_mask
+                  attncourse check answers.py --seconds 30
     """
     from attncourse.course import report
     from attncourse.course.grading.remote import Limits, Worker, grade
@@ -141,6 +159,10 @@ def grade(
     exits or cannot be read costs only itself. The same as `pytest --grade PATH...`, which takes
     all of pytest's options (-k, -x, --lf, ...); configuration files and conftest.py in the
     folders are not read. Exits with 0 if everything passed, with 1 otherwise.
+
+    \b
+    For example:  attncourse grade submissions/
+                  attncourse grade submissions/ --junitxml results.xml -n 4
     """
     for path in paths:
         if not path.exists():
@@ -167,6 +189,10 @@ def build(context: click.Context, only_check: bool, root: Path) -> None:
 
     With --check, say instead which files are not as generated and what is wrong with the
     chapters' notebooks.
+
+    \b
+    For example:  attncourse build
+                  attncourse build --check
     """
     from attncourse.course import chapters, render
     from attncourse.course.bootstrap import repository_url
@@ -190,14 +216,21 @@ def build(context: click.Context, only_check: bool, root: Path) -> None:
 )
 @click.option("--root", type=click.Path(path_type=Path), default=".", help="The checkout.")
 def execute(paths: tuple[Path, ...], root: Path) -> None:
-    """Run chapters and keep their text outputs, without images or traces of this machine."""
+    """Run chapters and keep their text outputs, without images or traces of this machine.
+
+    \b
+    For example:  attncourse execute book/masks.ipynb
+    """
     from attncourse.course import chapters
     from attncourse.course.bootstrap import repository_url
+    from attncourse.course.submission import UnreadableError, read
 
     _checkout(root)
     for path in paths:
-        if not path.is_file():
-            raise BadInput(f"there is no notebook {path}")
+        try:
+            read(path)
+        except UnreadableError as error:
+            raise BadInput(str(error)) from None
         click.echo(f"executing {path} ...")
         chapters.execute(path, repository_url(root))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 INK, ACCENT, SECOND, THIRD = "#1f2937", "#c2410c", "#1d4ed8", "#047857"
@@ -108,6 +109,8 @@ def comparison_png(actual: Tensor, expected: Tensor) -> bytes:
 def _label(ax: Any, axis: str, labels: Sequence[str] | None, count: int, noun: str) -> None:
     if labels is not None:
         getattr(ax, f"set_{axis}ticks")(range(count), labels)
+    else:
+        getattr(ax, f"{axis}axis").set_major_locator(MaxNLocator(integer=True))
     getattr(ax, f"set_{axis}label")(noun)
 
 

@@ -17,7 +17,7 @@ _IMPORTS = """\
 import math
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Integer
 from torch import Tensor
 
 from attncourse import check, hint"""

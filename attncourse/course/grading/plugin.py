@@ -57,6 +57,7 @@ class Grader:
 
     def __init__(self) -> None:
         self.rows: dict[str, dict[str, list[str]]] = {}
+        self.notes: dict[str, str] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collect_file(
@@ -86,14 +87,17 @@ class Grader:
         if report.when == "call" and "submission" in told:
             exercises = self.rows.setdefault(str(told["submission"]), {})
             exercises.setdefault(str(told["exercise"]), []).append(str(told["state"]))
+            self.notes[str(told["submission"])] = str(told.get("notes", ""))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        """Print one row for each submission and exercise."""
+        """Print one row for each submission and exercise, and what could not be read."""
         terminalreporter.section("submissions")
         width = max((len(name) for name in self.rows), default=0)
         for submission, exercises in sorted(self.rows.items()):
             for exercise, states in exercises.items():
                 terminalreporter.line(f"{submission:{width}}  {exercise:18} {_verdict(states)}")
+            for note in self.notes[submission].splitlines():
+                terminalreporter.line(f"{submission:{width}}  Note: {note}")
 
 
 class SubmissionFile(pytest.File):
@@ -162,10 +166,11 @@ class CheckItem(pytest.Item):
         collector: Any = self.parent
         file = collector.parent
         found = next(check for check in collector.result().checks if check.name == self.name)
-        self._tell(found.state)
+        told = [*file.submission.notes, *file.worker.notes]
+        self._tell(found.state, told)
         if found.state == "skipped":
             pytest.skip(found.message)
-        notes = [f"Note: {note}" for note in (*file.submission.notes, *file.worker.notes)]
+        notes = [f"Note: {note}" for note in told]
         if found.state == NO_CREDIT:
             raise NoCredit("\n".join([f"Not attempted: {found.message}", *notes]))
         if found.state == "failed":
@@ -182,11 +187,12 @@ class CheckItem(pytest.Item):
         """Where the check stands: submission, exercise, check."""
         return self.path, None, f"{self.path.name}: {self.parent.name}: {self.name}"  # type: ignore[union-attr]
 
-    def _tell(self, state: str) -> None:
+    def _tell(self, state: str, notes: list[str]) -> None:
         root = self.config.rootpath
         path = self.path.relative_to(root) if self.path.is_relative_to(root) else self.path
         exercise = self.parent.name  # type: ignore[union-attr]
         told = {"submission": path, "exercise": exercise, "check": self.name, "state": state}
+        told |= {"notes": "\n".join(notes)} if notes else {}
         self.user_properties.extend((key, str(value)) for key, value in told.items())
 
 

@@ -55,7 +55,7 @@ SUBMISSIONS = {
     "mistake-1.py": (mistaken("no_maximum_subtracted"), "softmax", ONE_WRONG),
     "mistake-2.py": (mistaken("mean_subtracted"), "softmax", ONE_WRONG),
     "mistake-3.py": (mistaken("no_exponential"), "softmax", NONE),
-    "hang.py": (body("while True: pass"), "softmax", NONE),
+    "hang.py": (body("import time", "time.sleep(3600)"), "softmax", NONE),
     "exit.py": (body("os._exit(0)"), "softmax", NONE),
     "memory.py": (body("return torch.zeros(10**13)"), "softmax", NONE),
     "prints.py": (body("print('y' * 15_000_000)", "return None"), "softmax", NONE),
@@ -119,7 +119,7 @@ def told(graded, name):
     """What was told of a submission's first failed check, line by line."""
     heading = re.search(rf"^_+ {re.escape(name)}: .* _+$", graded.out, re.MULTILINE)
     assert heading, f"nothing was told of {name}"
-    rest = re.split(r"^[_=-]+ .* [_=-]+$", graded.out[heading.end() :], flags=re.MULTILINE)
+    rest = re.split(r"^[_=]+ .* [_=]+$", graded.out[heading.end() :], flags=re.MULTILINE)
     return rest[0].strip().splitlines()
 
 
@@ -143,9 +143,9 @@ def test_an_exercise_that_is_lacking_is_not_attempted(graded):
         count = len(exercise.checks)
         verdict = graded.table["weighted-mean.ipynb", exercise.name]
         assert verdict == f"0 of {count} passed, {count} not attempted"
-    assert told(graded, "weighted-mean.ipynb") == [
-        "Not attempted: weighted-mean.ipynb defines no function weighted_mean."
-    ]
+    message = "Not attempted: weighted-mean.ipynb defines no function weighted_mean."
+    failures = [case.find("failure") for case in graded.cases]
+    assert message in {failure.text for failure in failures if failure is not None}
 
 
 def test_not_attempted_is_counted_apart_and_is_no_success(graded):
@@ -188,7 +188,7 @@ def test_a_known_mistake_is_named(graded, name, mistake):
         ("exit.py", "The process that ran it exited with code 0."),
         (
             "memory.py",
-            "Your function raised MemoryError: there is not enough memory: it asked for 74505.8 "
+            "Your function raised MemoryError: there is not enough memory: it asked for 37252.9 "
             "GiB at once (line 5: return torch.zeros(10**13)).",
         ),
     ],
@@ -200,7 +200,7 @@ def test_a_lost_call_is_told_in_one_sentence(graded, name, sentence):
 
 
 def test_of_what_is_printed_a_line_is_shown(graded):
-    _, message, title, line, more = told(graded, "prints.py")
+    _, message, title, line, more = told(graded, "prints.py")[:5]
     assert message.startswith("Your function returned None; ")
     assert title == "--- it printed ---"
     assert line == "y" * 120
@@ -209,10 +209,8 @@ def test_of_what_is_printed_a_line_is_shown(graded):
 
 
 def test_a_cell_that_cannot_be_read_is_reported_by_its_number(graded):
-    assert told(graded, "syntax.ipynb") == [
-        "Not attempted: causal_mask still raises NotImplementedError.",
-        "Note: code cell 2 could not be read: line 1: '(' was never closed",
-    ]
+    note = "code cell 2 could not be read: line 1: '(' was never closed"
+    assert re.findall(r"^(\S+) +Note: (.*)$", graded.out, re.MULTILINE) == [("syntax.ipynb", note)]
 
 
 @pytest.mark.parametrize(
@@ -286,8 +284,11 @@ def count(chapter):
 BOTH = count("weighted-mean") + count("masks")
 
 
+QUICK = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+
+
 def grade(pytester, *arguments):
-    return pytester.runpytest_inprocess("--grade", "-p", "no:cacheprovider", *arguments)
+    return pytester.runpytest_inprocess("--grade", *QUICK, *arguments)
 
 
 def test_a_folder_is_graded(pytester, handed_in):
@@ -367,6 +368,6 @@ def test_without_the_option_pytest_is_as_ever(pytester):
     pytester.makeconftest("import pytest\n@pytest.fixture\ndef three():\n    return 3\n")
     pytester.makepyfile("def test_three(three):\n    assert three == 3\ndef softmax(x): pass\n")
     (pytester.path / "weighted-mean.ipynb").write_text(notebook("1 + 1"))
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess(*QUICK)
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*submissions*")

@@ -1,0 +1,363 @@
+"""The command line: what each command says, and the one sentence it has for bad input."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from click.testing import CliRunner
+
+from attncourse import __version__
+from attncourse.cli import main
+from attncourse.course import progress, render
+from attncourse.course.exercise import all_exercises, get, of_chapter
+from attncourse.exercises import CHAPTERS
+
+SOFTMAX = get("softmax")
+RIGHT = (
+    "def softmax(x):\n"
+    "    exponentials = (x - x.amax(dim=-1, keepdim=True)).exp()\n"
+    "    return exponentials / exponentials.sum(dim=-1, keepdim=True)\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """A folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def attncourse(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments], env={"COLUMNS": "200"})
+
+
+def notebook(path, *cells, **metadata):
+    made = [nbformat.v4.new_code_cell(cell) for cell in cells]
+    nbformat.write(nbformat.v4.new_notebook(cells=made, metadata=metadata), path)
+
+
+def refused(result, *sentences):
+    """Bad input: one sentence on stderr, nothing else, exit code 2."""
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert result.stderr in {f"Error: {sentence}\n" for sentence in sentences}
+
+
+# Help
+
+
+def test_help_shows_the_way():
+    result = attncourse("--help")
+    assert result.exit_code == 0
+    for command in ("list", "status", "hint", "check", "grade", "build", "execute"):
+        assert f"attncourse {command}" in result.stdout
+
+
+@pytest.mark.parametrize("command", main.commands)
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_the_help_of_each_command_says_what_it_does_and_gives_an_example(command, option):
+    result = attncourse(command, option)
+    assert result.exit_code == 0
+    assert re.search(rf"For example:  attncourse {command}\b", result.stdout)
+    first = re.split(r"\n\n", result.stdout)[1].strip()
+    assert re.match(r"[A-Z].{30,}", first, re.DOTALL)
+
+
+def test_the_version_is_told():
+    assert attncourse("--version").stdout == f"attncourse, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["lst"], "No such command 'lst'"),
+        (["list", "--all"], "No such option"),
+        (["hint"], "Missing argument 'EXERCISE'."),
+        (["check"], "Missing argument 'FILE'."),
+        (["grade"], "Missing argument 'PATH...'."),
+        (["execute"], "Missing argument 'NOTEBOOK...'."),
+        (["check", "a.py", "--seconds", "soon"], "Invalid value for '--seconds'"),
+        (["grade", "a.py", "--jobs", "1.5"], "Invalid value for '--jobs'"),
+    ],
+)
+def test_a_command_that_is_not_understood_is_an_error_of_use(arguments, sentence):
+    result = attncourse(*arguments)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
+
+
+# list
+
+
+def test_list_names_every_exercise_with_its_chapter_in_order():
+    result = attncourse("list")
+    assert result.exit_code == 0
+    rows = [line.split() for line in result.stdout.splitlines() if "★" in line]
+    assert [(row[0], row[1]) for row in rows] == [
+        (exercise.chapter, name) for name, exercise in all_exercises().items()
+    ]
+    for exercise in all_exercises().values():
+        assert exercise.title in result.stdout
+    assert "attncourse hint EXERCISE" in result.stdout
+
+
+# status
+
+
+def shown(result):
+    """The rows of the table of progress: exercise, mark, state, and the rest."""
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.stdout.splitlines()]
+    return {line[1]: line[2:] for line in lines if line and line[0] in CHAPTERS}
+
+
+def keep(folder, **entries):
+    (folder / progress.FILE_NAME).write_text(json.dumps(entries))
+
+
+def test_status_of_a_beginner():
+    result = attncourse("status")
+    rows = shown(result)
+    assert list(rows) == list(all_exercises())
+    assert set(map(tuple, rows.values())) == {("○", "not", "attempted")}
+    assert result.stdout.endswith(f"\n0 of {len(rows)} exercises passed.\n")
+
+
+def test_status_shows_results_and_hints(here):
+    keep(
+        here,
+        softmax={"state": "passed", "passed": 7, "checks": 7},
+        attention={"state": "failed", "passed": 2, "checks": 6, "hints": 1},
+        causal_mask={"hints": 2},
+    )
+    result = attncourse("status")
+    rows = shown(result)
+    assert rows["softmax"] == ["✔", "passed", "7/7"]
+    assert rows["attention"] == ["✘", "failed", "2/6", "1"]
+    assert rows["causal_mask"] == ["○", "not", "attempted", "2"]
+    assert result.stdout.endswith(f"\n1 of {len(rows)} exercises passed.\n")
+
+
+def test_status_looks_beside_the_notebooks(here):
+    folder = here / "exercises"
+    folder.mkdir()
+    keep(folder, softmax={"state": "passed", "passed": 7, "checks": 7})
+    for arguments in (["status"], ["status", folder], ["status", "exercises"]):
+        assert shown(attncourse(*arguments))["softmax"] == ["✔", "passed", "7/7"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not JSON",
+        "[]",
+        '{"softmax": 3}',
+        '{"softmax": {"checks": 7}}',
+        '{"softmax": {"state": ["passed"], "hints": -1}}',
+        '{"softmax": {"state": "[/red]"}}',
+    ],
+)
+def test_status_survives_a_foreign_file(here, text):
+    (here / progress.FILE_NAME).write_text(text)
+    assert shown(attncourse("status"))["softmax"] == ["○", "not", "attempted"]
+
+
+def test_status_of_a_missing_folder_is_refused(here):
+    refused(attncourse("status", "missing"), "there is no folder missing")
+    (here / "file").write_text("")
+    refused(attncourse("status", "file"), "there is no folder file")
+
+
+# hint
+
+
+def test_hints_come_one_by_one_then_all():
+    count = len(SOFTMAX.hints)
+    for number, text in enumerate(SOFTMAX.hints, 1):
+        assert attncourse("hint", "softmax").stdout == f"Hint {number} of {count}: {text}\n"
+    result = attncourse("hint", "softmax")
+    assert result.exit_code == 0
+    assert all(text in result.stdout for text in SOFTMAX.hints)
+    assert result.stdout.endswith("There are no more hints for softmax.\n")
+    assert progress.hints_given("softmax") == count
+
+
+@pytest.mark.parametrize("command", [["hint"], ["check", "answer.py"]])
+def test_an_unknown_exercise_is_refused_with_the_nearest(here, command):
+    (here / "answer.py").write_text(RIGHT)
+    sentence = "there is no exercise 'softmx'; did you mean 'softmax'?"
+    refused(attncourse(*command, "softmx"), sentence)
+    nothing = "there is no exercise 'xyz'; `attncourse list` names them all."
+    refused(attncourse(*command, "xyz"), nothing)
+
+
+# check
+
+
+def test_a_right_answer_is_checked(here):
+    notebook(here / "answer.ipynb", "import torch", "1 / 0", RIGHT)
+    result = attncourse("check", "answer.ipynb")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    count = len(SOFTMAX.checks)
+    assert lines[0] == f"✔ softmax: {count} of {count} checks passed"
+    assert [line[:4] for line in lines[1:]] == ["  ✔ "] * count
+
+
+def test_a_wrong_answer_is_named_and_broken_cells_are_noted(here):
+    notebook(
+        here / "answer.ipynb",
+        "def attention(:",
+        "import nothing_of_the_kind",
+        "def softmax(x):\n    return x / x.sum(dim=-1, keepdim=True)",
+    )
+    result = attncourse("check", "answer.ipynb", "softmax", "attention")
+    assert result.exit_code == 1
+    words = " ".join(result.stdout.split())
+    assert "✘ softmax: 0 of" in words
+    assert "You divided the scores by their sum." in words
+    assert "○ attention: not attempted yet" in words
+    assert result.stdout.splitlines()[-2:] == [
+        "Note: code cell 1 could not be read: line 1: invalid syntax",
+        "Note: code cell 2, line 1: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
+    ]
+
+
+def test_what_is_not_attempted_has_not_failed(here):
+    notebook(here / "weighted-mean.ipynb", "1 + 1")
+    result = attncourse("check", "weighted-mean.ipynb")
+    assert result.exit_code == 0
+    names = [exercise.name for exercise in of_chapter("weighted-mean")]
+    assert result.stdout.splitlines() == [f"○ {name}: not attempted yet" for name in names]
+
+
+UNREADABLE = {
+    "missing.ipynb": "missing.ipynb cannot be read: No such file or directory",
+    "folder": "folder cannot be read: Is a directory",
+    "text.ipynb": "text.ipynb is not a Jupyter notebook: it is not JSON",
+    "empty.ipynb": "empty.ipynb is empty",
+    "bytes.ipynb": "bytes.ipynb is not a text file in UTF-8",
+}
+
+
+@pytest.fixture
+def unreadable(here):
+    (here / "folder").mkdir()
+    (here / "text.ipynb").write_text("my homework")
+    (here / "empty.ipynb").write_text("")
+    (here / "bytes.ipynb").write_bytes(b"\xff\xfe\x00")
+    (here / "_config.yml").write_text("repository:\n  url: https://example.org/x\n")
+
+
+@pytest.mark.usefixtures("unreadable")
+@pytest.mark.parametrize("command", ["check", "execute"])
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_file_that_cannot_be_read_is_refused(command, name):
+    refused(attncourse(command, name), UNREADABLE[name])
+
+
+def test_a_file_without_an_exercise_is_refused(here):
+    (here / "answer.py").write_text("print('hello')")
+    refused(attncourse("check", "answer.py"), "answer.py defines no function of any exercise.")
+    (here / "answer.py").write_text("def softmax(:")
+    refused(
+        attncourse("check", "answer.py"),
+        "answer.py defines no function of any exercise. "
+        "answer.py could not be read: line 1: invalid syntax",
+    )
+
+
+# grade
+
+
+def test_a_folder_without_notebooks_is_refused(here):
+    (here / "folder").mkdir()
+    refused(attncourse("grade", "folder"), "there is no notebook or .py file in folder")
+    (here / "folder/notes.txt").write_text("x")
+    refused(attncourse("grade", "folder"), "there is no notebook or .py file in folder")
+
+
+def test_a_path_that_is_not_there_is_refused(here):
+    (here / "answer.py").write_text(RIGHT)
+    refused(attncourse("grade", "answer.py", "missing"), "there is no file or folder missing")
+
+
+def test_a_class_is_graded_and_its_configuration_is_not_read(here):
+    folder = here / "handed in"
+    folder.mkdir()
+    notebook(folder / "ada.ipynb", RIGHT)
+    (folder / "bob.ipynb").write_text("my homework")
+    (folder / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    (here / "conftest.py").write_text("raise SystemExit('conftest was read')")
+    script = Path(sys.executable).with_name("attncourse")
+    done = subprocess.run(
+        [script, "grade", folder.name, "--seconds", "30", "--junitxml", "results.xml"],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    count = len(SOFTMAX.checks)
+    assert re.search(
+        rf"^handed in/ada.ipynb  softmax +{count} of {count} passed$", done.stdout, re.M
+    )
+    assert re.search(
+        r"^handed in/bob.ipynb  \(unreadable\) +0 of 1 passed, 1 failed$", done.stdout, re.M
+    )
+    assert done.stderr == ""
+    assert (here / "results.xml").read_text().count("<testcase ") == count + 1
+
+
+# build and execute
+
+
+@pytest.mark.parametrize(
+    "arguments", [["build"], ["build", "--check"], ["execute", "a.ipynb"]], ids=" ".join
+)
+def test_outside_a_checkout_the_makers_commands_are_refused(here, arguments):
+    sentence = f"{here.resolve()} is not a checkout of the course: it has no _config.yml"
+    refused(attncourse(*arguments), sentence)
+    elsewhere = here / "elsewhere"
+    elsewhere.mkdir()
+    other = f"{elsewhere.resolve()} is not a checkout of the course: it has no _config.yml"
+    refused(attncourse(*arguments, "--root", "elsewhere"), other)
+
+
+def test_build_writes_and_check_says_what_has_drifted(here):
+    (here / "_config.yml").write_text("repository:\n  url: https://example.org/x\n")
+    assert attncourse("build", "--check").exit_code == 1
+    written = attncourse("build")
+    assert written.exit_code == 0
+    assert written.stdout.splitlines() == [
+        f"wrote {path}" for path in sorted(render.notebooks(here))
+    ]
+    clean = attncourse("build", "--check")
+    assert (clean.exit_code, clean.output) == (0, "")
+    (here / "exercises/masks.ipynb").write_text("{}")
+    (here / "solutions/stray.txt").write_text("mine")
+    drifted = attncourse("build", "--check", "--root", here)
+    assert drifted.exit_code == 1
+    assert drifted.stdout.splitlines() == [
+        f"{path} is not as generated: run `attncourse build`"
+        for path in ("exercises/masks.ipynb", "solutions/stray.txt")
+    ]
+    assert attncourse("build").stdout.splitlines() == [
+        "wrote exercises/masks.ipynb",
+        "removed solutions/stray.txt",
+    ]
+
+
+def test_check_says_what_is_wrong_with_a_chapter(here):
+    (here / "_config.yml").write_text("repository:\n  url: https://example.org/x\n")
+    attncourse("build")
+    (here / "book").mkdir()
+    (here / "book/masks.ipynb").write_text("my homework")
+    result = attncourse("build", "--check")
+    assert result.exit_code == 1
+    assert result.stdout.startswith("masks.ipynb is not a notebook: ")
