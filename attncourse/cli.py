@@ -274,4 +274,4 @@ def _print_line(indent: str, mark: str, text: str, colour: str) -> None:
     from rich.text import Text
 
     content = Text.assemble((f"{mark} " if mark else "", colour), text)
-    Console().print(Padding(content, (0, 0, 0, len(indent))))
+    Console().print(Padding(content, (0, 0, 0, len(indent)), expand=False))

@@ -183,6 +183,8 @@ def test_an_answer_of_the_wrong_kind_gets_one_sentence(exercise, change):
     result = grade(replace(exercise, wrong={}), answer)  # no misconception is looked for: faster
     assert result.state == "failed"
     failed = [check for check in result.checks if check.state == "failed"]
+    if change not in (gives_another_shape, gives_another_dtype):  # these have right gradients
+        assert len(failed) == len(exercise.checks)
     assert re.search(KINDS[change], failed[0].message), failed[0].message
     assert all_sentences(failed)
 

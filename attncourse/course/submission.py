@@ -49,8 +49,9 @@ class Cell:
 class Submission:
     """What was found in one file.
 
-    exercises are the names of those defined in it or expected from it, in the order of the
-    course; defined those whose function is there; notes say what could not be read.
+    exercises are the names of those to be graded, in the order of the course: those of the
+    chapter that the notebook belongs to, or else those it defines. defined names every exercise
+    whose function is there; notes say what could not be read.
     """
 
     path: Path
@@ -78,8 +79,8 @@ def _read(path: Path) -> Submission:
             notes.append(f"{cell.label} could not be read: {_syntax(error)}")
     kept = _keep(trees)
     defined = frozenset(name for name in _defined(trees) if name in contract.all_exercises())
-    expected = {e.name for e in contract.of_chapter(chapter)} if chapter else set()
-    names = tuple(name for name in contract.all_exercises() if name in defined | expected)
+    graded = {e.name for e in contract.of_chapter(chapter)} if chapter else defined
+    names = tuple(name for name in contract.all_exercises() if name in graded)
     return Submission(path, tuple(kept), names, defined, tuple(notes))
 
 

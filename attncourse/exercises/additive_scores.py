@@ -71,6 +71,8 @@ def check_projects_once(student):
     """every query and key is projected once: FLOPs counted at two lengths"""
     for n, m in ((20, 30), (40, 60)):
         q, k, w_q, w_k, u = _inputs(n=n, m=m, seed=50)
+        # a wrong answer may well be cheap
+        assert_same(student(q, k, w_q, w_k, u), solution(q, k, w_q, w_k, u))
         counted = flops(student, q, k, w_q, w_k, u)
         enough = 2 * (n * w_q.numel() + m * w_k.numel() + n * m * len(u))
         assert_that(

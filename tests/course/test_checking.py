@@ -18,7 +18,7 @@ SQUARED = Misconception("squared", "You squared x. Twice a number is a sum: add 
 
 @dataclass
 class Scripted:
-    """An answer that gives prepared outcomes, the last one for ever, and counts what it is asked."""
+    """An answer that gives prepared outcomes, the last one for ever."""
 
     outcomes: list[Outcome]
     begun: int = 0

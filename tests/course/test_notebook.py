@@ -6,7 +6,7 @@ import time
 
 import double
 import IPython.display
-import matplotlib.pyplot  # noqa: F401  (it asks for the shell when it is first imported)
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -227,6 +227,7 @@ class KernelShell(Shell):
 @pytest.fixture
 def shown(monkeypatch):
     """What was displayed in the notebook."""
+    plt.switch_backend("Agg")  # which asks for the shell: before one is pretended
     displayed = []
     monkeypatch.setattr(IPython.display, "display", displayed.append)
     return displayed

@@ -1,4 +1,4 @@
-"""The generated notebooks: the same each time, runnable, without a solution where it is asked for."""
+"""The generated notebooks: the same each time, runnable, and no solution in a student's."""
 
 import ast
 import re

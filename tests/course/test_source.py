@@ -16,8 +16,8 @@ solutions = pytest.mark.parametrize("solution", SOLUTIONS.values(), ids=SOLUTION
 
 
 def undocumented(x):
-    y = x + 1
-    return y
+    x = x + 1
+    return [x]
 
 
 def decorated(function):
@@ -95,7 +95,7 @@ def test_body_lines_are_the_code_below_the_docstring():
         "twice_the_tensor = x + x",
         "return twice_the_tensor + plus",
     ]
-    assert source.body_lines(undocumented) == ["y = x + 1", "return y"]
+    assert source.body_lines(undocumented) == ["x = x + 1", "return [x]"]
 
 
 def test_what_a_function_needs_comes_before_what_needs_it():
