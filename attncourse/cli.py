@@ -104,14 +104,15 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
     """Check the exercises in FILE, a notebook or a .py file.
 
     Your definitions run in a separate process: an endless loop costs one exercise, not the
-    terminal. Exits with 0 if everything attempted passed, with 1 if something failed.
+    terminal. The result is kept for `attncourse status`. Exits with 0 if everything attempted
+    passed, with 1 if something failed.
 
     \b
     For example:  attncourse check exercises/masks.ipynb
                   attncourse check exercises/masks.ipynb causal_mask
                   attncourse check answers.py --seconds 30
     """
-    from attncourse.course import report
+    from attncourse.course import progress, report
     from attncourse.course.grading.remote import Limits, Worker, grade
     from attncourse.course.submission import UnreadableError, read
 
@@ -129,6 +130,7 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
         for name in wanted:
             result = grade(submission, worker, _exercise(name))
             failed |= result.state == "failed"
+            progress.record(result, path.parent)
             for line in report.lines(result):
                 _print_line("  " * line.level, line.mark, line.text, report.COLOURS[line.state])
         for note in (*submission.notes, *worker.notes):

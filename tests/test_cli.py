@@ -209,6 +209,13 @@ def test_a_right_answer_is_checked(here):
     assert [line[:4] for line in lines[1:]] == ["  ✔ "] * count
 
 
+def test_what_was_checked_stands_in_the_status(here):
+    notebook(here / "answer.ipynb", "import torch", RIGHT)
+    attncourse("check", "answer.ipynb")
+    count = len(SOFTMAX.checks)
+    assert f"✔ passed {count}/{count}" in " ".join(attncourse("status").stdout.split())
+
+
 def test_a_wrong_answer_is_named_and_broken_cells_are_noted(here):
     notebook(
         here / "answer.ipynb",
@@ -226,6 +233,15 @@ def test_a_wrong_answer_is_named_and_broken_cells_are_noted(here):
         "Note: code cell 1 could not be read: line 1: invalid syntax",
         "Note: code cell 2, line 1: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
     ]
+
+
+def test_the_result_of_a_check_is_kept_beside_the_file(here):
+    (here / "folder").mkdir()
+    (here / "folder/answer.py").write_text("def softmax(x): raise SystemExit")
+    assert attncourse("check", "folder/answer.py").exit_code == 1
+    kept = {"state": "failed", "passed": 0, "checks": len(SOFTMAX.checks)}
+    assert progress.load(here / "folder") == {"softmax": kept}
+    assert progress.load(here) == {}
 
 
 def test_what_is_not_attempted_has_not_failed(here):

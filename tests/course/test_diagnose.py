@@ -197,7 +197,7 @@ def test_the_property_is_that_of_the_first_call_that_differs(exercise):
         [],
         calls(lambda x: 2 * x, THREE),
         calls(lambda x: x[99], THREE),
-        [Call("flops", (THREE,), {}, Outcome(7))],
+        [Call("flops", (THREE,), {}, Outcome(THREE))],
     ],
     ids=["no call", "right", "failed", "a probe"],
 )
@@ -250,6 +250,10 @@ SENTENCES = {
         WEIGHTS,
     ),
     "Each row must sum to one; one of yours sums to 2.": (2 * WEIGHTS, WEIGHTS),
+    "1 of 4 entries differ, most at (0, 1): yours is -2, expected -1.": (
+        torch.tensor([[2.0, -2.0], [0.5, 0.5]]),
+        torch.tensor([[2.0, -1.0], [0.5, 0.5]]),  # rows that sum to one, and yet no weights
+    ),
     "Each row must sum to one; one of yours sums to 0.": (torch.zeros(3, 4).double(), WEIGHTS),
     "Your columns do: the softmax runs over the wrong axis.": (
         torch.softmax(gaussian(3, 4), dim=-2),

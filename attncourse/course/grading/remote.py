@@ -1,12 +1,5 @@
 """The judge's side of a worker: start it, ask it, end it when it takes too long."""
 
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,10 +9,10 @@ from attncourse.course.checking import CheckResult, Result, run
 from attncourse.course.execution import Failure, Outcome
 from attncourse.course.exercise import Exercise, first_line
 from attncourse.course.grading.channel import Channel, ChannelError, ChannelTimeout
+from attncourse.course.grading.process import Log, Process
 from attncourse.course.submission import Submission
 
 STARTING = 120.0  # seconds until a fresh worker must have imported torch
-LARGEST_LOG = 16 * 2**10  # bytes of a submission's output that are kept
 
 
 @dataclass(frozen=True)
@@ -41,10 +34,8 @@ class Worker:
         self.submission = submission
         self.limits = limits
         self.notes: tuple[str, ...] = ()
-        self.log = _Log()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._channel: Channel | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self.log = Log()
+        self._process: Process | None = None
         self._unloadable: Outcome | None = None
 
     def __enter__(self) -> "Worker":
@@ -81,29 +72,25 @@ class Worker:
             limit = self.limits.seconds
             return _fatal("TimeoutError", f"it did not return within {limit:g} s, and was stopped.")
         except ChannelError:
-            return _fatal("ProcessEnded", f"{self._how_it_ended()}.")
+            return _fatal("ProcessEnded", f"{self._lost()}.")
 
     def stop(self) -> None:
         """End the process and everything it started."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self.log.finish()
-        if self._channel is not None:
-            self._channel.close()
-        if self._folder is not None:
-            self._folder.cleanup()
-        self._process = self._channel = self._folder = None
+            self._process.end()
+        self._process = None
 
     def start(self) -> Channel | None:
         """Start the process unless it runs, and load the definitions.
 
         None, for good, if they do not load.
         """
-        if self._channel is not None or self._unloadable is not None:
-            return self._channel
-        channel = self._channel = self._launch()
+        if self._process is not None:
+            return self._process.channel
+        if self._unloadable is not None:
+            return None
+        self._process = Process(self.limits.memory, self.log)
+        channel = self._process.channel
         cells = [[cell.label, cell.source, list(cell.keep)] for cell in self.submission.cells]
         try:
             channel.receive(timeout=STARTING)
@@ -116,47 +103,18 @@ class Worker:
             self.stop()
             reason = f"its definitions did not load within {self.limits.seconds:g} s."
         except ChannelError:
-            reason = f"while its definitions were loaded, {self._how_it_ended()}."
+            reason = f"while its definitions were loaded, {self._lost()}."
         except ValueError as error:
             self.stop()
             reason = f"its definitions cannot be loaded: {error}."
         self._unloadable = _fatal("LoadError", reason)
         return None
 
-    def _launch(self) -> Channel:
-        """Start the process, with pipes to talk and one for what it prints."""
-        theirs_in, ours_out = os.pipe()
-        ours_in, theirs_out = os.pipe()
-        self._folder = tempfile.TemporaryDirectory(prefix="attncourse-", ignore_cleanup_errors=True)
-        arguments = [str(theirs_in), str(theirs_out), str(self.limits.memory)]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "attncourse.course.grading.worker", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(theirs_in, theirs_out),
-            cwd=self._folder.name,
-            env=_environment(self._folder.name),
-            start_new_session=True,
-        )
-        os.close(theirs_in)
-        os.close(theirs_out)
-        self.log.follow(self._process)
-        return Channel(ours_in, ours_out)
-
-    def _how_it_ended(self) -> str:
-        """Why the process is gone, for the learner."""
-        code = None
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                code = self._process.wait(timeout=2.0)
+    def _lost(self) -> str:
+        """What became of the process; it is cleared away."""
+        fate = self._process.fate() if self._process else "the process that ran it is gone"
         self.stop()
-        if code is None:
-            return "the process that ran it stopped answering"
-        if code < 0:
-            names = {s.value: s.name for s in signal.Signals}
-            return f"the process that ran it was ended by {names.get(-code, f'signal {-code}')}"
-        return f"the process that ran it exited with code {code}"
+        return fate
 
 
 @dataclass
@@ -193,48 +151,6 @@ def grade(submission: Submission, worker: Worker, exercise: Exercise) -> Result:
         for name, check in exercise.checks.items()
     )
     return Result(exercise.name, tuple(checks))
-
-
-class _Log:
-    """The first kilobytes of what a submission prints; the rest is read and dropped."""
-
-    def __init__(self) -> None:
-        self._kept = bytearray()
-        self._dropped = 0
-        self._thread: threading.Thread | None = None
-
-    def follow(self, process: subprocess.Popen[bytes]) -> None:
-        self._thread = threading.Thread(target=self._drain, args=(process,), daemon=True)
-        self._thread.start()
-
-    def finish(self) -> None:
-        if self._thread is not None:
-            self._thread.join(timeout=5.0)
-
-    def text(self) -> str:
-        """What was printed, with a last line that says how much was dropped."""
-        text = self._kept.decode(errors="replace")
-        return text + (f"\n... and {self._dropped:,} bytes more" if self._dropped else "")
-
-    def _drain(self, process: subprocess.Popen[bytes]) -> None:
-        stream = process.stdout
-        assert stream is not None
-        with stream:
-            while piece := stream.read1(2**16):  # type: ignore[attr-defined]
-                room = LARGEST_LOG - len(self._kept)
-                self._kept += piece[:room]
-                self._dropped += max(0, len(piece) - room)
-
-
-def _environment(home: str) -> dict[str, str]:
-    """A clean environment: nothing of the teacher's, one thread."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return (
-        kept
-        | threads
-        | {"HOME": home, "TMPDIR": home, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
-    )
 
 
 def _outcome(text: dict[str, Any], values: list[Any]) -> Outcome:

