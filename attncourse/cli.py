@@ -201,10 +201,11 @@ def build(context: click.Context, only_check: bool, root: Path) -> None:
 
     _checkout(root)
     if not only_check:
-        for path in render.write(root):
-            click.echo(f"wrote {path}" if (root / path).exists() else f"removed {path}")
+        for path, kept in render.write(root).items():
+            click.echo(f"wrote {path}" + (f" (what stood there is now {kept})" if kept else ""))
         return
     stale = [f"{path} is not as generated: run `attncourse build`" for path in render.drift(root)]
+    stale += [f"{path} is not the course's: move it elsewhere" for path in render.strays(root)]
     url = repository_url(root)
     found = [p for path in _chapter_files(root) for p in chapters.problems(path, url)]
     for problem in [*stale, *found]:

@@ -154,7 +154,8 @@ def run(exercise: Exercise, answer: Answer) -> Result:
     for name, check in exercise.checks.items():
         lost = next((result for result in results if result.fatal), None)
         if lost:
-            results.append(replace(lost, name=name, description=first_line(check)))
+            description = f"{first_line(check)} (not run)"
+            results.append(replace(lost, name=name, description=description))
             recorded.append([])
             continue
         answer.begin()
@@ -215,7 +216,7 @@ def _compared(result: CheckResult) -> str:
         problem = kind_problem(actual, expected, "it came as") or describe_difference(
             actual, expected
         )
-        return f"{message} {problem}"
+        return f"{message} {problem[0].lower()}{problem[1:]}"
     say = repr if type(actual) is type(expected) and isinstance(actual, int | float) else describe
     return f"{message} it is {say(actual)}, expected {say(expected)}."
 

@@ -1,5 +1,7 @@
 """Rendering the exercise and solution notebooks of a chapter, byte for byte the same each time."""
 
+import itertools
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +36,43 @@ def notebooks(root: Path) -> dict[Path, str]:
     }
 
 
-def write(root: Path) -> list[Path]:
-    """Write every generated notebook that changed; returns their paths. Removes stray ones."""
-    changed = drift(root)
-    texts = notebooks(root)
-    for path in changed:
-        if path in texts:
-            (root / path).parent.mkdir(exist_ok=True)
-            (root / path).write_text(texts[path], encoding="utf-8")
-        else:
-            (root / path).unlink()
-    return changed
+def write(root: Path) -> dict[Path, Path | None]:
+    """Write every generated notebook that changed; strays are left alone.
+
+    What stood in its place, perhaps a learner's work, is kept under ``_build/replaced``. Returns
+    the paths written, each with the path of the copy kept, or None where nothing stood there.
+    """
+    written: dict[Path, Path | None] = {}
+    for path, text in notebooks(root).items():
+        target = root / path
+        if not target.exists() or _read(target) != text:
+            written[path] = _keep(root, path) if target.exists() else None
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    return written
+
+
+def _keep(root: Path, path: Path) -> Path:
+    """Copy a file that is about to be replaced to the first free name."""
+    folder = Path("_build", "replaced", path.parent)
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    names = (folder / f"{path.stem}-{number}{path.suffix}" for number in itertools.count(1))
+    free = next(name for name in names if not (root / name).exists())
+    shutil.copy2(root / path, root / free)
+    return free
 
 
 def drift(root: Path) -> list[Path]:
-    """The paths whose files are not as rendered: changed, missing or stray."""
+    """The generated notebooks that are not as rendered: changed or missing."""
+    return sorted(
+        path
+        for path, text in notebooks(root).items()
+        if not (root / path).exists() or _read(root / path) != text
+    )
+
+
+def strays(root: Path) -> list[Path]:
+    """The files beside the generated notebooks that are not the course's."""
     texts = notebooks(root)
     there = {
         path.relative_to(root)
@@ -56,8 +80,7 @@ def drift(root: Path) -> list[Path]:
         for path in (root / folder).glob("**/*")
         if path.is_file() and ".ipynb_checkpoints" not in path.parts and path.name[0] != "."
     }
-    stale = {path for path in texts if path not in there or _read(root / path) != texts[path]}
-    return sorted(stale | (there - texts.keys()))
+    return sorted(there - texts.keys())
 
 
 def _read(path: Path) -> str:

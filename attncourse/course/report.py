@@ -18,7 +18,7 @@ COLOURS: dict[State, str] = {  # readable on white and on a dark notebook
     "not attempted": "#a16207",
     "skipped": "#0891b2",
 }
-NAMED = "Your output is exactly what this mistake gives:"
+NAMED = "Your function does exactly what this mistake does:"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 SHOWN_FROM = ("attncourse.mechanisms", "attncourse.core.dtypes", "attncourse.core.masks")
@@ -40,13 +40,6 @@ def needs(function: Callable[..., Any]) -> list[Callable[..., Any]]:
         if shown and value is not function:
             found += [other for other in [*needs(value), value] if other not in found]
     return found
-
-
-def modules(function: Callable[..., Any]) -> set[str]:
-    """The modules that `function` uses by name: math, torch."""
-    plain = inspect.unwrap(function)
-    values = (plain.__globals__.get(name) for name in plain.__code__.co_names)
-    return {value.__name__ for value in values if isinstance(value, ModuleType)}
 
 
 def _parts(function: Callable[..., Any]) -> tuple[list[str], list[str]]:

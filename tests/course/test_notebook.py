@@ -68,7 +68,7 @@ def test_a_function_is_checked_under_the_name_given(told):
         "✘ double: 2 of 3 checks passed",
         "  ✔ doubles every entry of a matrix",
         "  ✘ adds the number after doubling",
-        "       Your output is exactly what this mistake gives: "
+        "       Your function does exactly what this mistake does: "
         "You left the number out. Add it at the end.",
         "       Your result is the expected one plus -1.5, in every entry.",
         "  ✔ the gradient is two",

@@ -87,7 +87,8 @@ def test_rendering_twice_gives_the_same_bytes(checkout):
 
 def test_what_was_written_has_not_drifted(checkout):
     assert render.drift(checkout) == []
-    assert render.write(checkout) == []
+    assert render.strays(checkout) == []
+    assert render.write(checkout) == {}
 
 
 def spoil_a_cell(root):
@@ -120,8 +121,6 @@ DRIFTS = {
     spoil_a_cell: ["exercises/masks.ipynb"],
     spoil_the_encoding: ["solutions/masks.ipynb"],
     remove_one: ["solutions/weighted-mean.ipynb"],
-    leave_a_stray_file: ["exercises/notes.md"],
-    leave_a_stray_notebook_in_a_folder: ["solutions/old/masks.ipynb"],
     rename_the_repository: [
         f"{folder}/{chapter}.ipynb"
         for folder in ("exercises", "solutions")
@@ -134,8 +133,31 @@ DRIFTS = {
 def test_drift_is_found_and_repaired(fresh, spoil):
     spoil(fresh)
     assert names(render.drift(fresh)) == DRIFTS[spoil]
-    assert names(render.write(fresh)) == DRIFTS[spoil]
+    assert sorted(names(render.write(fresh))) == sorted(DRIFTS[spoil])
     assert render.drift(fresh) == []
+
+
+STRAYS = {
+    leave_a_stray_file: "exercises/notes.md",
+    leave_a_stray_notebook_in_a_folder: "solutions/old/masks.ipynb",
+}
+
+
+@pytest.mark.parametrize("leave", STRAYS, ids=lambda f: f.__name__)
+def test_a_stray_file_is_named_and_left_alone(fresh, leave):
+    leave(fresh)
+    assert names(render.strays(fresh)) == [STRAYS[leave]]
+    assert render.write(fresh) == {}
+    assert (fresh / STRAYS[leave]).exists()
+
+
+def test_a_learners_work_is_kept_when_a_notebook_is_written_again(fresh):
+    path = fresh / "exercises/masks.ipynb"
+    for number, work in enumerate(("my first answer", "my second answer"), 1):
+        path.write_text(work)
+        ((_, kept),) = render.write(fresh).items()
+        assert str(kept) == f"_build/replaced/exercises/masks-{number}.ipynb"
+        assert (fresh / kept).read_text() == work
 
 
 def test_everything_is_missing_in_an_empty_checkout(tmp_path, checkout):

@@ -113,8 +113,3 @@ def test_what_is_needed_twice_is_there_once():
 
 def test_a_function_that_needs_nothing_of_the_library_needs_nothing():
     assert source.needs(double.solution) == []
-
-
-def test_the_modules_that_a_function_uses_are_named():
-    assert source.modules(attention) == {"math"}
-    assert source.modules(double.solution) == set()
