@@ -7,6 +7,7 @@ import linecache
 import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def execute(
     call = function if probe is None else PROBES[probe]
     positional = given[0] if probe is None else [function, *given[0]]
     try:
-        with _Forbid(forbidden), torch.random.fork_rng(devices=[]):
+        with _Forbid(forbidden) if forbidden else nullcontext(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(
                 0
             )  # torch.manual_seed is slow: it visits all devices
