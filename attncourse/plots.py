@@ -28,9 +28,8 @@ def heatmap(
     """
     ax = ax or plt.subplots(figsize=(1.2 + 0.5 * matrix.shape[1], 1.0 + 0.5 * matrix.shape[0]))[1]
     values = matrix.detach().to(torch.float64)
-    finite = values[values.isfinite()]
-    signed = bool((finite < 0).any())
-    bound = float(finite.abs().max()) if finite.numel() and finite.any() else 1.0
+    signed = bool((values[values.isfinite()] < 0).any())
+    bound = _largest(values)
     image = ax.imshow(
         values.numpy(),
         cmap="RdBu_r" if signed else "Blues",
@@ -79,24 +78,27 @@ def curves(
 
 
 def comparison(actual: Tensor, expected: Tensor) -> Any:
-    """Draw expected, actual and difference of two matrices side by side; returns the figure."""
+    """Draw expected, actual and difference of two matrices side by side; returns the figure.
+
+    The first two share a scale; the difference has its own, so that a small one is seen.
+    """
     figure = Figure(figsize=(10, 2.6))  # not pyplot's: nothing to close, quick to draw
-    axes = figure.subplots(1, 3, gridspec_kw={"left": 0.05, "right": 1.0, "bottom": 0.2})
+    axes = figure.subplots(1, 3, gridspec_kw={"left": 0.05, "right": 0.98, "bottom": 0.2})
     actual, expected = (x.detach().to(torch.float64) for x in (actual, expected))
-    both = torch.cat([actual.flatten(), expected.flatten()])
-    bound = float(both[both.isfinite()].abs().max()) if both.isfinite().any() else 1.0
-    panels = {"expected": expected, "yours": actual, "yours - expected": actual - expected}
-    for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
-        image = ax.imshow(
-            matrix.numpy(),
-            cmap="RdBu_r",
-            vmin=-bound,
-            vmax=bound,
-            aspect="auto",
-        )
+    both = _largest(torch.stack([actual, expected]))
+    panels = {"expected": (expected, both), "yours": (actual, both)}
+    panels["yours - expected"] = actual - expected, _largest(actual - expected)
+    for ax, (title, (matrix, bound)) in zip(axes, panels.items(), strict=True):
+        image = ax.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-bound, vmax=bound, aspect="auto")
         ax.set(title=title, xlabel="column", ylabel="row")
-    figure.colorbar(image, ax=list(axes), pad=0.02)
+        figure.colorbar(image, ax=ax, pad=0.03)
     return figure
+
+
+def _largest(values: Tensor) -> float:
+    """The largest finite absolute value, 1 where there is none or all are zero."""
+    finite = values[values.isfinite()]
+    return float(finite.abs().max()) if finite.numel() and finite.any() else 1.0
 
 
 def comparison_png(actual: Tensor, expected: Tensor) -> bytes:

@@ -118,7 +118,7 @@ def test_five_curves_are_all_drawn():
     assert len(ax.lines) == len(ax.texts) == 5
 
 
-def test_a_comparison_shows_expected_actual_and_difference_on_one_scale():
+def test_a_comparison_shows_expected_and_actual_on_one_scale_and_the_difference_on_its_own():
     actual, expected = gaussian(3, 5), gaussian(3, 5, seed=1)
     figure = comparison(actual, expected)
     assert isinstance(figure, Figure)
@@ -128,8 +128,10 @@ def test_a_comparison_shows_expected_actual_and_difference_on_one_scale():
     shown = [torch.tensor(ax.images[0].get_array().tolist()) for ax in panels]
     for found, matrix in zip(shown, (expected, actual, actual - expected), strict=True):
         torch.testing.assert_close(found, matrix.to(found.dtype))
-    bound = float(torch.cat([actual, expected]).abs().max())
-    assert {ax.images[0].get_clim() for ax in panels} == {(-bound, bound)}
+    both = float(torch.cat([actual, expected]).abs().max())
+    own = float((actual - expected).abs().max())
+    bounds = [(-both, both), (-both, both), (-own, own)]
+    assert [ax.images[0].get_clim() for ax in panels] == bounds
     drawn(figure)
 
 
