@@ -10,10 +10,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "core.masks": ("causal_mask", "padding_mask"),
+    "core.positions": ("alibi_bias", "rotary", "sinusoidal_positions"),
     "mechanisms.additive": ("additive_scores",),
     "mechanisms.bilinear": ("bilinear_scores",),
     "mechanisms.cosine": ("cosine_scores",),
+    "mechanisms.heads": ("merge_heads", "multi_head_attention", "split_heads"),
     "mechanisms.lookup": ("soft_lookup", "weighted_mean"),
+    "mechanisms.self_attention": ("cross_attention", "self_attention"),
     "mechanisms.softmax": ("attention", "masked_softmax", "softmax"),
     "measure.cost": ("flops", "largest_tensor", "operators", "scaling_exponent"),
     "measure.weights": ("entropy",),

@@ -147,7 +147,9 @@ def _check_axes(tensors: list[tuple[TensorRule, Tensor]]) -> None:
 
 def _check_leading(tensors: list[tuple[TensorRule, Tensor]]) -> None:
     """Do all tensors share their leading axes (a mask may broadcast to them)?"""
-    leading = [(rule, x) for rule, x in tensors if rule.leading]
+    leading = [
+        (rule, x) for rule, x in tensors if rule.leading and rule.axes
+    ]  # "..." alone is free
     for rule, x in leading[1:]:
         first, y = leading[0]
         lead, wanted = rule.lead(x), first.lead(y)

@@ -9,6 +9,7 @@ import math
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -18,7 +19,15 @@ from torch.nn.functional import cosine_similarity
 
 import attncourse.mechanisms
 from attncourse.measure.weights import entropy
-from attncourse.mechanisms import additive, bilinear, cosine, lookup, softmax
+from attncourse.mechanisms import (
+    additive,
+    bilinear,
+    cosine,
+    heads,
+    lookup,
+    self_attention,
+    softmax,
+)
 from attncourse.testing import (
     assert_same,
     attention_inputs,
@@ -115,6 +124,33 @@ def weights_alone(*lead, std=2.0, seed=0):
     return (torch.softmax(gaussian(*lead, M, std=min(std, 2.0), seed=seed), dim=-1),)
 
 
+def projected(*lead, std=2.0, seed=0):
+    """x, memory and the weights of one head."""
+    x, memory = gaussian(*lead, N, 9, std=std, seed=seed), gaussian(*lead, M, 4, seed=seed + 1)
+    shapes = (9, D), (4, D), (4, E)
+    weights = (gaussian(*shape, std=0.5, seed=seed + 2 + i) for i, shape in enumerate(shapes))
+    return x, memory, *weights
+
+
+def plain_cross(x, memory, w_q, w_k, w_v):
+    return plain_attention(x @ w_q, memory @ w_k, memory @ w_v)
+
+
+def of_heads(*lead, std=2.0, seed=0):
+    """x, memory and the weights of two heads of width 8, values of width 6."""
+    x, memory = gaussian(*lead, N, 9, std=std, seed=seed), gaussian(*lead, M, 4, seed=seed + 1)
+    shapes = (9, 2 * D), (4, 2 * D), (4, 2 * E), (2 * E, 7)
+    weights = (gaussian(*shape, std=0.5, seed=seed + 2 + i) for i, shape in enumerate(shapes))
+    return x, memory, *weights
+
+
+def plain_heads(x, memory, w_q, w_k, w_v, w_o):
+    q, k, v = (
+        y.unflatten(-1, (2, -1)).transpose(-3, -2) for y in (x @ w_q, memory @ w_k, memory @ w_v)
+    )
+    return plain_attention(q, k, v).transpose(-3, -2).flatten(-2) @ w_o
+
+
 MECHANISMS = {
     "attention": Mechanism(softmax.attention, softmax.FORMS[0], plain_attention, attention_inputs),
     "softmax": Mechanism(
@@ -133,6 +169,15 @@ MECHANISMS = {
     "soft_lookup": Mechanism(lookup.soft_lookup, lookup.FORMS[0], plain_lookup, table),
     "weighted_mean": Mechanism(
         lookup.weighted_mean, plain_weighted_mean, plain_weighted_mean, weights_and_values
+    ),
+    "cross_attention": Mechanism(
+        self_attention.cross_attention, self_attention.FORMS[0], plain_cross, projected
+    ),
+    "multi_head_attention": Mechanism(
+        partial(heads.multi_head_attention, h=2),
+        partial(heads.multi_head_attention_by_definition, h=2),
+        plain_heads,
+        of_heads,
     ),
     "entropy": Mechanism(entropy, plain_entropy, plain_entropy, weights_alone),
 }
@@ -282,7 +327,7 @@ MODULES = [
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_every_form_of_the_library_stands_in_the_table(module):
-    tested = {form for m in MECHANISMS.values() for form in (m.fast, m.definition)}
+    tested = {getattr(f, "func", f) for m in MECHANISMS.values() for f in (m.fast, m.definition)}
     assert set(module.FORMS) <= tested
 
 

@@ -1,0 +1,78 @@
+"""Position information: what is added to tokens, to queries and keys, or to scores.
+
+Positions count in tokens, from 0.
+"""
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.shapes import checked
+
+
+@checked
+def sinusoidal_positions(n: int, d: int) -> Float[Tensor, "n d"]:
+    """The (n, d) table of sines and cosines that is added to n embeddings of width d.
+
+    P[p, 2a] = sin(p / 10000^(2a / d)) and P[p, 2a + 1] = cos(p / 10000^(2a / d)): pair a turns once
+    every 2 pi 10000^(2a / d) tokens. In the default dtype, computed in float64. Time O(n d).
+
+    Raises ValueError unless n >= 1 and d is even and at least 2.
+    Source: Vaswani et al. 2017, section 3.5.
+    """
+    if n < 1:
+        raise ValueError(f"n must be at least 1: got n={n}")
+    if d < 2 or d % 2:
+        raise ValueError(f"d must be even and at least 2: got d={d}")
+    pairs = torch.arange(0, d, 2, dtype=torch.float64)
+    angles = torch.arange(n, dtype=torch.float64)[:, None] / 10000.0 ** (pairs / d)
+    table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+    return table.to(torch.get_default_dtype())
+
+
+@checked
+def rotary(
+    x: Float[Tensor, "... n d"], positions: Integer[Tensor, " n"], *, base: float = 10000.0
+) -> Float[Tensor, "... n d"]:
+    """Rotate queries or keys by angles that grow with their positions (RoPE).
+
+    Feature a of the first half and feature a of the second half are one pair, rotated by the
+    angle p base^(-2a / d) (halves, as in Llama and GPT-NeoX; the paper pairs neighbours, which is
+    the same up to the order of features). Then q_p . k_r depends on positions only through
+    p - r, and lengths do not change. Half-precision input is rotated in float32. Time O(n d).
+
+    Raises ValueError unless d is even and base > 0.
+    Source: Su et al. 2021, section 3.2.2, equation 15.
+    """
+    d = x.shape[-1]
+    if d % 2:
+        raise ValueError(f"d, the last axis of x, must be even: got d={d} for x {tuple(x.shape)}")
+    if not base > 0:
+        raise ValueError(f"base must be positive: got {base}")
+    wide = accumulation_dtype(x.dtype)
+    frequencies = base ** (-torch.arange(0, d, 2, dtype=torch.float64, device=x.device) / d)
+    angles = positions[:, None].to(torch.float64) * frequencies
+    cos, sin = angles.cos().to(wide), angles.sin().to(wide)
+    first, second = x.to(wide).chunk(2, dim=-1)
+    turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    return turned.to(x.dtype)
+
+
+@checked
+def alibi_bias(h: int, n: int, m: int) -> Float[Tensor, "h n m"]:
+    """The (h, n, m) bias that is added to scores: minus a slope for each token of distance.
+
+    Head i has slope 2^(-8 (i + 1) / h), for any h; bias = -slope |p - j| where p = i + m - n is
+    the position of query i, aligned to the bottom right as in `causal_mask`. In the default
+    dtype. Time and memory O(h n m).
+
+    Raises ValueError unless h, n and m are at least 1.
+    Source: Press, Smith, Lewis 2022, section 3.
+    """
+    if h < 1 or n < 1 or m < 1:
+        raise ValueError(f"h, n and m must be at least 1: got h={h}, n={n} and m={m}")
+    slopes = 2.0 ** (-8.0 * torch.arange(1, h + 1, dtype=torch.float64) / h)
+    queries, keys = torch.arange(n) + m - n, torch.arange(m)
+    distance = (queries[:, None] - keys).abs()
+    return (-slopes[:, None, None] * distance).to(torch.get_default_dtype())
