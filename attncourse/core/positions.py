@@ -43,7 +43,7 @@ def rotary(
     p - r, and lengths do not change. Half-precision input is rotated in float32. Time O(n d).
 
     Raises ValueError unless d is even and base > 0.
-    Source: Su et al. 2021, section 3.2.2, equation 15.
+    Source: Su et al. 2021, section 3.2.2.
     """
     d = x.shape[-1]
     if d % 2:

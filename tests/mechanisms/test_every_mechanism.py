@@ -21,6 +21,7 @@ import attncourse.mechanisms
 from attncourse.measure.weights import entropy
 from attncourse.mechanisms import (
     additive,
+    backward,
     bilinear,
     cosine,
     heads,
@@ -328,7 +329,8 @@ MODULES = [
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_every_form_of_the_library_stands_in_the_table(module):
     tested = {getattr(f, "func", f) for m in MECHANISMS.values() for f in (m.fast, m.definition)}
-    assert set(module.FORMS) <= tested
+    elsewhere = set(backward.FORMS)  # three results: test_backward.py
+    assert set(module.FORMS) - elsewhere <= tested
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

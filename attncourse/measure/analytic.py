@@ -1,0 +1,61 @@
+"""Cost by formula, beside the counted cost of ``measure.cost``: FLOPs, parameters, bytes."""
+
+from attncourse.core.shapes import checked
+
+
+@checked
+def attention_flops(n: int, d: int) -> int:
+    """FLOPs of a multi-head self-attention block with four projections: 8 n d^2 + 4 n^2 d.
+
+    n tokens of width d, 2 FLOPs for a multiply-add, element-wise work not counted. The four
+    projections take 8 n d^2, scores and weighted sum 2 n^2 d each, whatever the number of heads.
+
+    Raises ValueError unless n and d are at least 1.
+    """
+    _at_least_one(n=n, d=d)
+    return 8 * n * d**2 + 4 * n**2 * d
+
+
+@checked
+def attention_parameters(d: int, *, h: int, g: int) -> int:
+    """Parameters of the four projections, without biases, for h query and g key/value heads.
+
+    2 d^2 for queries and output, 2 d (g d / h) for keys and values: 4 d^2 if g = h, and less the
+    fewer heads share keys and values.
+
+    Raises ValueError unless h divides d and g divides h.
+    Source: Shazeer 2019 (g = 1), Ainslie et al. 2023.
+    """
+    _at_least_one(d=d, h=h, g=g)
+    if d % h:
+        raise ValueError(f"h must divide d: got h={h} and d={d}")
+    if h % g:
+        raise ValueError(f"g must divide h: got g={g} and h={h}")
+    return 2 * d**2 + 2 * d * g * (d // h)
+
+
+@checked
+def kv_cache_bytes(layers: int, n: int, g: int, d_head: int, bytes_per_element: int) -> int:
+    """Bytes that the keys and values of n tokens take: 2 layers n g d_head bytes_per_element.
+
+    g is the number of key/value heads. Raises ValueError unless every number is at least 1.
+    """
+    _at_least_one(layers=layers, n=n, g=g, d_head=d_head, bytes_per_element=bytes_per_element)
+    return 2 * layers * n * g * d_head * bytes_per_element
+
+
+@checked
+def crossover_length(d: int) -> int:
+    """The length n at which scores and weighted sum cost as much as the projections: 2 d.
+
+    8 n d^2 = 4 n^2 d. Shorter inputs pay mostly for projections, longer ones for pairs.
+    Raises ValueError unless d is at least 1.
+    """
+    _at_least_one(d=d)
+    return 2 * d
+
+
+def _at_least_one(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1: got {name}={number}")

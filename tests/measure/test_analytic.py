@@ -1,0 +1,67 @@
+"""The formulas of cost equal what is counted."""
+
+import pytest
+import torch
+
+from attncourse.measure.analytic import (
+    attention_flops,
+    attention_parameters,
+    crossover_length,
+    kv_cache_bytes,
+)
+from attncourse.measure.cost import flops
+from attncourse.mechanisms.heads import multi_head_attention
+from attncourse.testing import gaussian
+
+
+@pytest.mark.parametrize("h", [1, 4])
+@pytest.mark.parametrize("n", [3, 16, 50])
+def test_flops_are_those_counted(n, h):
+    d = 12
+    inputs = gaussian(n, d), gaussian(n, d), *(gaussian(d, d) for _ in range(4))
+    counted = flops(multi_head_attention, *inputs, h=h)
+    assert attention_flops(n, d) == counted
+    assert type(attention_flops(n, d)) is int
+
+
+def test_at_the_crossover_both_parts_are_equal():
+    for d in (1, 7, 64):
+        n = crossover_length(d)
+        assert 8 * n * d**2 == 4 * n**2 * d == attention_flops(n, d) // 2
+
+
+@pytest.mark.parametrize("h", [1, 2, 4, 8])
+def test_parameters_are_those_of_pytorchs_module(h):
+    module = torch.nn.MultiheadAttention(512, h, bias=False)
+    assert attention_parameters(512, h=h, g=h) == sum(p.numel() for p in module.parameters())
+
+
+def test_fewer_key_value_heads_have_fewer_parameters():
+    found = [attention_parameters(512, h=8, g=g) for g in (8, 2, 1)]
+    assert found == [1_048_576, 655_360, 589_824]
+
+
+def test_the_cache_of_keys_and_values():
+    keys = torch.zeros(12, 2048, 8, 64, dtype=torch.float16)
+    assert kv_cache_bytes(12, 2048, 8, 64, 2) == 2 * keys.numel() * keys.element_size()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: attention_flops(0, 4), "n must be at least 1: got n=0"),
+        (lambda: crossover_length(-1), "d must be at least 1: got d=-1"),
+        (lambda: attention_parameters(10, h=4, g=1), "h must divide d: got h=4 and d=10"),
+        (lambda: attention_parameters(12, h=4, g=3), "g must divide h: got g=3 and h=4"),
+        (lambda: kv_cache_bytes(1, 1, 0, 1, 2), "g must be at least 1: got g=0"),
+    ],
+)
+def test_bad_numbers_get_one_sentence(call, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
+        call()
+    assert str(caught.value) == message
+
+
+def test_numbers_must_be_whole():
+    with pytest.raises(TypeError, match="^n must be an integer: got a float$"):
+        attention_flops(2.5, 4)
