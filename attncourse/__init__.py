@@ -14,6 +14,7 @@ _HOMES = {
     "mechanisms.additive": ("additive_scores",),
     "mechanisms.backward": ("attention_backward", "softmax_backward"),
     "mechanisms.bilinear": ("bilinear_scores",),
+    "mechanisms.blockwise": ("blockwise_attention", "merge_attention"),
     "mechanisms.cosine": ("cosine_scores",),
     "mechanisms.heads": ("merge_heads", "multi_head_attention", "split_heads"),
     "mechanisms.lookup": ("soft_lookup", "weighted_mean"),

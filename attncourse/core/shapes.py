@@ -45,7 +45,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     Raises TypeError for a wrong kind of argument and ValueError for a wrong shape. Named axes
     must have one size throughout and at least one entry; axes under ``...`` are shared by all
     tensors; ``#`` marks an axis that may also be 1. Floating-point arguments share dtype and
-    device. Numbers annotated ``int`` or ``float`` are checked for their type only.
+    device. Arguments annotated ``int``, ``float`` or ``bool`` are checked for their type only.
     """
     signature = inspect.signature(function)
     rules = {n: _read_rule(n, p.annotation) for n, p in signature.parameters.items()}
@@ -85,7 +85,7 @@ def _read_rule(name: str, annotation: Any) -> TensorRule | type | None:
             axes = rest if leading == "..." else [leading, *rest] if leading else []
             kind = option.__name__.split("[")[0]
             return TensorRule(name, kind, leading == "...", tuple(axes), len(options) > 1)
-    return annotation if annotation in (int, float) else None
+    return annotation if annotation in (int, float, bool) else None
 
 
 def _is_union(annotation: Any) -> bool:
@@ -119,7 +119,11 @@ def _check_kind(rule: TensorRule, x: Any) -> Tensor:
 
 
 def _check_number(name: str, kind: type, value: Any) -> None:
-    """Is value an int where an int is asked for, a real number where a float is?"""
+    """Is value an int where an int is asked for, a number where a float is, or True or False?"""
+    if kind is bool:
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} must be True or False: got {_article(type(value).__name__)}")
+        return
     allowed = (int,) if kind is int else (int, float)
     if isinstance(value, bool) or not isinstance(value, allowed):
         noun = "an integer" if kind is int else "a number"

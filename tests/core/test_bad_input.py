@@ -23,6 +23,7 @@ from attncourse.mechanisms import (
     additive,
     backward,
     bilinear,
+    blockwise,
     cosine,
     heads,
     lookup,
@@ -35,6 +36,7 @@ SIZES = {"n": 5, "m": 7, "d": 3, "e": 2, "d_q": 6, "d_k": 9, "r": 4, "1": 1}
 SIZES |= {"d_x": 10, "d_y": 11, "d_v": 8, "d_o": 13}
 
 ATTENTION = {"q": "* n d", "k": "* m d", "v": "* m e", "mask": "* n m"}, "* n e"
+UNMASKED = {"q": "* n d", "k": "* m d", "v": "* m e"}
 ADDITIVE = {"q": "* n d_q", "k": "* m d_k", "w_q": "d_q r", "w_k": "d_k r", "u": "r"}, "* n m"
 BILINEAR = {"q": "* n d_q", "k": "* m d_k", "w": "d_q d_k"}, "* n m"
 COSINE = {"q": "* n d", "k": "* m d"}, "* n m"
@@ -45,11 +47,11 @@ HEADS = {"x": "* n d_x", "memory": "* m d_y", "w_q": "d_x d_q", "w_k": "d_y d_q"
 HEADS |= {"w_v": "d_y d_v", "w_o": "d_v d_o"}
 
 
-def with_two_heads(function):
-    """The function with h = 2, under its own name."""
-    bound = partial(function, h=2)
-    bound.__name__ = function.__name__
-    return bound
+def bound(function, **options):
+    """The function with its options, under its own name."""
+    with_options = partial(function, **options)
+    with_options.__name__ = function.__name__
+    return with_options
 
 
 FUNCTIONS = {
@@ -67,12 +69,14 @@ FUNCTIONS = {
     lookup.soft_lookup: LOOKUP,
     lookup.weighted_mean: ({"weights": "* m", "values": "* m e"}, "* e"),
     entropy: ({"weights": "* m"}, "*"),
+    bound(blockwise.blockwise_attention_by_definition, block=2): (UNMASKED, "* n e"),
+    bound(blockwise.blockwise_attention, block=2): (UNMASKED, "* n e"),
     backward.softmax_backward: ({"weights": "* n", "grad": "* n"}, "* n"),
     self_attention.cross_attention_by_definition: (CROSS, "* n e"),
     self_attention.cross_attention: (CROSS, "* n e"),
     self_attention.self_attention: (SELF, "* n e"),
-    with_two_heads(heads.multi_head_attention_by_definition): (HEADS, "* n d_o"),
-    with_two_heads(heads.multi_head_attention): (HEADS, "* n d_o"),
+    bound(heads.multi_head_attention_by_definition, h=2): (HEADS, "* n d_o"),
+    bound(heads.multi_head_attention, h=2): (HEADS, "* n d_o"),
 }
 
 
@@ -311,5 +315,5 @@ def test_every_public_function_of_the_mechanisms_stands_in_the_table():
         if inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_"
     }
     tested = {getattr(function, "func", function) for function in FUNCTIONS}
-    elsewhere = {heads.split_heads, heads.merge_heads, *backward.FORMS}  # in files of their own
+    elsewhere = {heads.split_heads, heads.merge_heads, blockwise.merge_attention, *backward.FORMS}
     assert public - tested == elsewhere

@@ -23,6 +23,7 @@ from attncourse.mechanisms import (
     additive,
     backward,
     bilinear,
+    blockwise,
     cosine,
     heads,
     lookup,
@@ -173,6 +174,12 @@ MECHANISMS = {
     ),
     "cross_attention": Mechanism(
         self_attention.cross_attention, self_attention.FORMS[0], plain_cross, projected
+    ),
+    "blockwise_attention": Mechanism(
+        partial(blockwise.blockwise_attention, block=4),
+        partial(blockwise.blockwise_attention_by_definition, block=4),
+        plain_attention,
+        attention_inputs,
     ),
     "multi_head_attention": Mechanism(
         partial(heads.multi_head_attention, h=2),

@@ -1,5 +1,6 @@
 """Self-attention is cross-attention to itself; its causal form sees no future."""
 
+import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -54,3 +55,9 @@ def test_it_runs_on_meta_and_in_half_precision():
     assert half.dtype == torch.bfloat16
     plain = sdpa(*(t.bfloat16() for t in inputs()), causal=False)
     assert (half - exact).abs().max() <= 2 * (plain - exact).abs().max()
+
+
+@pytest.mark.parametrize(("causal", "kind"), [("no", "a str"), (1, "an int"), (None, "None")])
+def test_causal_is_true_or_false(causal, kind):
+    with pytest.raises(TypeError, match=f"^causal must be True or False: got {kind}$"):
+        self_attention(*inputs(), causal=causal)
