@@ -17,6 +17,7 @@ _HOMES = {
     "mechanisms.blockwise": ("blockwise_attention", "merge_attention"),
     "mechanisms.cosine": ("cosine_scores",),
     "mechanisms.heads": ("merge_heads", "multi_head_attention", "split_heads"),
+    "mechanisms.layers": ("decoder_layer", "encoder_layer", "feed_forward", "layer_norm"),
     "mechanisms.lookup": ("soft_lookup", "weighted_mean"),
     "mechanisms.self_attention": ("cross_attention", "self_attention"),
     "mechanisms.softmax": ("attention", "masked_softmax", "softmax"),

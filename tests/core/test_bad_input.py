@@ -26,6 +26,7 @@ from attncourse.mechanisms import (
     blockwise,
     cosine,
     heads,
+    layers,
     lookup,
     self_attention,
     softmax,
@@ -36,6 +37,8 @@ SIZES = {"n": 5, "m": 7, "d": 3, "e": 2, "d_q": 6, "d_k": 9, "r": 4, "1": 1}
 SIZES |= {"d_x": 10, "d_y": 11, "d_v": 8, "d_o": 13}
 
 ATTENTION = {"q": "* n d", "k": "* m d", "v": "* m e", "mask": "* n m"}, "* n e"
+NORM = {"x": "* d", "gain": "d", "bias": "d"}
+FEED_FORWARD = {"x": "* d_x", "w_1": "d_x r", "b_1": "r", "w_2": "r d_x", "b_2": "d_x"}
 UNMASKED = {"q": "* n d", "k": "* m d", "v": "* m e"}
 ADDITIVE = {"q": "* n d_q", "k": "* m d_k", "w_q": "d_q r", "w_k": "d_k r", "u": "r"}, "* n m"
 BILINEAR = {"q": "* n d_q", "k": "* m d_k", "w": "d_q d_k"}, "* n m"
@@ -71,6 +74,9 @@ FUNCTIONS = {
     entropy: ({"weights": "* m"}, "*"),
     bound(blockwise.blockwise_attention_by_definition, block=2): (UNMASKED, "* n e"),
     bound(blockwise.blockwise_attention, block=2): (UNMASKED, "* n e"),
+    layers.layer_norm_by_definition: (NORM, "* d"),
+    layers.layer_norm: (NORM, "* d"),
+    layers.feed_forward: (FEED_FORWARD, "* d_x"),
     backward.softmax_backward: ({"weights": "* n", "grad": "* n"}, "* n"),
     self_attention.cross_attention_by_definition: (CROSS, "* n e"),
     self_attention.cross_attention: (CROSS, "* n e"),
@@ -316,4 +322,5 @@ def test_every_public_function_of_the_mechanisms_stands_in_the_table():
     }
     tested = {getattr(function, "func", function) for function in FUNCTIONS}
     elsewhere = {heads.split_heads, heads.merge_heads, blockwise.merge_attention, *backward.FORMS}
+    elsewhere |= {layers.encoder_layer, layers.decoder_layer}
     assert public - tested == elsewhere
