@@ -363,7 +363,7 @@ def test_build_writes_and_check_says_what_has_drifted(here):
     ]
     assert attncourse("build").stdout.splitlines() == [
         "wrote exercises/masks.ipynb"
-        " (what stood there is now _build/replaced/exercises/masks-1.ipynb)",
+        " (what stood there is now .replaced/exercises/masks-1.ipynb)",
     ]
     assert (here / "solutions/stray.txt").read_text() == "mine"
 

@@ -39,7 +39,7 @@ def notebooks(root: Path) -> dict[Path, str]:
 def write(root: Path) -> dict[Path, Path | None]:
     """Write every generated notebook that changed; strays are left alone.
 
-    What stood in its place, perhaps a learner's work, is kept under ``_build/replaced``. Returns
+    What stood in its place, perhaps a learner's work, is kept under ``.replaced``. Returns
     the paths written, each with the path of the copy kept, or None where nothing stood there.
     """
     written: dict[Path, Path | None] = {}
@@ -54,7 +54,7 @@ def write(root: Path) -> dict[Path, Path | None]:
 
 def _keep(root: Path, path: Path) -> Path:
     """Copy a file that is about to be replaced to the first free name."""
-    folder = Path("_build", "replaced", path.parent)
+    folder = Path(".replaced", path.parent)
     (root / folder).mkdir(parents=True, exist_ok=True)
     names = (folder / f"{path.stem}-{number}{path.suffix}" for number in itertools.count(1))
     free = next(name for name in names if not (root / name).exists())

@@ -156,7 +156,7 @@ def test_a_learners_work_is_kept_when_a_notebook_is_written_again(fresh):
     for number, work in enumerate(("my first answer", "my second answer"), 1):
         path.write_text(work)
         ((_, kept),) = render.write(fresh).items()
-        assert str(kept) == f"_build/replaced/exercises/masks-{number}.ipynb"
+        assert str(kept) == f".replaced/exercises/masks-{number}.ipynb"
         assert (fresh / kept).read_text() == work
 
 
