@@ -362,8 +362,7 @@ def test_build_writes_and_check_says_what_has_drifted(here):
         "solutions/stray.txt is not the course's: move it elsewhere",
     ]
     assert attncourse("build").stdout.splitlines() == [
-        "wrote exercises/masks.ipynb"
-        " (what stood there is now .replaced/exercises/masks-1.ipynb)",
+        "wrote exercises/masks.ipynb (what stood there is now .replaced/exercises/masks-1.ipynb)",
     ]
     assert (here / "solutions/stray.txt").read_text() == "mine"
 
