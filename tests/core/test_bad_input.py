@@ -1,13 +1,16 @@
 """Every public function answers bad input with one sentence, of ValueError or of TypeError.
 
-One table gives the arguments of each function, as letters; every way to spoil them follows from
-it. The messages themselves are tested word for word in test_shapes.py.
+The annotations of a function say what it takes, and every way to spoil an argument follows from
+them; that the annotations are right, the tests of each mechanism show. The messages themselves
+are tested word for word in test_shapes.py.
 """
 
 import inspect
 import math
 import pkgutil
-from functools import partial
+import types
+import typing
+from dataclasses import dataclass
 from importlib import import_module
 
 import numpy as np
@@ -16,125 +19,151 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import attncourse.core
+import attncourse.measure
 import attncourse.mechanisms
 from attncourse.core.masks import causal_mask, padding_mask
-from attncourse.measure.weights import entropy
-from attncourse.mechanisms import (
-    additive,
-    backward,
-    bilinear,
-    blockwise,
-    cosine,
-    heads,
-    layers,
-    lookup,
-    self_attention,
-    softmax,
-)
+from attncourse.mechanisms import lookup
 from attncourse.testing import gaussian, random_mask
+from rows import ELSEWHERE, options_by_function
 
-SIZES = {"n": 5, "m": 7, "d": 3, "e": 2, "d_q": 6, "d_k": 9, "r": 4, "1": 1}
-SIZES |= {"d_x": 10, "d_y": 11, "d_v": 8, "d_o": 13}
-
-ATTENTION = {"q": "* n d", "k": "* m d", "v": "* m e", "mask": "* n m"}, "* n e"
-NORM = {"x": "* d", "gain": "d", "bias": "d"}
-FEED_FORWARD = {"x": "* d_x", "w_1": "d_x r", "b_1": "r", "w_2": "r d_x", "b_2": "d_x"}
-UNMASKED = {"q": "* n d", "k": "* m d", "v": "* m e"}
-ADDITIVE = {"q": "* n d_q", "k": "* m d_k", "w_q": "d_q r", "w_k": "d_k r", "u": "r"}, "* n m"
-BILINEAR = {"q": "* n d_q", "k": "* m d_k", "w": "d_q d_k"}, "* n m"
-COSINE = {"q": "* n d", "k": "* m d"}, "* n m"
-LOOKUP = {"query": "* d", "keys": "* m d", "values": "* m e"}, "* e"
-CROSS = {"x": "* n d_x", "memory": "* m d_y", "w_q": "d_x d", "w_k": "d_y d", "w_v": "d_y e"}
-SELF = {"x": "* n d_x", "w_q": "d_x d", "w_k": "d_x d", "w_v": "d_x e"}
-HEADS = {"x": "* n d_x", "memory": "* m d_y", "w_q": "d_x d_q", "w_k": "d_y d_q"}
-HEADS |= {"w_v": "d_y d_v", "w_o": "d_v d_o"}
+# A size for each letter; h divides d_x, d_q, d_k and d_v, g divides h, and d is even.
+SIZES = {"n": 5, "m": 7, "d": 6, "e": 2, "h": 4, "g": 2, "r": 3, "c": 9, "b": 11, "p": 13}
+SIZES |= {"d_q": 8, "d_k": 16, "d_v": 20, "d_x": 12, "d_y": 17, "d_o": 14, "d_ff": 10, "1": 1}
 
 
-def bound(function, **options):
-    """The function with its options, under its own name."""
-    with_options = partial(function, **options)
-    with_options.__name__ = function.__name__
-    return with_options
+@dataclass(frozen=True)
+class Takes:
+    """What a function takes, by its annotations: a kind and letters ("* n d") of each tensor."""
+
+    letters: dict[str, str]
+    kinds: dict[str, str]
+    result: str | None
+    options: dict[str, object]
+
+    def sizes(self, of):
+        """The sizes of the letters that stand in an argument."""
+        return {
+            letter: of[letter]
+            for axes in self.letters.values()
+            for letter in axes.split()
+            if letter != "*"
+        }
 
 
+def read(annotation):
+    """The kind and letters of an annotated tensor (or None in its place); otherwise None."""
+    union = isinstance(annotation, types.UnionType)
+    choices = typing.get_args(annotation) if union else (annotation,)
+    options = [choice for choice in choices if hasattr(choice, "dim_str")]
+    if not options:
+        return None
+    letters = options[0].dim_str.replace("...", "*").replace("#", "")
+    return options[0].__name__.split("[")[0], letters.strip()
+
+
+def takes(function, options):
+    """Read a function's annotations; an optional tensor of any shape is left out."""
+    signature = inspect.signature(function)
+    found = {name: read(p.annotation) for name, p in signature.parameters.items()}
+    for name, p in signature.parameters.items():
+        if found[name] == ("Bool", "*") and p.default is None:
+            del found[name]
+    tensors = {name: tensor for name, tensor in found.items() if tensor}
+    result = read(signature.return_annotation)
+    return Takes(
+        letters={name: letters for name, (_, letters) in tensors.items()},
+        kinds={name: kind for name, (kind, _) in tensors.items()},
+        result=result[1] if result else None,
+        options=options,
+    )
+
+
+def public_functions(*packages):
+    """The functions that carry `@checked`, of every module of the packages."""
+    for package in packages:
+        for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            for name, value in vars(import_module(info.name)).items():
+                own = inspect.isfunction(value) and value.__module__ == info.name
+                if own and name[0] != "_" and hasattr(value, "__wrapped__"):
+                    yield value
+
+
+def missing(function, options):
+    """The arguments without a default that are neither tensors nor options."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name for p in parameters if p.default is p.empty and not read(p.annotation)} - {
+        *options
+    }
+
+
+OPTIONS = options_by_function()
+PUBLIC = list(public_functions(attncourse.core, attncourse.mechanisms, attncourse.measure))
 FUNCTIONS = {
-    softmax.attention_by_definition: ATTENTION,
-    softmax.attention: ATTENTION,
-    softmax.softmax: ({"x": "* n"}, "* n"),
-    softmax.masked_softmax: ({"scores": "* n m", "mask": "* n m"}, "* n m"),
-    additive.additive_scores_by_definition: ADDITIVE,
-    additive.additive_scores: ADDITIVE,
-    bilinear.bilinear_scores_by_definition: BILINEAR,
-    bilinear.bilinear_scores: BILINEAR,
-    cosine.cosine_scores_by_definition: COSINE,
-    cosine.cosine_scores: COSINE,
-    lookup.soft_lookup_by_definition: LOOKUP,
-    lookup.soft_lookup: LOOKUP,
-    lookup.weighted_mean: ({"weights": "* m", "values": "* m e"}, "* e"),
-    entropy: ({"weights": "* m"}, "*"),
-    bound(blockwise.blockwise_attention_by_definition, block=2): (UNMASKED, "* n e"),
-    bound(blockwise.blockwise_attention, block=2): (UNMASKED, "* n e"),
-    layers.layer_norm_by_definition: (NORM, "* d"),
-    layers.layer_norm: (NORM, "* d"),
-    layers.feed_forward: (FEED_FORWARD, "* d_x"),
-    backward.softmax_backward: ({"weights": "* n", "grad": "* n"}, "* n"),
-    self_attention.cross_attention_by_definition: (CROSS, "* n e"),
-    self_attention.cross_attention: (CROSS, "* n e"),
-    self_attention.self_attention: (SELF, "* n e"),
-    bound(heads.multi_head_attention_by_definition, h=2): (HEADS, "* n d_o"),
-    bound(heads.multi_head_attention, h=2): (HEADS, "* n d_o"),
+    function: found
+    for function in PUBLIC
+    if (found := takes(function, OPTIONS.get(function, {}))).letters
+    and not missing(function, found.options)
 }
 
 
-def tensor(name, shape, dtype=torch.float64):
-    """A mask for "mask", positive numbers for anything else."""
-    if name == "mask":
+def tensor(kind, shape, dtype=torch.float64):
+    """Random entries of a kind: Booleans, small whole numbers, positive numbers."""
+    if kind == "Bool":
         return random_mask(math.prod(shape[:-1]), max(shape[-1], 1)).view(shape)
+    if kind in ("Int", "Integer"):
+        return torch.arange(math.prod(shape)).view(shape) % 3
     return gaussian(*shape).abs().to(dtype)
 
 
 def shape_of(letters, lead, sizes=SIZES):
     axes = letters.split()
-    return (*lead, *(sizes[a] for a in axes[1:])) if axes[0] == "*" else tuple(map(sizes.get, axes))
+    if axes and axes[0] == "*":
+        return (*lead, *(sizes.get(a) for a in axes[1:]))
+    return tuple(sizes.get(a) for a in axes)
 
 
 def right(function, lead=(2,)):
-    """Arguments that `function` takes, by name."""
-    letters, _ = FUNCTIONS[function]
-    return {name: tensor(name, shape_of(axes, lead)) for name, axes in letters.items()}
+    """Tensors that `function` takes, by name."""
+    this = FUNCTIONS[function]
+    return {
+        name: tensor(this.kinds[name], shape_of(letters, lead))
+        for name, letters in this.letters.items()
+    }
 
 
 def in_both_ways(function, arguments):
-    """Two calls: everything by keyword, and everything by position that may be."""
+    """Two calls: everything by keyword, and every tensor by position that may be."""
+    options = FUNCTIONS[function].options
     kinds = inspect.signature(function).parameters
-    keyword = {n: x for n, x in arguments.items() if kinds[n].kind is kinds[n].KEYWORD_ONLY}
-    positions = [x for n, x in arguments.items() if n not in keyword]
-    return (lambda: function(**arguments)), (lambda: function(*positions, **keyword))
+    positions = []
+    for name, parameter in kinds.items():
+        if parameter.kind is parameter.KEYWORD_ONLY or name not in arguments:
+            break
+        positions.append(arguments[name])
+    keyword = dict(list(arguments.items())[len(positions) :]) | options
+    return (lambda: function(**arguments, **options)), (lambda: function(*positions, **keyword))
 
 
-def spoiled():
-    """Every way to spoil one argument: (function, name, what is wrong, value, error)."""
-    for function, (letters, _) in FUNCTIONS.items():
-        arguments = right(function)
-        floating = [name for name in letters if name != "mask"]
-        for name, axes in letters.items():
-            x = arguments[name]
-            for wrong in ways_to_spoil(name, axes, x):
-                yield function, name, *wrong
-            if len(letters) > 1:
-                yield function, name, "on another device", x.to("meta"), ValueError
-                others = [a for n, a in letters.items() if n != name and "*" in a]
-                if "*" in axes and others and name != "scores":  # scores may outnumber masks
-                    more = x.expand(3, *x.shape)
-                    yield function, name, "an axis too many in front", more, ValueError
-            if name in floating and len(floating) > 1:
-                yield function, name, "of another dtype", x.float(), TypeError
-            for axis, letter in enumerate(reversed(axes.split()), 1):
-                shared = sum(letter in other.split() for other in letters.values()) > 1
-                if shared:
-                    size = list(x.shape)
-                    size[-axis] += 1
-                    yield function, name, f"longer in {letter}", tensor(name, size), ValueError
+def spoiled(function, name):
+    """Every way to spoil one argument: (what is wrong, value, error)."""
+    this, arguments = FUNCTIONS[function], right(function)
+    kind, letters, x = this.kinds[name], this.letters[name], arguments[name]
+    others = {n: axes for n, axes in this.letters.items() if n != name}
+    yield from ways_to_spoil(kind, letters, x)
+    if others:
+        yield "on another device", x.to("meta"), ValueError
+        # a mask may have fewer axes in front than the scores it is laid over
+        framed = [a for n, a in others.items() if "*" in a and kind == this.kinds[n]]
+        if letters not in ("*", "") and "*" in letters and framed:
+            yield "an axis too many in front", x.expand(3, *x.shape), ValueError
+    if kind == "Float" and list(this.kinds.values()).count("Float") > 1:
+        yield "of another dtype", x.float(), TypeError
+    for axis, letter in enumerate(reversed(letters.split()), 1):
+        if letter != "*" and any(letter in axes.split() for axes in others.values()):
+            size = list(x.shape)
+            size[-axis] += 1
+            yield f"longer in {letter}", tensor(kind, size), ValueError
 
 
 def assert_one_sentence(error, opening=""):
@@ -147,46 +176,67 @@ def assert_one_sentence(error, opening=""):
     assert "\n" not in str(error)
 
 
-def ways_to_spoil(name, axes, x):
+WRONG_DTYPES = {
+    "Bool": [torch.float64, torch.int64, torch.uint8],
+    "Float": [torch.int64, torch.int32, torch.uint8, torch.bool, torch.complex128],
+    "Integer": [torch.float32, torch.float64, torch.bool, torch.complex64],
+}
+
+
+def ways_to_spoil(kind, letters, x):
     """What is wrong with a single tensor, whatever the others are."""
     for other in (3, 2.5, "tensor", [[1.0]], x.numpy(), object()):
         yield f"{type(other).__name__} instead", other, TypeError
-    if name == "mask":
-        wrong_dtypes = [torch.float64, torch.int64, torch.uint8]
-    else:
+    if kind != "Bool":
         yield "None instead", None, TypeError
-        wrong_dtypes = [torch.int64, torch.int32, torch.uint8, torch.bool, torch.complex128]
-    for dtype in wrong_dtypes:
+    for dtype in WRONG_DTYPES[kind]:
         yield f"{dtype}", x.to(dtype), TypeError
-    named = [axis for axis in axes.split() if axis != "*"]
-    yield "an axis too few", x[(0,) * (x.ndim - len(named) + 1)], ValueError
-    if "*" not in axes:
+    named = [axis for axis in letters.split() if axis != "*"]
+    if named:
+        yield "an axis too few", x[(0,) * (x.ndim - len(named) + 1)], ValueError
+    if "*" not in letters:
         yield "an axis too many", x[None], ValueError
     for axis in range(1, len(named) + 1):
         empty = x.transpose(-axis, 0)[:0].transpose(-axis, 0)
         yield f"empty in {named[-axis]}", empty, ValueError
 
 
-SPOILED = list(spoiled())
+def raised_by(call):
+    """The ValueError or TypeError that a call raises; None if it returns."""
+    try:
+        call()
+    except (ValueError, TypeError) as error:
+        return error
+    return None
 
 
 @pytest.mark.parametrize(
-    ("function", "name", "value", "error"),
-    [(function, name, value, error) for function, name, _, value, error in SPOILED],
-    ids=[f"{function.__name__}: {name} {wrong}" for function, name, wrong, *_ in SPOILED],
+    ("function", "name"),
+    [(function, name) for function, this in FUNCTIONS.items() for name in this.letters],
+    ids=[f"{f.__name__}-{name}" for f, this in FUNCTIONS.items() for name in this.letters],
 )
-def test_bad_input_is_told_in_one_sentence(function, name, value, error):
-    for call in in_both_ways(function, right(function) | {name: value}):
-        with pytest.raises(error) as caught:
-            call()
-        assert_one_sentence(caught.value)
+def test_bad_input_is_told_in_one_sentence(function, name):
+    for what, value, error in spoiled(function, name):
+        for call in in_both_ways(function, right(function) | {name: value}):
+            caught = raised_by(call)
+            assert type(caught) is error, f"{name} {what}: {caught!r}"
+            assert_one_sentence(caught)
 
 
 @pytest.mark.parametrize("lead", [(), (2,), (2, 3), (0,)], ids=str)
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
 def test_the_arguments_that_were_spoiled_are_right_before(function, lead):
     for call in in_both_ways(function, right(function, lead)):
-        assert call().shape == shape_of(FUNCTIONS[function][1], lead)
+        out = call()
+        if FUNCTIONS[function].result is not None:
+            this = FUNCTIONS[function]
+            assert_fits(out.shape, shape_of(this.result, lead, this.sizes(SIZES)))
+
+
+def assert_fits(shape, expected):
+    """Is this the shape? An axis whose letter stands in no argument may have any size."""
+    assert len(shape) == len(expected)
+    assert all(wanted in (None, size) for size, wanted in zip(shape, expected, strict=True))
 
 
 DTYPES = [
@@ -207,58 +257,66 @@ SPOILS = ["nothing"] * 9 + ["size", "rank", "dtype", "device", "other"]
 
 
 @st.composite
-def calls(draw):
-    """A function, and arguments that are right or nearly so.
+def calls(draw, function):
+    """Arguments of a function that are right or nearly so.
 
     Letters are drawn anew for each call; then each argument may get another size for one axis,
     an axis more or less, another dtype or device, or give way to something else altogether.
     """
-    function = draw(st.sampled_from(list(FUNCTIONS)))
-    letters, _ = FUNCTIONS[function]
+    this = FUNCTIONS[function]
     sizes = {letter: draw(st.integers(1, 4)) for letter in SIZES}
     lead = draw(st.lists(st.integers(0, 3), max_size=2))
-    dtype = draw(st.sampled_from(DTYPES[:4]))
+    floating = draw(st.sampled_from(DTYPES[:4]))
     arguments = {}
-    for name, axes in letters.items():
-        shape, kind = list(shape_of(axes, lead, sizes)), torch.bool if name == "mask" else dtype
+    for name, letters in this.letters.items():
+        shape = list(shape_of(letters, lead, sizes))
+        dtype = {"Bool": torch.bool, "Float": floating}.get(this.kinds[name], torch.int64)
         spoil = draw(st.sampled_from(SPOILS))
-        if spoil == "size":
+        if spoil == "size" and shape:
             shape[draw(st.integers(0, len(shape) - 1))] = draw(st.integers(0, 4))
         if spoil == "rank":
             shape = draw(st.sampled_from([shape[1:], [1, *shape], [2, *shape], []]))
         if spoil == "dtype":
-            kind = draw(st.sampled_from(DTYPES))
-        x = torch.ones(shape, dtype=kind, device="meta" if spoil == "device" else "cpu")
+            dtype = draw(st.sampled_from(DTYPES))
+        x = torch.ones(shape, dtype=dtype, device="meta" if spoil == "device" else "cpu")
         arguments[name] = draw(st.sampled_from(OTHERS)) if spoil == "other" else x
-    return function, arguments
+    return arguments
 
 
 def result_shape(function, arguments):
     """The shape that the result must have, from the shapes that went in (masks aside)."""
-    letters, result = FUNCTIONS[function]
+    this = FUNCTIONS[function]
     sizes, lead = {}, None
     for name, x in arguments.items():
-        if name != "mask":
-            axes = letters[name].removeprefix("*").split()
+        if this.kinds[name] != "Bool":
+            starred, axes = this.letters[name].startswith("*"), this.letters[name].split()
+            axes = axes[1:] if starred else axes
             sizes.update(zip(axes, x.shape[x.ndim - len(axes) :], strict=True))
-            lead = x.shape[: x.ndim - len(axes)] if lead is None else lead
-    return shape_of(result, lead, sizes)
+            if starred and lead is None:
+                lead = x.shape[: x.ndim - len(axes)]
+    return shape_of(this.result, lead or (), sizes)
 
 
-@given(call=calls())
-@settings(derandomize=True, max_examples=400, deadline=None)
-def test_anything_at_all_gives_a_right_shape_or_a_sentence(call):
-    function, arguments = call
-    try:
-        out = function(**arguments)
-    except (ValueError, TypeError) as error:
-        assert_one_sentence(error)
-    except NotImplementedError:  # a definition reads its mask, and a meta tensor holds no data
-        assert function is softmax.attention_by_definition
-        assert all(x.is_meta for x in arguments.values())
-    else:
-        assert out.shape == result_shape(function, arguments)
-        assert {x.dtype for x in arguments.values()} - {torch.bool} == {out.dtype}
+def holds_no_data(arguments):
+    return all(x.is_meta for x in arguments.values())
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_anything_at_all_gives_a_right_shape_or_a_sentence(function):
+    @given(arguments=calls(function))
+    @settings(derandomize=True, max_examples=30, deadline=None)
+    def run(arguments):
+        try:
+            out = function(**arguments, **FUNCTIONS[function].options)
+        except (ValueError, TypeError) as error:
+            assert_one_sentence(error)
+        except NotImplementedError:  # a definition may read what a meta tensor does not hold
+            assert holds_no_data(arguments)
+        else:
+            if FUNCTIONS[function].result is not None:
+                assert_fits(out.shape, result_shape(function, arguments))
+
+    run()
 
 
 numbers = st.one_of(
@@ -309,18 +367,17 @@ def test_any_temperature_gives_a_lookup_or_a_sentence(temperature):
         assert out.isfinite().all()
 
 
-def test_every_public_function_of_the_mechanisms_stands_in_the_table():
-    modules = [
-        import_module(f"attncourse.mechanisms.{module.name}")
-        for module in pkgutil.iter_modules(attncourse.mechanisms.__path__)
-    ]
-    public = {
-        value
-        for module in modules
-        for name, value in vars(module).items()
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_"
-    }
-    tested = {getattr(function, "func", function) for function in FUNCTIONS}
-    elsewhere = {heads.split_heads, heads.merge_heads, blockwise.merge_attention, *backward.FORMS}
-    elsewhere |= {layers.encoder_layer, layers.decoder_layer}
-    assert public - tested == elsewhere
+def test_every_public_function_of_the_mechanisms_is_checked():
+    """A public function without `@checked` would escape every test above."""
+    for info in pkgutil.iter_modules(attncourse.mechanisms.__path__):
+        module = import_module(f"attncourse.mechanisms.{info.name}")
+        for name, value in vars(module).items():
+            if inspect.isfunction(value) and value.__module__ == module.__name__:
+                assert name[0] == "_" or hasattr(value, "__wrapped__"), f"{name} is not @checked"
+
+
+def test_every_function_that_takes_a_tensor_can_be_called_or_has_tests_of_its_own():
+    for function in PUBLIC:
+        if function not in ELSEWHERE and takes(function, {}).letters:
+            needed = missing(function, OPTIONS.get(function, {}))
+            assert not needed, f"tests/rows must give {needed} of {function.__name__}"

@@ -1,195 +1,22 @@
 """What holds for every mechanism: its forms agree, PyTorch agrees, and its arguments are safe.
 
-One table names each function, its definition, the same formula in PyTorch's operators, and
-ragged inputs; the tests below run over the table.
+The table in tests/rows names each function, its definition, a form that nobody here wrote, and
+ragged inputs; the tests below run over it.
 """
 
 import inspect
-import math
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
-from typing import Any
 
 import pytest
 import torch
-from torch.nn.functional import cosine_similarity
 
 import attncourse.mechanisms
-from attncourse.measure.weights import entropy
-from attncourse.mechanisms import (
-    additive,
-    backward,
-    bilinear,
-    blockwise,
-    cosine,
-    heads,
-    layers,
-    lookup,
-    self_attention,
-    softmax,
-)
-from attncourse.testing import (
-    assert_same,
-    attention_inputs,
-    gaussian,
-    gradients,
-    random_mask,
-)
+from attncourse.testing import assert_same, gradients
+from rows import ELSEWHERE, MECHANISMS, bare, options_by_function
 
-N, M, D, E, D_K, R = 5, 37, 8, 6, 7, 3
 LEADS = [(), (3,), (2, 3)]
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-
-
-@dataclass(frozen=True)
-class Mechanism:
-    """A function, the definition it must equal, PyTorch's form, and inputs of any leading axes."""
-
-    fast: Callable[..., Any]
-    definition: Callable[..., Any]
-    plain: Callable[..., Any]
-    inputs: Callable[..., tuple[torch.Tensor, ...]]
-
-
-def plain_attention(q, k, v):
-    return torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1) @ v
-
-
-def plain_masked_softmax(scores, mask):
-    weights = torch.softmax(scores.masked_fill(~mask, -math.inf), dim=-1)
-    return weights.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
-
-
-def plain_additive(q, k, w_q, w_k, u):
-    return torch.tanh((q @ w_q).unsqueeze(-2) + (k @ w_k).unsqueeze(-3)) @ u
-
-
-def plain_bilinear(q, k, w):
-    return torch.einsum("...na,ab,...mb->...nm", q, w, k)
-
-
-def plain_cosine(q, k):
-    return cosine_similarity(q.unsqueeze(-2), k.unsqueeze(-3), dim=-1)
-
-
-def plain_lookup(query, keys, values):
-    weights = torch.softmax(torch.einsum("...md,...d->...m", keys, query), dim=-1)
-    return torch.einsum("...m,...me->...e", weights, values)
-
-
-def plain_weighted_mean(weights, values):
-    return (weights.unsqueeze(-1) * values).sum(dim=-2) / weights.sum(dim=-1, keepdim=True)
-
-
-def plain_entropy(weights):
-    return -(weights * weights.log()).sum(dim=-1)
-
-
-def scores(*lead, std=2.0, seed=0):
-    return (gaussian(*lead, N, M, std=std, seed=seed),)
-
-
-def masked_scores(*lead, std=2.0, seed=0):
-    return (*scores(*lead, std=std, seed=seed), random_mask(N, M, empty_row=2, seed=seed))
-
-
-def pairs(*lead, std=2.0, seed=0):
-    return attention_inputs(*lead, std=std, seed=seed)[:2]
-
-
-def ragged_pairs(*lead, std=2.0, seed=0):
-    q = gaussian(*lead, N, D, std=std, seed=seed)
-    return q, gaussian(*lead, M, D_K, std=std, seed=seed + 1)
-
-
-def additive_inputs(*lead, std=2.0, seed=0):
-    w_q, w_k = gaussian(D, R, std=0.3, seed=seed + 2), gaussian(D_K, R, std=0.3, seed=seed + 3)
-    return (*ragged_pairs(*lead, std=std, seed=seed), w_q, w_k, gaussian(R, seed=seed + 4))
-
-
-def bilinear_inputs(*lead, std=2.0, seed=0):
-    return (*ragged_pairs(*lead, std=std, seed=seed), gaussian(D, D_K, seed=seed + 2))
-
-
-def table(*lead, std=2.0, seed=0):
-    q, k, v = attention_inputs(*lead, std=std, seed=seed)
-    return q[..., 0, :], k, v
-
-
-def weights_and_values(*lead, std=2.0, seed=0):
-    return gaussian(*lead, M, std=std, seed=seed).abs(), gaussian(*lead, M, E, seed=seed + 1)
-
-
-def weights_alone(*lead, std=2.0, seed=0):
-    return (torch.softmax(gaussian(*lead, M, std=min(std, 2.0), seed=seed), dim=-1),)
-
-
-def projected(*lead, std=2.0, seed=0):
-    """x, memory and the weights of one head."""
-    x, memory = gaussian(*lead, N, 9, std=std, seed=seed), gaussian(*lead, M, 4, seed=seed + 1)
-    shapes = (9, D), (4, D), (4, E)
-    weights = (gaussian(*shape, std=0.5, seed=seed + 2 + i) for i, shape in enumerate(shapes))
-    return x, memory, *weights
-
-
-def plain_cross(x, memory, w_q, w_k, w_v):
-    return plain_attention(x @ w_q, memory @ w_k, memory @ w_v)
-
-
-def of_heads(*lead, std=2.0, seed=0):
-    """x, memory and the weights of two heads of width 8, values of width 6."""
-    x, memory = gaussian(*lead, N, 9, std=std, seed=seed), gaussian(*lead, M, 4, seed=seed + 1)
-    shapes = (9, 2 * D), (4, 2 * D), (4, 2 * E), (2 * E, 7)
-    weights = (gaussian(*shape, std=0.5, seed=seed + 2 + i) for i, shape in enumerate(shapes))
-    return x, memory, *weights
-
-
-def plain_heads(x, memory, w_q, w_k, w_v, w_o):
-    q, k, v = (
-        y.unflatten(-1, (2, -1)).transpose(-3, -2) for y in (x @ w_q, memory @ w_k, memory @ w_v)
-    )
-    return plain_attention(q, k, v).transpose(-3, -2).flatten(-2) @ w_o
-
-
-MECHANISMS = {
-    "attention": Mechanism(softmax.attention, softmax.FORMS[0], plain_attention, attention_inputs),
-    "softmax": Mechanism(
-        softmax.softmax, lambda x: torch.softmax(x, dim=-1), lambda x: torch.softmax(x, -1), scores
-    ),
-    "masked_softmax": Mechanism(
-        softmax.masked_softmax, plain_masked_softmax, plain_masked_softmax, masked_scores
-    ),
-    "additive_scores": Mechanism(
-        additive.additive_scores, additive.FORMS[0], plain_additive, additive_inputs
-    ),
-    "bilinear_scores": Mechanism(
-        bilinear.bilinear_scores, bilinear.FORMS[0], plain_bilinear, bilinear_inputs
-    ),
-    "cosine_scores": Mechanism(cosine.cosine_scores, cosine.FORMS[0], plain_cosine, pairs),
-    "soft_lookup": Mechanism(lookup.soft_lookup, lookup.FORMS[0], plain_lookup, table),
-    "weighted_mean": Mechanism(
-        lookup.weighted_mean, plain_weighted_mean, plain_weighted_mean, weights_and_values
-    ),
-    "cross_attention": Mechanism(
-        self_attention.cross_attention, self_attention.FORMS[0], plain_cross, projected
-    ),
-    "blockwise_attention": Mechanism(
-        partial(blockwise.blockwise_attention, block=4),
-        partial(blockwise.blockwise_attention_by_definition, block=4),
-        plain_attention,
-        attention_inputs,
-    ),
-    "multi_head_attention": Mechanism(
-        partial(heads.multi_head_attention, h=2),
-        partial(heads.multi_head_attention_by_definition, h=2),
-        plain_heads,
-        of_heads,
-    ),
-    "entropy": Mechanism(entropy, plain_entropy, plain_entropy, weights_alone),
-}
 
 every_mechanism = pytest.mark.parametrize("mechanism", MECHANISMS.values(), ids=MECHANISMS)
 every_lead = pytest.mark.parametrize("lead", LEADS, ids=str)
@@ -255,7 +82,7 @@ def test_half_precision_errs_at_most_twice_as_much_as_pytorch(mechanism, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("name", [name for name in MECHANISMS if name != "entropy"])
+@pytest.mark.parametrize("name", [n for n, row in MECHANISMS.items() if row.rounded_once])
 def test_half_precision_is_float32_rounded_once_at_the_end(name, dtype):
     fast, arguments = MECHANISMS[name].fast, cast(MECHANISMS[name].inputs(3, seed=58), dtype)
     assert torch.equal(fast(*arguments), fast(*cast(arguments, torch.float32)).to(dtype))
@@ -334,14 +161,23 @@ MODULES = [
 ]
 
 
+TESTED = {bare(form) for row in MECHANISMS.values() for form in row.forms()}
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_every_form_of_the_library_stands_in_the_table(module):
-    tested = {getattr(f, "func", f) for m in MECHANISMS.values() for f in (m.fast, m.definition)}
-    elsewhere = {*backward.FORMS, *layers.FORMS}  # in files of their own
-    assert set(module.FORMS) - elsewhere <= tested
+def test_every_public_function_stands_in_the_table(module):
+    own = {
+        value
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__ and name[0] != "_"
+    }
+    assert own - TESTED - set(options_by_function()) <= ELSEWHERE
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_forms_open_with_the_definition_and_end_with_the_public_function(module):
+    if not hasattr(module, "FORMS"):  # parts that are put together, with nothing to be faster than
+        return
     first, *_, last = module.FORMS
     assert first.__name__ == f"{last.__name__}_by_definition"
+    assert set(module.FORMS) <= TESTED | ELSEWHERE
