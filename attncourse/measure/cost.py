@@ -22,13 +22,16 @@ Function = Callable[..., Any]
 def flops(fn: Function, *args: Any, **kwargs: Any) -> int:
     """Floating-point operations in the matrix products of ``fn(*args, **kwargs)``.
 
-    Counted by ``torch.utils.flop_counter.FlopCounterMode``, and the products of a matrix or a
-    vector with a vector besides, which it leaves out: 2 for a multiply-add. Softmax, tanh and
-    other element-wise work counts 0.
+    Counted by ``torch.utils.flop_counter.FlopCounterMode``, and besides what it leaves out: the
+    products of a matrix or a vector with a vector, products added in place, and the fused
+    attention of the CPU, of which the pairs that ``is_causal`` hides do not count. 2 for a
+    multiply-add. Softmax, tanh and other
+    element-wise work counts 0.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    with FlopCounterMode(display=False, custom_mapping=_vector_products()) as counter:
+    uncounted = _vector_products() | _products_in_place() | _fused_attention()
+    with FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
         fn(*args, **kwargs)
     return int(counter.get_total_flops())
 
@@ -85,6 +88,48 @@ def _vector_products() -> dict[Any, Callable[..., int]]:
         aten.dot: product,
         aten.vdot: product,
         aten.addmv: sum_and_product,
+    }
+
+
+def _products_in_place() -> dict[Any, Callable[..., int]]:
+    """How to count a product that is added to a tensor in place: 2 for each multiply-add."""
+    aten = torch.ops.aten
+
+    def sum_and_product(total: Any, a: Any, b: Any, out_shape: Any = None, **_: Any) -> int:
+        return 2 * math.prod(a) * b[-1]
+
+    return {
+        aten.addmm_: sum_and_product,
+        aten.baddbmm_: sum_and_product,
+        aten.addmv_: _vector_products()[aten.addmv],
+    }
+
+
+def _fused_attention() -> dict[Any, Callable[..., int]]:
+    """How to count PyTorch's attention on the CPU: scores and weighted sum, 2 n m (d + e).
+
+    Its backward pass computes the scores again and then four products: 2 n m (3 d + 2 e).
+    """
+    aten = torch.ops.aten
+
+    def pairs(q: Any, k: Any, causal: bool) -> int:
+        n, m = q[-2], k[-2]
+        seen = sum(min(i + 1, m) for i in range(n)) if causal else n * m
+        return math.prod(q[:-2]) * seen
+
+    def forward(
+        q: Any, k: Any, v: Any, dropout: float = 0.0, causal: bool = False, **_: Any
+    ) -> int:
+        return 2 * pairs(q, k, causal) * (q[-1] + v[-1])
+
+    def backward(
+        g: Any, q: Any, k: Any, v: Any, out: Any, lse: Any, dropout: float, causal: bool, **_: Any
+    ) -> int:
+        return 2 * pairs(q, k, causal) * (3 * q[-1] + 2 * v[-1])
+
+    return {
+        aten._scaled_dot_product_flash_attention_for_cpu: forward,
+        aten._scaled_dot_product_flash_attention_for_cpu_backward: backward,
     }
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.masks import causal_mask
 from attncourse.measure.cost import flops, largest_tensor, operators, scaling_exponent
@@ -9,7 +10,7 @@ from attncourse.mechanisms.additive import additive_scores
 from attncourse.mechanisms.bilinear import bilinear_scores
 from attncourse.mechanisms.cosine import cosine_scores
 from attncourse.mechanisms.softmax import attention, attention_by_definition
-from attncourse.testing import attention_inputs, gaussian, random_mask
+from attncourse.testing import attention_inputs, gaussian, gradients, random_mask
 
 MEASURES = [flops, largest_tensor, operators]
 every_measure = pytest.mark.parametrize("measure", MEASURES)
@@ -49,6 +50,17 @@ PRODUCTS = {
     "batch and vector": (torch.matmul, ((2, 5, 3), (3,)), 2 * 2 * 5 * 3),
     "mv": (torch.mv, ((5, 3), (3,)), 2 * 5 * 3),
     "dot": (torch.dot, ((3,), (3,)), 2 * 3),
+    "added in place": (lambda a, b: torch.zeros(5, 7).double().addmm_(a, b), ((5, 3), (3, 7)), 210),
+    "batch added in place": (
+        lambda a, b: torch.zeros(2, 5, 7).double().baddbmm_(a, b),
+        ((2, 5, 3), (2, 3, 7)),
+        420,
+    ),
+    "vector added in place": (
+        lambda a, b: torch.zeros(5).double().addmv_(a, b),
+        ((5, 3), (3,)),
+        30,
+    ),
     "einsum": (lambda a, b: torch.einsum("nd,md->nm", a, b), ((5, 3), (7, 3)), 2 * 5 * 3 * 7),
     "einsum and vector": (lambda a, b: torch.einsum("nd,d->n", a, b), ((5, 3), (3,)), 2 * 5 * 3),
 }
@@ -57,6 +69,22 @@ PRODUCTS = {
 @pytest.mark.parametrize(("product", "shapes", "expected"), PRODUCTS.values(), ids=PRODUCTS)
 def test_a_product_counts_the_same_however_it_is_written(product, shapes, expected):
     assert flops(product, *(gaussian(*shape) for shape in shapes)) == expected
+
+
+def test_pytorchs_fused_attention_counts_like_its_parts():
+    q, k, v = (gaussian(1, 2, *shape) for shape in ((5, 8), (37, 8), (37, 8)))
+    assert flops(scaled_dot_product_attention, q, k, v) == 2 * 2 * 5 * 37 * (8 + 8)
+    mask = random_mask(5, 37)[None, None]
+    masked = flops(scaled_dot_product_attention, q, k, v, attn_mask=mask)
+    assert masked == flops(scaled_dot_product_attention, q, k, v)
+    grad = flops(gradients, scaled_dot_product_attention, q, k, v)
+    assert grad == 2 * 2 * 5 * 37 * (8 + 8) + 2 * 2 * 5 * 37 * (3 * 8 + 2 * 8)
+
+
+def test_pairs_that_is_causal_hides_do_not_count():
+    q = gaussian(1, 2, 5, 8)
+    causal = flops(lambda x: scaled_dot_product_attention(x, x, x, is_causal=True), q)
+    assert causal == 2 * 2 * (1 + 2 + 3 + 4 + 5) * (8 + 8)
 
 
 @every_measure
