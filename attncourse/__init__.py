@@ -9,29 +9,88 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "core.masks": ("causal_mask", "padding_mask"),
-    "core.positions": ("alibi_bias", "rotary", "sinusoidal_positions"),
-    "mechanisms.additive": ("additive_scores",),
-    "mechanisms.backward": ("attention_backward", "softmax_backward"),
-    "mechanisms.bilinear": ("bilinear_scores",),
-    "mechanisms.blockwise": ("blockwise_attention", "merge_attention"),
-    "mechanisms.cosine": ("cosine_scores",),
-    "mechanisms.heads": ("merge_heads", "multi_head_attention", "split_heads"),
-    "mechanisms.layers": ("decoder_layer", "encoder_layer", "feed_forward", "layer_norm"),
-    "mechanisms.lookup": ("soft_lookup", "weighted_mean"),
-    "mechanisms.self_attention": ("cross_attention", "self_attention"),
-    "mechanisms.softmax": ("attention", "masked_softmax", "softmax"),
-    "measure.analytic": (
-        "attention_flops",
-        "attention_parameters",
-        "crossover_length",
-        "kv_cache_bytes",
+    "core.masks": "causal_mask padding_mask",
+    "core.patterns": (
+        "bigbird_mask block_mask dilated_mask fixed_mask"
+        " longformer_mask random_blocks sliding_window_mask strided_mask"
     ),
-    "measure.cost": ("flops", "largest_tensor", "operators", "scaling_exponent"),
-    "measure.weights": ("entropy",),
-    "course.notebook": ("check", "hint"),
+    "core.positions": "alibi_bias learned_positions rotary sinusoidal_positions",
+    "core.relative": "relative_bias relative_buckets",
+    "mechanisms.adaptive_span": "adaptive_span_attention",
+    "mechanisms.additive": "additive_scores",
+    "mechanisms.backward": "attention_backward softmax_backward",
+    "mechanisms.bigbird": "bigbird_attention",
+    "mechanisms.bilinear": "bilinear_scores",
+    "mechanisms.block_local": "block_attention",
+    "mechanisms.block_selection": "block_selection_attention",
+    "mechanisms.block_term": "block_term_attention block_term_parameters block_term_tensor",
+    "mechanisms.blockwise": "blockwise_attention merge_attention",
+    "mechanisms.cache": "KVCache RollingCache cached_attention decode_step grouped_decode_step",
+    "mechanisms.cosine": "cosine_scores",
+    "mechanisms.cross_layer": "shared_key_value_layers shared_layers shared_weights_layers",
+    "mechanisms.delta_rule": "delta_rule delta_rule_segment delta_rule_step",
+    "mechanisms.entmax": "entmax15 entmax15_attention",
+    "mechanisms.feed_forward": "feed_forward gelu_feed_forward swiglu",
+    "mechanisms.fusion": (
+        "attention_and_lse fuse_memories gated_fusion"
+        " hierarchical_fusion parallel_fusion serial_fusion"
+    ),
+    "mechanisms.gated_linear": (
+        "gated_linear_attention gated_linear_attention_segment gated_linear_attention_step"
+    ),
+    "mechanisms.grouped_query": "grouped_query_attention",
+    "mechanisms.head_gates": "expected_l0 gate_heads hard_concrete head_importance settled_gates",
+    "mechanisms.heads": "merge_heads multi_head_attention split_heads",
+    "mechanisms.kernel": "causal_kernel_attention kernel_attention",
+    "mechanisms.layers": (
+        "decoder_layer encoder_layer post_norm_decoder_layer post_norm_encoder_layer"
+    ),
+    "mechanisms.linear": (
+        "causal_linear_attention elu_feature_map"
+        " linear_attention linear_attention_segment linear_attention_step"
+    ),
+    "mechanisms.linformer": "linformer_attention",
+    "mechanisms.longformer": "longformer_attention",
+    "mechanisms.lookup": "soft_lookup weighted_mean",
+    "mechanisms.low_rank": "factored_linear truncated_svd",
+    "mechanisms.lsh": "lsh_attention lsh_buckets lsh_mask",
+    "mechanisms.norms": "layer_norm rms_norm",
+    "mechanisms.nystrom": (
+        "iterative_inverse nystrom_attention nystrom_attention_exact_inverse segment_means"
+    ),
+    "mechanisms.paged": "PagedCache paged_attention",
+    "mechanisms.performer": (
+        "causal_performer_attention gaussian_features orthogonal_features"
+        " performer_attention positive_features trigonometric_features"
+    ),
+    "mechanisms.quantize": (
+        "dequantize quantize_channels quantize_int8 quantized_attention quantized_linear"
+    ),
+    "mechanisms.retention": "retention retention_segment retention_step",
+    "mechanisms.ring": "causal_ring_attention ring_attention ring_attention_distributed",
+    "mechanisms.routing": "routing_attention update_centroids",
+    "mechanisms.segments": "segment_attention segment_recurrence",
+    "mechanisms.self_attention": "cross_attention self_attention",
+    "mechanisms.shared": "shared_attention signed_shared_attention",
+    "mechanisms.sliding_window": "sliding_window_attention",
+    "mechanisms.softmax": "attention masked_softmax softmax",
+    "mechanisms.sparsemax": "sparsemax sparsemax_attention",
+    "mechanisms.strided": "dilated_attention strided_attention",
+    "mechanisms.threshold": "threshold_attention",
+    "mechanisms.top_k": "topk_attention",
+    "models.decoder": "Decoder DecoderConfig",
+    "models.encoder": "Encoder EncoderConfig",
+    "models.transformer": "Transformer TransformerConfig",
+    "models.vision_transformer": "VisionTransformer VisionTransformerConfig",
+    "measure.analytic": "attention_flops attention_parameters crossover_length kv_cache_bytes",
+    "measure.cost": "flops largest_tensor operators scaling_exponent",
+    "measure.memory": "peak_bytes",
+    "measure.roofline": "roofline_seconds sdpa_floor_bytes",
+    "measure.timing": "median_seconds",
+    "measure.weights": "entropy",
+    "course.notebook": "check hint",
 }
-_HOME_OF = {name: f"attncourse.{home}" for home, names in _HOMES.items() for name in names}
+_HOME_OF = {name: f"attncourse.{home}" for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted(_HOME_OF)
 

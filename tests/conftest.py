@@ -1,10 +1,21 @@
 """What every run of the tests sets: annotations checked, one thread, no screen for figures."""
 
+import os
+from pathlib import Path
+
 import jaxtyping
 
+# Without a CUDA device, Triton interprets the kernels; it reads this when a kernel is defined.
+os.environ.setdefault("TRITON_INTERPRET", "0" if os.path.exists("/dev/nvidiactl") else "1")
+
 # Not by pytest's own --jaxtyping-packages: that wants a package nobody has imported, and pytest
-# has imported ours already, for `--grade`. What it imported holds no annotated shapes.
-jaxtyping.install_import_hook("attncourse", "typechecker.check")
+# has imported ours already, for `--grade`. What it imported holds no annotated shapes. Triton reads
+# a kernel's source, which must be as it was written: these files are left alone.
+PACKAGE = Path(__file__).parent.parent / "attncourse"
+WITH_KERNELS = {"kernels", "__init__", "__pycache__"}
+CHECKED = [f"attncourse.{x.stem}" for x in PACKAGE.iterdir() if x.stem not in WITH_KERNELS]
+CHECKED += [f"attncourse.kernels.{name}" for name in ("flash", "linear", "launch")]
+jaxtyping.install_import_hook(sorted(CHECKED), "typechecker.check")
 
 import matplotlib
 import torch

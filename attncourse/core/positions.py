@@ -32,6 +32,30 @@ def sinusoidal_positions(n: int, d: int) -> Float[Tensor, "n d"]:
 
 
 @checked
+def learned_positions(
+    table: Float[Tensor, "p d"], n: int, *, start: int = 0
+) -> Float[Tensor, "n d"]:
+    """The n rows of a learned table, from `start` on, that are added to embeddings of width d.
+
+    A learned table ends: unlike sinusoids, it has nothing to say about position p and beyond.
+    start is the number of tokens before these, as in decoding. A view: no copy is made.
+
+    Raises ValueError unless n >= 1, start >= 0 and start + n <= p.
+    Source: Gehring et al. 2017, section 3.1; Devlin et al. 2018, section 3.
+    """
+    if n < 1:
+        raise ValueError(f"n must be at least 1: got n={n}")
+    if start < 0:
+        raise ValueError(f"start must be at least 0: got start={start}")
+    if start + n > table.shape[0]:
+        raise ValueError(
+            f"start + n must be at most p, the number of learned positions"
+            f": got start={start}, n={n} and p={table.shape[0]}"
+        )
+    return table[start : start + n]
+
+
+@checked
 def rotary(
     x: Float[Tensor, "... n d"], positions: Integer[Tensor, " n"], *, base: float = 10000.0
 ) -> Float[Tensor, "... n d"]:

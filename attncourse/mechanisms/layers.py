@@ -1,96 +1,32 @@
-"""The parts of a Transformer block as pure functions, and the pre-norm layers made of them."""
+"""Transformer layers as pure functions: pre-norm and post-norm, encoder and decoder."""
 
 from collections.abc import Mapping
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.masks import causal_mask
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.heads import multi_head_attention
-
-_FEED_FORWARD = ("w_1", "b_1", "w_2", "b_2")
-_PROJECTIONS = ("w_q", "w_k", "w_v", "w_o")
-
-
-@checked
-def layer_norm_by_definition(
-    x: Float[Tensor, "... d"],
-    gain: Float[Tensor, " d"],
-    bias: Float[Tensor, " d"],
-    *,
-    eps: float = 1e-5,
-) -> Float[Tensor, "... d"]:
-    """Gain (x - mean) / sqrt(var + eps) + bias, with mean and variance as sums over features."""
-    d, features = x.shape[-1], x.unbind(-1)
-    mean = sum(features, torch.zeros_like(features[0])) / d
-    squares = ((feature - mean) ** 2 for feature in features)
-    variance = sum(squares, torch.zeros_like(mean)) / d
-    normal = [(feature - mean) / (variance + eps).sqrt() for feature in features]
-    return torch.stack(normal, dim=-1) * gain + bias
+from attncourse.mechanisms.feed_forward import feed_forward, feed_forward_by_definition
+from attncourse.mechanisms.heads import multi_head_attention, multi_head_attention_by_definition
+from attncourse.mechanisms.norms import layer_norm, layer_norm_by_definition
 
 
 @checked
-def layer_norm(
-    x: Float[Tensor, "... d"],
-    gain: Float[Tensor, " d"],
-    bias: Float[Tensor, " d"],
-    *,
-    eps: float = 1e-5,
-) -> Float[Tensor, "... d"]:
-    """Normalise each token over its features: gain (x - mean) / sqrt(var + eps) + bias.
-
-    The variance is the biased one, the mean of squares. Half-precision input is normalised in
-    float32. Time O(d) a token. Source: Ba, Kiros, Hinton 2016, section 3.
-    """
-    wide = x.to(accumulation_dtype(x.dtype))
-    centred = wide - wide.mean(dim=-1, keepdim=True)
-    variance = centred.square().mean(dim=-1, keepdim=True)
-    normal = centred * (variance + eps).rsqrt()
-    return (normal * gain.to(wide.dtype) + bias.to(wide.dtype)).to(x.dtype)
-
-
-@checked
-def feed_forward(
-    x: Float[Tensor, "... d_x"],
-    w_1: Float[Tensor, "d_x d_ff"],
-    b_1: Float[Tensor, " d_ff"],
-    w_2: Float[Tensor, "d_ff d_x"],
-    b_2: Float[Tensor, " d_x"],
-) -> Float[Tensor, "... d_x"]:
-    """The position-wise network max(0, x W_1 + b_1) W_2 + b_2, the same for every token.
-
-    Half-precision input is accumulated in float32. Time O(d_x d_ff) a token.
-    Source: Vaswani et al. 2017, section 3.3, equation 2.
-    """
-    wide = accumulation_dtype(x.dtype)
-    hidden = (x.to(wide) @ w_1.to(wide) + b_1.to(wide)).relu()
-    return (hidden @ w_2.to(wide) + b_2.to(wide)).to(x.dtype)
-
-
-@checked
-def encoder_layer(
+def encoder_layer_by_definition(
     x: Float[Tensor, "... n d"],
     params: Mapping[str, Tensor],
     *,
     h: int,
     mask: Bool[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "... n d"]:
-    """A pre-norm encoder layer: x + MHA(LN(x)), then y + FFN(LN(y)).
-
-    params: w_q w_k w_v w_o, gain_1 bias_1 gain_2 bias_2, w_1 b_1 w_2 b_2. mask broadcasts against
-    the scores (..., h, n, n), True where a query may attend.
-
-    Raises ValueError for missing parameters and where shapes do not fit.
-    Source: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020.
-    """
-    _check_params(params, *_PROJECTIONS, *_norms(2), *_FEED_FORWARD)
-    y = layer_norm(x, params["gain_1"], params["bias_1"])
-    weights = [params[name] for name in _PROJECTIONS]
-    x = x + multi_head_attention(y, y, *weights, h=h, mask=mask)
-    return _add_feed_forward(x, params, 2)
+    """The pre-norm encoder layer, made of the definitions of its parts."""
+    p = check_params(params, *layer_names("", norms=2))
+    y = layer_norm_by_definition(x, p["gain_1"], p["bias_1"])
+    projections = p["w_q"], p["w_k"], p["w_v"], p["w_o"]
+    x = x + multi_head_attention_by_definition(y, y, *projections, h=h, mask=mask)
+    y = layer_norm_by_definition(x, p["gain_2"], p["bias_2"])
+    return x + feed_forward_by_definition(y, p["w_1"], p["b_1"], p["w_2"], p["b_2"])
 
 
 @checked
@@ -111,35 +47,127 @@ def decoder_layer(
     Raises ValueError for missing parameters and where shapes do not fit.
     Source: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020.
     """
-    own = [f"self_{name}" for name in _PROJECTIONS]
-    cross = [f"cross_{name}" for name in _PROJECTIONS]
-    _check_params(params, *own, *cross, *_norms(3), *_FEED_FORWARD)
-    n = x.shape[-2]
-    y = layer_norm(x, params["gain_1"], params["bias_1"])
-    causal = causal_mask(n, n).to(x.device)
-    x = x + multi_head_attention(y, y, *(params[name] for name in own), h=h, mask=causal)
-    y = layer_norm(x, params["gain_2"], params["bias_2"])
-    weights = [params[name] for name in cross]
-    x = x + multi_head_attention(y, memory, *weights, h=h, mask=memory_mask)
-    return _add_feed_forward(x, params, 3)
+    check_params(params, *layer_names("self_", "cross_", norms=3))
+    y = norm(x, params, 1)
+    causal = causal_mask(x.shape[-2], x.shape[-2]).to(x.device)
+    x = residual(x, attend(y, y, params, "self_", h=h, mask=causal))
+    y = norm(x, params, 2)
+    x = residual(x, attend(y, memory, params, "cross_", h=h, mask=memory_mask))
+    return residual(x, feed(norm(x, params, 3), params))
 
 
-def _add_feed_forward(x: Tensor, params: Mapping[str, Tensor], norm: int) -> Tensor:
-    """X + FFN(LN(x)), the last part of either layer."""
-    y = layer_norm(x, params[f"gain_{norm}"], params[f"bias_{norm}"])
-    return x + feed_forward(y, *(params[name] for name in _FEED_FORWARD))
+@checked
+def post_norm_encoder_layer(
+    x: Float[Tensor, "... n d"],
+    params: Mapping[str, Tensor],
+    *,
+    h: int,
+    mask: Bool[Tensor, "..."] | None = None,
+) -> Float[Tensor, "... n d"]:
+    """A post-norm encoder layer: y = LN(x + MHA(x)), then LN(y + FFN(y)).
+
+    The order of the original Transformer and of BERT; params and mask as in `encoder_layer`.
+
+    Raises ValueError for missing parameters and where shapes do not fit.
+    Source: Vaswani et al. 2017, section 3.1.
+    """
+    check_params(params, *layer_names("", norms=2))
+    x = norm(residual(x, attend(x, x, params, h=h, mask=mask)), params, 1)
+    return norm(residual(x, feed(x, params)), params, 2)
 
 
-def _norms(count: int) -> list[str]:
-    return [f"{kind}_{i}" for i in range(1, count + 1) for kind in ("gain", "bias")]
+@checked
+def post_norm_decoder_layer(
+    x: Float[Tensor, "... n d"],
+    memory: Float[Tensor, "... m d_y"],
+    params: Mapping[str, Tensor],
+    *,
+    h: int,
+    memory_mask: Bool[Tensor, "..."] | None = None,
+) -> Float[Tensor, "... n d"]:
+    """A post-norm decoder layer: each of its three parts is added to its input, then normalised.
+
+    The order of the original Transformer; params and memory_mask as in `decoder_layer`.
+
+    Raises ValueError for missing parameters and where shapes do not fit.
+    Source: Vaswani et al. 2017, section 3.1.
+    """
+    check_params(params, *layer_names("self_", "cross_", norms=3))
+    causal = causal_mask(x.shape[-2], x.shape[-2]).to(x.device)
+    x = norm(residual(x, attend(x, x, params, "self_", h=h, mask=causal)), params, 1)
+    y = attend(x, memory, params, "cross_", h=h, mask=memory_mask)
+    x = norm(residual(x, y), params, 2)
+    return norm(residual(x, feed(x, params)), params, 3)
 
 
-def _check_params(params: Mapping[str, Tensor], *names: str) -> None:
+@checked
+def encoder_layer(
+    x: Float[Tensor, "... n d"],
+    params: Mapping[str, Tensor],
+    *,
+    h: int,
+    mask: Bool[Tensor, "..."] | None = None,
+) -> Float[Tensor, "... n d"]:
+    """A pre-norm encoder layer: x + MHA(LN(x)), then y + FFN(LN(y)).
+
+    params: w_q w_k w_v w_o, gain_1 bias_1 gain_2 bias_2, w_1 b_1 w_2 b_2. mask broadcasts against
+    the scores (..., h, n, n), True where a query may attend.
+
+    Raises ValueError for missing parameters and where shapes do not fit.
+    Source: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020.
+    """
+    check_params(params, *layer_names("", norms=2))
+    y = norm(x, params, 1)
+    x = residual(x, attend(y, y, params, h=h, mask=mask))
+    return residual(x, feed(norm(x, params, 2), params))
+
+
+@checked
+def residual(
+    x: Float[Tensor, "... n d"], update: Float[Tensor, "... n d"]
+) -> Float[Tensor, "... n d"]:
+    """X + update, of one shape: nothing is broadcast."""
+    return x + update
+
+
+def norm(x: Tensor, params: Mapping[str, Tensor], i: int) -> Tensor:
+    """Layer norm with the i-th gain and bias of a layer."""
+    return layer_norm(x, params[f"gain_{i}"], params[f"bias_{i}"])
+
+
+def attend(
+    x: Tensor,
+    memory: Tensor,
+    params: Mapping[str, Tensor],
+    prefix: str = "",
+    *,
+    h: int,
+    mask: Tensor | None = None,
+) -> Tensor:
+    """Multi-head attention with the four projections of a layer."""
+    weights = [params[prefix + name] for name in ("w_q", "w_k", "w_v", "w_o")]
+    return multi_head_attention(x, memory, *weights, h=h, mask=mask)
+
+
+def feed(x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
+    """The feed-forward network of a layer."""
+    return feed_forward(x, params["w_1"], params["b_1"], params["w_2"], params["b_2"])
+
+
+def layer_names(*attentions: str, norms: int) -> list[str]:
+    """The names of a layer's parameters: an attention for each prefix, norms, a network."""
+    names = [prefix + name for prefix in attentions for name in ("w_q", "w_k", "w_v", "w_o")]
+    names += [f"{kind}_{i}" for i in range(1, norms + 1) for kind in ("gain", "bias")]
+    return [*names, "w_1", "b_1", "w_2", "b_2"]
+
+
+def check_params(params: object, *names: str) -> Mapping[str, Tensor]:
+    """The parameters themselves, once it is sure that each name stands for a tensor."""
+    if not isinstance(params, Mapping):
+        raise TypeError(f"params must map names to tensors: got {type(params).__name__}")
     missing = [name for name in names if name not in params]
     if missing:
         raise ValueError(
             f"params must hold {len(names)} tensors: got none for {', '.join(missing)}"
         )
-
-
-FORMS = (layer_norm_by_definition, layer_norm)
+    return params

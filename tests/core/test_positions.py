@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from transformers import LlamaConfig
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
 
-from attncourse.core.positions import alibi_bias, rotary, sinusoidal_positions
+from attncourse.core.positions import alibi_bias, learned_positions, rotary, sinusoidal_positions
 from attncourse.testing import assert_same, gaussian, gradients
 
 
@@ -48,6 +50,26 @@ def test_rotary_equals_the_form_with_rotate_half(base):
     assert_same(rotary(x, positions, base=base), rotate_half_form(x, positions, base))
     ours = gradients(rotary, x, positions, base=base)
     assert_same(ours, gradients(rotate_half_form, x, positions, base))
+
+
+def test_rotary_equals_llamas():
+    """Llama's angles are float32, so the comparison is in float32, at moderate positions."""
+    h, n, d = 3, 9, 8
+    q, k = (gaussian(2, h, n, d, seed=seed).float() for seed in (0, 1))
+    config = LlamaConfig(hidden_size=h * d, num_attention_heads=h, max_position_embeddings=64)
+    at = torch.arange(n) + 20
+    theirs = apply_rotary_pos_emb(q, k, *LlamaRotaryEmbedding(config)(q, at[None]))
+    base = config.rope_parameters["rope_theta"]
+    assert_same((rotary(q, at, base=base), rotary(k, at, base=base)), theirs)
+
+
+def test_learned_positions_are_rows_of_the_table_and_of_its_gradient():
+    table = gaussian(7, 4)
+    assert torch.equal(learned_positions(table, 3), table[:3])
+    assert torch.equal(learned_positions(table, 7), table)
+    assert torch.equal(learned_positions(table, 2, start=5), table[5:])
+    (found,) = gradients(learned_positions, table, 2, start=4)
+    assert (found != 0).all(dim=-1).tolist() == [False] * 4 + [True] * 2 + [False]
 
 
 def test_rotary_equals_a_product_of_complex_numbers():
@@ -108,6 +130,16 @@ def test_alibi_of_eight_heads_has_the_papers_slopes():
             lambda: rotary(gaussian(3, 4), torch.arange(2)),
             "x and positions must share n, the second-to-last axis of x and the last axis of"
             " positions: got n=3 for x (3, 4) and n=2 for positions (2,)",
+        ),
+        (lambda: learned_positions(gaussian(7, 4), 0), "n must be at least 1: got n=0"),
+        (
+            lambda: learned_positions(gaussian(7, 4), 2, start=-1),
+            "start must be at least 0: got start=-1",
+        ),
+        (
+            lambda: learned_positions(gaussian(7, 4), 5, start=3),
+            "start + n must be at most p, the number of learned positions"
+            ": got start=3, n=5 and p=7",
         ),
         (lambda: alibi_bias(0, 2, 2), "h, n and m must be at least 1: got h=0, n=2 and m=2"),
     ],

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attncourse.core.shapes import axis_error, checked
+from attncourse.core.shapes import REMEMBERED, axis_error, checked
 from attncourse.mechanisms.softmax import attention, masked_softmax
 from attncourse.testing import attention_inputs, gaussian, random_mask
 
@@ -274,3 +274,32 @@ def test_an_axis_error_states_the_rule_and_the_shape():
     error = axis_error("w must be odd", "w", torch.zeros(2, 3))
     assert isinstance(error, ValueError)
     assert str(error) == "w must be odd: got w (2, 3)"
+
+
+def test_what_has_passed_once_hides_nothing_of_what_comes_after():
+    @checked
+    def product(a: Float[Tensor, "n d"], b: Float[Tensor, "m d"], *, times: int = 1) -> Tensor:
+        return times * (a @ b.mT)
+
+    a, b = torch.ones(2, 3), torch.ones(4, 3)
+    for _ in range(2):
+        assert product(a, b).shape == product(a=a, b=b, times=2).shape == (2, 4)
+        with pytest.raises(ValueError, match="must share d"):
+            product(a, torch.ones(4, 2))
+        with pytest.raises(TypeError, match="must share a dtype"):
+            product(a, b.double())
+        with pytest.raises(TypeError, match="times must be an integer"):
+            product(a, b, times=2.0)
+        with pytest.raises(TypeError, match="b must be a torch.Tensor"):
+            product(a, b=[[1.0]])
+
+
+def test_only_so_many_combinations_are_remembered():
+    @checked
+    def double(a: Float[Tensor, " n"]) -> Tensor:
+        return 2 * a
+
+    for n in range(1, 2 * REMEMBERED + 2):
+        assert double(torch.ones(n)).shape == (n,)
+    (passed,) = (c.cell_contents for c in double.__closure__ if isinstance(c.cell_contents, set))
+    assert 0 < len(passed) <= REMEMBERED

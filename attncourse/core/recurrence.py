@@ -1,0 +1,199 @@
+"""What linear attention, retention, gated linear attention and the delta rule share: one state.
+
+The state S (d, e) is a matrix that answers a key with a value. Each token changes what is there
+by A_t, writes its own pair, and reads the sum with its query:
+
+    S_t = A_t S_{t-1} + k_t v_t^T,        o_t = S_t^T q_t,        S_0 = 0
+
+    linear attention         A_t = I                     q and k are features; a mean at the end
+    retention                A_t = decay I               the older, the fainter
+    gated linear attention   A_t = diag(gate_t)          each key feature forgets at its own pace
+    delta rule               A_t = I - beta_t k_t k_t^T  what k_t answered so far is taken out,
+                                                         and beta_t v_t written in its place
+
+Token by token this is a recurrent network, O(d e) a token: `<name>_step`. Written out, o_i is a
+sum over all j <= i of a weight times v_j: the quadratic form, and the definition. Between the two
+lies the chunk. Inside it tokens meet each other by the quadratic form; all that came before
+reaches them through the state, which moves once a chunk:
+
+    O = scores V + Q' S,        S <- A S + K'^T V
+
+where scores, Q' and K' hold the decay inside the chunk. That is `read_and_write`; `scan` is the
+loop over chunks.
+
+Source: Hua et al. 2022, section 3.2; Sun et al. 2023, equation 7; Yang et al. 2023, section 4.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from attncourse.core.dtypes import accumulation_dtype
+
+Tensors = tuple[Tensor, ...]
+Step = Callable[..., tuple[Tensor, Tensors]]
+TOKENS = 256  # chunks are worked on in groups of so many tokens, which stay in the cache
+
+
+def scan(
+    step: Step, state: Tensors, sequences: Tensors, shared: Tensors = (), *, chunk: int
+) -> tuple[Tensor, Tensors]:
+    """Run `step` over the chunks of the sequences (..., n, w), and hand the state on.
+
+    step(state, *chunks, *shared) -> (out, state) gets each sequence as (b, g, c, w): the leading
+    axes in one, g chunks of c tokens to be worked through in order; out is (b, g, c, e). The last
+    chunk may be short. A state (..., x, y) comes to it as (b, x, y), and `shared` as it is. Sums
+    and states are held in float32 at least; out has the dtype of the sequences.
+
+    The backward pass has kept the state of each group's start, and computes the group again: the
+    memory beside the sequences is n / TOKENS states. Differentiable once.
+    Raises ValueError unless chunk is at least 1.
+    """
+    if chunk < 1:
+        raise ValueError(f"chunk must be at least 1: got chunk={chunk}")
+    lead = sequences[0].shape[:-2]
+    flat = [x.reshape(math.prod(lead), *x.shape[-2:]) for x in (*state, *sequences)]
+    parts = len(state), len(sequences)
+    out, *last = _Scan.apply(step, chunk, parts, *flat, *shared)  # type: ignore[no-untyped-call]
+    return out.view(*lead, *out.shape[1:]), tuple(s.view(*lead, *s.shape[1:]) for s in last)
+
+
+def read_and_write(
+    state: Tensor, scores: Tensor, q: Tensor, k: Tensor, v: Tensor, decay: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Outputs and the next state of g chunks: O = scores V + Q S, S <- decay S + K^T V for each.
+
+    state is (b, d, e), scores (b, g, c, c), q and k (b, g, c, d), v (b, g, c, e), and decay
+    broadcasts to (b, g, d, 1); None is 1. The outputs are (b, g, c, e).
+    """
+    shape = v.shape
+    scores, q, k, v = (x.flatten(0, 1) for x in (scores, q, k, v))
+    writes = torch.bmm(k.mT, v).view(*shape[:2], *state.shape[1:]).unbind(1)
+    decays = decay.expand(-1, len(writes), -1, -1).unbind(1) if decay is not None else ()
+    before = []
+    for i, write in enumerate(writes):
+        before.append(state)
+        state = state + write if decay is None else torch.addcmul(write, decays[i], state)
+    known = torch.stack(before, dim=1).flatten(0, 1)
+    return torch.baddbmm(torch.bmm(scores, v), q, known).view(shape), state
+
+
+def checked_state(name: str, state: Any, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """The state in the dtype in which sums over `like` are held, if it is what it must be."""
+    if not isinstance(state, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor: got {type(state).__name__}")
+    if not state.is_floating_point():
+        raise TypeError(f"{name} must be floating point: got {state.dtype}")
+    if state.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}: got {tuple(state.shape)}")
+    if state.device != like.device:
+        raise ValueError(f"{name} must be on {like.device}: got {state.device}")
+    return state.to(accumulation_dtype(like.dtype))
+
+
+class _Group(NamedTuple):
+    """Tokens start to stop of a sequence: g chunks of c tokens."""
+
+    start: int
+    stop: int
+    g: int
+    c: int
+
+    def cut(self, x: Tensor) -> Tensor:
+        """The chunks (b, g, c, w) of a sequence (b, n, w), in the dtype of accumulation."""
+        part = x[:, self.start : self.stop].to(accumulation_dtype(x.dtype))
+        return part.unflatten(1, (self.g, self.c))
+
+    def place(self, x: Tensor, part: Tensor) -> None:
+        """Write chunks (b, g, c, w) where they belong in x (b, n, w)."""
+        x[:, self.start : self.stop].unflatten(1, (self.g, self.c)).copy_(part)
+
+
+def _groups(n: int, chunk: int) -> Iterator[_Group]:
+    """All chunks of n tokens in groups of about TOKENS; a last, short one is a group of its own."""
+    c = min(chunk, n)
+    start = 0
+    for _ in range(n // c):
+        g = min(max(1, TOKENS // c), (n - start) // c)
+        if g:
+            yield _Group(start, start + g * c, g, c)
+        start += g * c
+    if start < n:
+        yield _Group(start, n, 1, n - start)
+
+
+class _Scan(torch.autograd.Function):
+    """The loop over groups of chunks; backward it runs from the last group to the first."""
+
+    @staticmethod
+    def forward(ctx: Any, step: Step, chunk: int, parts: tuple[int, int], *tensors: Tensor) -> Any:
+        state, sequences, shared = _split(tensors, parts)
+        state = tuple(s.to(accumulation_dtype(s.dtype)) for s in state)
+        b, n, _ = sequences[0].shape
+        out, kept = None, []
+        for group in _groups(n, chunk):
+            kept.extend(state)
+            part, state = step(state, *map(group.cut, sequences), *shared)
+            if out is None:
+                out = sequences[0].new_empty(b, n, part.shape[-1])
+            group.place(out, part)
+        ctx.step, ctx.chunk, ctx.parts = step, chunk, parts
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(*tensors, *kept)
+        return out, *state
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, *grad_state: Tensor) -> tuple[Tensor | None, ...]:
+        needed = ctx.needs_input_grad[3:]
+        tensors, kept = ctx.saved_tensors[: len(needed)], ctx.saved_tensors[len(needed) :]
+        _, sequences, shared = _split(tensors, ctx.parts)
+        states = ctx.parts[0]
+        wanted = (True,) * states + needed[states:]
+        found = [torch.empty_like(x) for x in sequences] + [torch.zeros_like(x) for x in shared]
+        for number, group in reversed(list(enumerate(_groups(grad.shape[1], ctx.chunk)))):
+            state = kept[number * states : (number + 1) * states]
+            inputs = (*state, *map(group.cut, sequences), *shared)
+            outer = (group.cut(grad), *grad_state)
+            parts = _gradients_again(ctx.step, inputs, states, wanted, outer)
+            grad_state = parts[:states]
+            for i, part in enumerate(parts[states:]):
+                if part is None:
+                    continue
+                if i < len(sequences):
+                    group.place(found[i], part)
+                else:
+                    found[i] += part
+        given = (x if n else None for x, n in zip(found, needed[states:], strict=True))
+        return None, None, None, *grad_state, *given
+
+
+def _split(tensors: Tensors, parts: tuple[int, int]) -> tuple[Tensors, Tensors, Tensors]:
+    """States, sequences and what is shared."""
+    states, rest = parts[0], sum(parts)
+    return tensors[:states], tensors[states:rest], tensors[rest:]
+
+
+def _gradients_again(
+    step: Step, inputs: Tensors, states: int, needed: tuple[bool, ...], outer: Tensors
+) -> list[Any]:
+    """The gradient of each input that needs one, through one step computed again."""
+    with torch.enable_grad():
+        leaves = [x.detach().requires_grad_(n) for x, n in zip(inputs, needed, strict=True)]
+        out, state = step(tuple(leaves[:states]), *leaves[states:])
+    results = [(y, g) for y, g in zip((out, *state), outer, strict=True) if y.requires_grad]
+    wanted = [x for x in leaves if x.requires_grad]
+    found = iter(
+        torch.autograd.grad(
+            [y for y, _ in results],
+            wanted,
+            [g for _, g in results],
+            allow_unused=True,
+            materialize_grads=True,
+        )
+    )
+    return [next(found) if n else None for n in needed]

@@ -1,0 +1,57 @@
+"""The largest entries of each row, exactly as many as asked for."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from attncourse.core.rows import holds_anywhere
+
+
+def largest(scores: Tensor, top: int) -> tuple[Tensor, Tensor]:
+    """Values and indices of the `top` largest entries of each row; ties go to the lowest index.
+
+    ``torch.topk`` leaves open which of equal entries it returns. Ties matter only where the entry
+    after the last chosen one equals it: one entry more is looked for, and only rows with such a
+    tie are decided anew. The order of the entries within a row is left open.
+    """
+    if top == scores.shape[-1]:
+        return scores, torch.arange(top, device=scores.device).expand(scores.shape)
+    values, indices = _sorted(scores, top + 1)
+    last, tied = values[..., top - 1], values[..., top - 1] == values[..., top]
+    values, indices = values[..., :top], indices[..., :top]
+    if holds_anywhere(tied):
+        rows = scores[tied]
+        indices[tied] = _lowest(rows, last[tied][:, None], top)
+        values[tied] = rows.gather(-1, indices[tied])
+    return values, indices
+
+
+def _sorted(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """``topk``, first among the maxima of groups and then within the best `count` groups.
+
+    The largest `count` values lie in the `count` groups with the largest maxima: any other group
+    holds nothing larger than `count` entries that are there already. With groups of sqrt(m / count)
+    columns, 2 sqrt(m count) entries are searched instead of m.
+    """
+    m = scores.shape[-1]
+    size = math.isqrt(m // count)
+    if size < 4:
+        return torch.topk(scores, count)
+    groups = m // size  # group i holds the columns i, i + groups, i + 2 groups, ...
+    maxima = torch.unflatten(scores[..., : size * groups], -1, (size, groups)).amax(dim=-2)
+    best = torch.topk(maxima, count, sorted=False).indices
+    members = torch.arange(0, size * groups, groups, device=scores.device)
+    columns = (best[..., None, :] + members[:, None]).flatten(-2)
+    rest = torch.arange(size * groups, m, device=scores.device)
+    columns = torch.cat([columns, rest.expand(*columns.shape[:-1], -1)], dim=-1)
+    values, places = torch.topk(scores.gather(-1, columns), count)
+    return values, columns.gather(-1, places)
+
+
+def _lowest(rows: Tensor, last: Tensor, top: int) -> Tensor:
+    """Of each row every entry above `last`, filled up with the first of those equal to it."""
+    above, level = rows > last, rows == last
+    missing = top - above.sum(dim=-1, keepdim=True)
+    chosen = above | (level & (level.cumsum(dim=-1) <= missing))
+    return chosen.nonzero()[:, 1].view(-1, top)

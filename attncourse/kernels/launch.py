@@ -1,0 +1,86 @@
+"""Starting a kernel: where it can run, and how large its tiles are."""
+
+import math
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+from torch.nn.functional import pad
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The tile sizes of a kernel, its widths, and how Triton compiles it."""
+
+    rows: int
+    keys: int
+    d: int
+    e: int
+    precision: str
+    warps: int
+    stages: int
+
+
+def interpreting() -> bool:
+    """Does Triton run kernels on the CPU, one operation after the other, to test them?"""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+def check_place(name: str, x: Tensor) -> None:
+    """Can a kernel run on tensors like x? Raises ValueError or TypeError."""
+    if not (x.is_cuda or (interpreting() and x.device.type == "cpu")):
+        raise ValueError(
+            f"{name} must be on a CUDA device, or TRITON_INTERPRET be 1 when triton is imported"
+            f": got {name} on {x.device}"
+        )
+    if x.dtype == torch.float64:
+        raise TypeError(f"{name} must be float32, bfloat16 or float16: got {x.dtype}")
+
+
+def flat(x: Tensor) -> Tensor:
+    """All leading axes as one, and zeros up to a width that the kernels take: a power of two."""
+    width = max(16, 2 ** math.ceil(math.log2(x.shape[-1])))
+    rows = x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])
+    return pad(rows, (0, width - x.shape[-1])).contiguous()
+
+
+def precision(x: Tensor) -> str:
+    """How tensor cores multiply: float32 in full, not rounded to TF32."""
+    return "ieee" if x.dtype == torch.float32 else "tf32"
+
+
+def tile_sizes(q: Tensor, v: Tensor, *, backward: bool = False) -> Sizes:
+    """Tiles that fit into the registers and the shared memory of a recent card."""
+    d, e = q.shape[-1], v.shape[-1]
+    sizes = partial(Sizes, d=d, e=e, precision=precision(q))
+    if interpreting():  # small, so that small inputs have several tiles
+        return sizes(rows=32, keys=16, warps=1, stages=1)
+    if q.dtype == torch.float32:
+        return sizes(rows=64, keys=32, warps=4, stages=2)
+    wide = max(d, e) > 64
+    if backward:
+        return sizes(rows=64, keys=64 if wide else 128, warps=8 if wide else 4, stages=2)
+    return sizes(rows=128, keys=64, warps=8 if wide else 4, stages=3)
+
+
+def launch(
+    kernel: Any, grid: tuple[int, int, int], arguments: tuple[Any, ...], sizes: Sizes
+) -> None:
+    """Run one program for each block of `grid` = (length, block, heads)."""
+    length, block, heads = grid
+    if heads == 0:
+        return
+    kernel[(triton.cdiv(length, block), heads)](
+        *arguments,
+        ROWS=sizes.rows,
+        KEYS=sizes.keys,
+        D=sizes.d,
+        E=sizes.e,
+        PRECISION=sizes.precision,
+        num_warps=sizes.warps,
+        num_stages=sizes.stages,
+    )

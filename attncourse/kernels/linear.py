@@ -1,0 +1,91 @@
+"""Causal kernel and linear attention by the kernels of `chunks`, on a GPU."""
+
+from typing import Any
+
+import torch
+import triton
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from attncourse.core.shapes import checked
+from attncourse.kernels import chunks
+from attncourse.kernels.launch import check_place, flat, interpreting, precision
+
+
+@checked
+def chunked_kernel_attention(
+    phi_q: Float[Tensor, "... n r"], phi_k: Float[Tensor, "... n r"], v: Float[Tensor, "... n e"]
+) -> Float[Tensor, "... n e"]:
+    """`causal_kernel_attention` by fused kernels: o_i = sum_{j <= i} w_ij v_j / sum_{j <= i} w_ij.
+
+    w_ij = phi_q_i . phi_k_j. A query whose weights sum to 0 gets zeros, value and gradient. Sums
+    and states are float32. Time O(n r e), memory O(n (r + e) + n r e / chunk) for the states of
+    all chunks, of 128 tokens each. Differentiable once.
+
+    Raises ValueError unless the tensors are on a CUDA device (or Triton interprets), TypeError for
+    float64. Source: Katharopoulos et al. 2020, section 3.3; Yang et al. 2023, section 3.
+    """
+    check_place("phi_q", phi_q)
+    out: Tensor = _CausalKernel.apply(flat(phi_q), flat(phi_k), flat(v))  # type: ignore[no-untyped-call]
+    return out[..., : v.shape[-1]].reshape(v.shape)
+
+
+@checked
+def chunked_linear_attention(
+    q: Float[Tensor, "... n d"], k: Float[Tensor, "... n d"], v: Float[Tensor, "... n e"]
+) -> Float[Tensor, "... n e"]:
+    """`causal_linear_attention` by fused kernels: features elu(x) + 1; otherwise as
+    `chunked_kernel_attention`.
+    """
+    phi_q, phi_k = (x.clamp(max=0).exp() + torch.relu(x) for x in (q, k))
+    return chunked_kernel_attention(phi_q, phi_k, v)
+
+
+class _CausalKernel(torch.autograd.Function):
+    """Numerator and denominator, and their gradients: causal products all."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        total = (q.float() * k.cumsum(dim=1, dtype=torch.float32)).sum(dim=-1, keepdim=True)
+        total = total.masked_fill(total == 0, float("inf"))
+        out = (causal_product(q, k, v) / total).to(v.dtype)
+        ctx.save_for_backward(q, k, v, out, total)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
+        q, k, v, out, total = ctx.saved_tensors
+        g = grad.float() / total
+        of_total = -(g * out.float()).sum(dim=-1, keepdim=True)  # the gradient of the denominator
+        g = g.to(v.dtype)
+        d_q = causal_product(g, v, k) + of_total * k.cumsum(dim=1, dtype=torch.float32)
+        later = (of_total * q.float()).flip(1).cumsum(dim=1).flip(1)
+        d_k = causal_product(v, g, q, backwards=True) + later
+        d_v = causal_product(k, q, g, backwards=True)
+        return d_q.to(q.dtype), d_k.to(k.dtype), d_v.to(v.dtype)
+
+
+def causal_product(a: Tensor, b: Tensor, c: Tensor, *, backwards: bool = False) -> Tensor:
+    """sum_{j <= i} (a_i . b_j) c_j in float32, or over j >= i if backwards; one leading axis."""
+    (heads, n, width), out_width = a.shape, c.shape[-1]
+    chunk = 16 if interpreting() else 128
+    count = triton.cdiv(n, chunk)
+    states = torch.empty(heads, count, width, out_width, dtype=torch.float32, device=a.device)
+    out = torch.empty(heads, n, out_width, dtype=torch.float32, device=a.device)
+    if heads == 0:
+        return out
+    sizes = {"CHUNK": chunk, "A": width, "C": out_width, "PRECISION": precision(a)}
+    chunks.write[(count, heads)](b, c, states, n, **sizes)
+    found = _sums_before(states.flip(1)).flip(1) if backwards else _sums_before(states)
+    found = found.contiguous()
+    chunks.read[(count, heads)](a, b, c, found, out, n, BACKWARDS=backwards, **sizes)
+    return out
+
+
+def _sums_before(states: Tensor) -> Tensor:
+    """For each chunk, the sum of all before it."""
+    before = torch.zeros_like(states)
+    torch.cumsum(states[:, :-1], dim=1, out=before[:, 1:])
+    return before

@@ -1,0 +1,86 @@
+"""Normalisation of each token over its features: layer norm, and the root-mean-square norm."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.shapes import checked
+
+
+@checked
+def layer_norm_by_definition(
+    x: Float[Tensor, "... d"],
+    gain: Float[Tensor, " d"],
+    bias: Float[Tensor, " d"],
+    *,
+    eps: float = 1e-5,
+) -> Float[Tensor, "... d"]:
+    """Gain (x - mean) / sqrt(var + eps) + bias, with mean and variance as sums over features."""
+    d, features = x.shape[-1], x.unbind(-1)
+    mean = sum(features, torch.zeros_like(features[0])) / d
+    squares = ((feature - mean) ** 2 for feature in features)
+    variance = sum(squares, torch.zeros_like(mean)) / d
+    normal = [(feature - mean) / (variance + eps).sqrt() for feature in features]
+    return torch.stack(normal, dim=-1) * gain + bias
+
+
+@checked
+def rms_norm_by_definition(
+    x: Float[Tensor, "... d"], gain: Float[Tensor, " d"], *, eps: float = 1e-6
+) -> Float[Tensor, "... d"]:
+    """Gain x / sqrt(mean of squares + eps), with the mean as a sum over features."""
+    d, features = x.shape[-1], x.unbind(-1)
+    squares = sum((feature**2 for feature in features), torch.zeros_like(features[0]))
+    normal = [feature / (squares / d + eps).sqrt() for feature in features]
+    return torch.stack(normal, dim=-1) * gain
+
+
+@checked
+def rms_norm(
+    x: Float[Tensor, "... d"], gain: Float[Tensor, " d"], *, eps: float = 1e-6
+) -> Float[Tensor, "... d"]:
+    """Scale each token by the root mean square of its features: gain x / sqrt(mean x^2 + eps).
+
+    Layer norm without the mean and without a bias. Half-precision input is normalised in float32.
+    Time O(d) a token.
+
+    Raises ValueError where shapes do not fit or eps is negative.
+    Source: Zhang and Sennrich 2019, equation 4; T5 and Llama use it.
+    """
+    _check_eps(eps)
+    wide = x.to(accumulation_dtype(x.dtype))
+    normal = wide * (wide.square().mean(dim=-1, keepdim=True) + eps).rsqrt()
+    return (normal * gain.to(wide.dtype)).to(x.dtype)
+
+
+@checked
+def layer_norm(
+    x: Float[Tensor, "... d"],
+    gain: Float[Tensor, " d"],
+    bias: Float[Tensor, " d"],
+    *,
+    eps: float = 1e-5,
+) -> Float[Tensor, "... d"]:
+    """Normalise each token over its features: gain (x - mean) / sqrt(var + eps) + bias.
+
+    The variance is the biased one, the mean of squares. Half-precision input is normalised in
+    float32. Time O(d) a token.
+
+    Raises ValueError where shapes do not fit or eps is negative.
+    Source: Ba, Kiros, Hinton 2016, section 3.
+    """
+    _check_eps(eps)
+    wide = x.to(accumulation_dtype(x.dtype))
+    centred = wide - wide.mean(dim=-1, keepdim=True)
+    variance = centred.square().mean(dim=-1, keepdim=True)
+    normal = centred * (variance + eps).rsqrt()
+    return (normal * gain.to(wide.dtype) + bias.to(wide.dtype)).to(x.dtype)
+
+
+def _check_eps(eps: float) -> None:
+    if not eps >= 0:
+        raise ValueError(f"eps must be at least 0: got eps={eps}")
+
+
+FORMS = (layer_norm_by_definition, layer_norm)

@@ -1,0 +1,1 @@
+"""Whole models: parameters and wiring only. What they compute stands in ``mechanisms``."""

@@ -1,0 +1,92 @@
+"""The chunked kernels of linear attention against float64, on CUDA or interpreted."""
+
+import pytest
+import torch
+
+from attncourse.kernels.linear import (
+    causal_product,
+    chunked_kernel_attention,
+    chunked_linear_attention,
+)
+from attncourse.mechanisms.linear import causal_linear_attention_by_definition
+from attncourse.testing import gaussian
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+HALVES = [torch.float16, torch.bfloat16] if DEVICE == "cuda" else [torch.float16]
+SIZES = [(37, 16, 16), (70, 8, 20), (5, 3, 2), (16, 16, 16), (1, 5, 7)]
+every_size = pytest.mark.parametrize(("n", "d", "e"), SIZES)
+
+
+def inputs(n, d, e, dtype=torch.float32):
+    widths = enumerate((d, d, e))
+    made = (gaussian(1, 2, n, w, std=1.0, seed=i).to(DEVICE, dtype) for i, w in widths)
+    return tuple(made)
+
+
+def with_gradients(function, arguments):
+    leaves = [x.detach().requires_grad_() for x in arguments]
+    out = function(*leaves)
+    cotangent = gaussian(*out.shape, std=1.0, seed=9).to(out)
+    return out, *torch.autograd.grad(out, leaves, cotangent)
+
+
+def definition(q, k, v):
+    return causal_linear_attention_by_definition(q, k, v, chunk=1)
+
+
+@every_size
+def test_it_equals_the_definition_in_value_and_gradient(n, d, e):
+    arguments = inputs(n, d, e)
+    exact = with_gradients(definition, [x.double() for x in arguments])
+    for found, wanted in zip(
+        with_gradients(chunked_linear_attention, arguments), exact, strict=True
+    ):
+        torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@every_size
+def test_the_causal_product_is_a_triangular_product(n, d, e, backwards):
+    a, b, c = (torch.nn.functional.pad(x, (0, 32 - x.shape[-1]))[0] for x in inputs(n, d, e))
+    pairs = a.double() @ b.double().mT
+    wanted = (pairs.triu() if backwards else pairs.tril()) @ c.double()
+    found = causal_product(a, b, c, backwards=backwards)
+    torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_query_without_weights_gets_zeros_and_finite_gradients():
+    q, k, v = (x.abs() for x in inputs(20, 8, 6))
+    q[..., 3, :] = 0.0
+    out, *gradients = with_gradients(chunked_kernel_attention, (q, k, v))
+    assert not out[..., 3, :].any()
+    assert all(g.isfinite().all() for g in gradients)
+
+
+def test_the_future_changes_nothing():
+    q, k, v = inputs(50, 8, 6)
+    before = chunked_linear_attention(q, k, v)
+    v[..., 30:, :] += 1.0
+    after = chunked_linear_attention(q, k, v)
+    assert torch.equal(before[..., :30, :], after[..., :30, :])
+    assert (before[..., 30:, :] != after[..., 30:, :]).any(dim=-1).all()
+
+
+@pytest.mark.parametrize("dtype", HALVES)
+def test_half_precision_errs_at_most_twice_as_much_as_the_plain_form(dtype):
+    arguments = inputs(50, 16, 16, dtype)
+
+    def plain(q, k, v):
+        a, b = (torch.nn.functional.elu(x) + 1 for x in (q, k))
+        weights = (a @ b.mT).tril()
+        return weights @ v / weights.sum(dim=-1, keepdim=True)
+
+    exact = with_gradients(plain, [x.double() for x in arguments])
+    theirs = with_gradients(plain, arguments)
+    ours = with_gradients(chunked_linear_attention, arguments)
+    for a, b, truth in zip(ours, theirs, exact, strict=True):
+        assert (a - truth).abs().max() <= 2 * (b - truth).abs().max()
+
+
+def test_an_empty_batch_gives_an_empty_result():
+    q = torch.zeros(0, 2, 5, 16, device=DEVICE)
+    assert chunked_linear_attention(q, q, q).shape == (0, 2, 5, 16)

@@ -1,0 +1,17 @@
+"""Block-local attention."""
+
+from functools import partial
+
+from attncourse.core.patterns import block_mask
+from attncourse.mechanisms import block_local
+from rows import Mechanism
+from rows.sliding_window import one_length, under
+
+MECHANISMS = {
+    "block_attention": Mechanism(
+        partial(block_local.block_attention, block=20),
+        partial(block_local.FORMS[0], block=20),
+        under(block_mask(151, 20)),
+        one_length,
+    ),
+}

@@ -1,0 +1,12 @@
+"""Quantised values are whole numbers: their own file holds most of the tests."""
+
+from attncourse.mechanisms import quantize
+
+MECHANISMS = {}
+ELSEWHERE = {
+    *quantize.FORMS,
+    quantize.quantize_int8,
+    quantize.dequantize,
+    quantize.quantize_channels,
+    quantize.quantized_linear,
+}

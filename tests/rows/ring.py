@@ -1,0 +1,46 @@
+"""Ring attention, as a function of whole tensors that are cut over three workers."""
+
+import math
+
+import torch
+
+from attncourse.mechanisms import ring
+from attncourse.testing import attention_inputs
+from rows import Mechanism
+from rows.softmax import plain_attention
+
+QUERIES, KEYS = (1, 2, 2), (20, 6, 11)
+
+
+def of_shards(function):
+    """A function of three lists of shards as one of three tensors."""
+
+    def run(q, k, v):
+        shards = q.split(QUERIES, dim=-2), k.split(KEYS, dim=-2), v.split(KEYS, dim=-2)
+        return torch.cat(function(*shards), dim=-2)
+
+    return run
+
+
+def plain_causal(q, k, v):
+    n, m = q.shape[-2], k.shape[-2]
+    future = torch.ones(n, m, dtype=torch.bool, device=q.device).triu(1 + m - n)
+    scores = (q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(future, -math.inf)
+    return scores.softmax(-1) @ v
+
+
+MECHANISMS = {
+    "ring_attention": Mechanism(
+        of_shards(ring.ring_attention),
+        of_shards(ring.ring_attention_by_definition),
+        plain_attention,
+        attention_inputs,
+    ),
+    "causal_ring_attention": Mechanism(
+        of_shards(ring.causal_ring_attention),
+        of_shards(ring.causal_ring_attention_by_definition),
+        plain_causal,
+        attention_inputs,
+    ),
+}
+ELSEWHERE = {*ring.FORMS, ring.ring_attention_distributed}
