@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attncourse.core.shapes import REMEMBERED, axis_error, checked
+from attncourse.core.shapes import axis_error, checked
 from attncourse.mechanisms.softmax import attention, masked_softmax
 from attncourse.testing import attention_inputs, gaussian, random_mask
 
@@ -292,14 +292,3 @@ def test_what_has_passed_once_hides_nothing_of_what_comes_after():
             product(a, b, times=2.0)
         with pytest.raises(TypeError, match="b must be a torch.Tensor"):
             product(a, b=[[1.0]])
-
-
-def test_only_so_many_combinations_are_remembered():
-    @checked
-    def double(a: Float[Tensor, " n"]) -> Tensor:
-        return 2 * a
-
-    for n in range(1, 2 * REMEMBERED + 2):
-        assert double(torch.ones(n)).shape == (n,)
-    (passed,) = (c.cell_contents for c in double.__closure__ if isinstance(c.cell_contents, set))
-    assert 0 < len(passed) <= REMEMBERED
