@@ -29,7 +29,7 @@ def with_ones(v: Tensor) -> Tensor:
 
 def mean(sums: Tensor) -> Tensor:
     """Divide by the last column, the sum of the weights; where that is 0 the mean is 0."""
-    values, total = sums.split([sums.shape[-1] - 1, 1], dim=-1)
+    values, total = torch.split(sums, [sums.shape[-1] - 1, 1], dim=-1)
     return values * total.masked_fill(total == 0, math.inf).reciprocal()
 
 
@@ -75,5 +75,5 @@ def _causal_step(
 ) -> tuple[Tensor, Tensors]:
     phi_q, phi_k = feature_map(q), feature_map(k)
     weights = (phi_q @ phi_k.mT).tril_()
-    sums, last = read_and_write(*state, weights, phi_q, phi_k, with_ones(v))
+    sums, last = read_and_write(state[0], weights, phi_q, phi_k, with_ones(v))
     return mean(sums), (last,)

@@ -59,7 +59,7 @@ def scan(
     flat = [x.reshape(math.prod(lead), *x.shape[-2:]) for x in (*state, *sequences)]
     parts = len(state), len(sequences)
     out, *last = _Scan.apply(step, chunk, parts, *flat, *shared)  # type: ignore[no-untyped-call]
-    return out.view(*lead, *out.shape[1:]), tuple(s.view(*lead, *s.shape[1:]) for s in last)
+    return out.view(*lead, *out.shape[1:]), tuple(s.reshape(*lead, *s.shape[1:]) for s in last)
 
 
 def read_and_write(
@@ -89,7 +89,7 @@ def checked_state(name: str, state: Any, shape: tuple[int, ...], like: Tensor) -
     if not state.is_floating_point():
         raise TypeError(f"{name} must be floating point: got {state.dtype}")
     if state.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}: got {tuple(state.shape)}")
+        raise ValueError(f"{name} must have shape {tuple(shape)}: got {tuple(state.shape)}")
     if state.device != like.device:
         raise ValueError(f"{name} must be on {like.device}: got {state.device}")
     return state.to(accumulation_dtype(like.dtype))
@@ -106,24 +106,22 @@ class _Group(NamedTuple):
     def cut(self, x: Tensor) -> Tensor:
         """The chunks (b, g, c, w) of a sequence (b, n, w), in the dtype of accumulation."""
         part = x[:, self.start : self.stop].to(accumulation_dtype(x.dtype))
-        return part.unflatten(1, (self.g, self.c))
+        return part.view(x.shape[0], self.g, self.c, x.shape[-1])
 
     def place(self, x: Tensor, part: Tensor) -> None:
         """Write chunks (b, g, c, w) where they belong in x (b, n, w)."""
-        x[:, self.start : self.stop].unflatten(1, (self.g, self.c)).copy_(part)
+        x[:, self.start : self.stop].view(part.shape).copy_(part)
 
 
 def _groups(n: int, chunk: int) -> Iterator[_Group]:
-    """All chunks of n tokens in groups of about TOKENS; a last, short one is a group of its own."""
+    """All chunks of n tokens in groups of about TOKENS; a short last one is a group of its own."""
     c = min(chunk, n)
-    start = 0
-    for _ in range(n // c):
-        g = min(max(1, TOKENS // c), (n - start) // c)
-        if g:
-            yield _Group(start, start + g * c, g, c)
-        start += g * c
-    if start < n:
-        yield _Group(start, n, 1, n - start)
+    whole, size = n // c * c, max(1, TOKENS // c) * c
+    for start in range(0, whole, size):
+        stop = min(start + size, whole)
+        yield _Group(start, stop, (stop - start) // c, c)
+    if whole < n:
+        yield _Group(whole, n, 1, n - whole)
 
 
 class _Scan(torch.autograd.Function):
@@ -134,7 +132,8 @@ class _Scan(torch.autograd.Function):
         state, sequences, shared = _split(tensors, parts)
         state = tuple(s.to(accumulation_dtype(s.dtype)) for s in state)
         b, n, _ = sequences[0].shape
-        out, kept = None, []
+        out: Tensor | None = None
+        kept: list[Tensor] = []
         for group in _groups(n, chunk):
             kept.extend(state)
             part, state = step(state, *map(group.cut, sequences), *shared)
@@ -149,27 +148,22 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, *grad_state: Tensor) -> tuple[Tensor | None, ...]:
-        needed = ctx.needs_input_grad[3:]
-        tensors, kept = ctx.saved_tensors[: len(needed)], ctx.saved_tensors[len(needed) :]
+        count, states = len(ctx.needs_input_grad) - 3, ctx.parts[0]
+        tensors, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
         _, sequences, shared = _split(tensors, ctx.parts)
-        states = ctx.parts[0]
-        wanted = (True,) * states + needed[states:]
-        found = [torch.empty_like(x) for x in sequences] + [torch.zeros_like(x) for x in shared]
+        needed = (True,) * states + ctx.needs_input_grad[3 + states :]
+        of_sequences = [torch.empty_like(x) for x in sequences]
+        of_shared = [torch.zeros_like(x) for x in shared]
         for number, group in reversed(list(enumerate(_groups(grad.shape[1], ctx.chunk)))):
             state = kept[number * states : (number + 1) * states]
-            inputs = (*state, *map(group.cut, sequences), *shared)
-            outer = (group.cut(grad), *grad_state)
-            parts = _gradients_again(ctx.step, inputs, states, wanted, outer)
-            grad_state = parts[:states]
-            for i, part in enumerate(parts[states:]):
-                if part is None:
-                    continue
-                if i < len(sequences):
-                    group.place(found[i], part)
-                else:
-                    found[i] += part
-        given = (x if n else None for x, n in zip(found, needed[states:], strict=True))
-        return None, None, None, *grad_state, *given
+            inputs = *state, *map(group.cut, sequences), *shared
+            found = _gradients(ctx.step, inputs, states, needed, (group.cut(grad), *grad_state))
+            grad_state, parts, more = _split(found, ctx.parts)
+            for x, part in zip(of_sequences, parts, strict=True):
+                group.place(x, part)
+            for x, part in zip(of_shared, more, strict=True):
+                x.add_(part)
+        return None, None, None, *grad_state, *of_sequences, *of_shared
 
 
 def _split(tensors: Tensors, parts: tuple[int, int]) -> tuple[Tensors, Tensors, Tensors]:
@@ -178,22 +172,25 @@ def _split(tensors: Tensors, parts: tuple[int, int]) -> tuple[Tensors, Tensors, 
     return tensors[:states], tensors[states:rest], tensors[rest:]
 
 
-def _gradients_again(
+def _gradients(
     step: Step, inputs: Tensors, states: int, needed: tuple[bool, ...], outer: Tensors
-) -> list[Any]:
-    """The gradient of each input that needs one, through one step computed again."""
+) -> Tensors:
+    """Compute one step again, and from the gradients of its results those of its inputs.
+
+    An input that needs none gets zeros.
+    """
     with torch.enable_grad():
         leaves = [x.detach().requires_grad_(n) for x, n in zip(inputs, needed, strict=True)]
         out, state = step(tuple(leaves[:states]), *leaves[states:])
     results = [(y, g) for y, g in zip((out, *state), outer, strict=True) if y.requires_grad]
-    wanted = [x for x in leaves if x.requires_grad]
-    found = iter(
-        torch.autograd.grad(
-            [y for y, _ in results],
-            wanted,
-            [g for _, g in results],
-            allow_unused=True,
-            materialize_grads=True,
-        )
+    found = torch.autograd.grad(
+        [y for y, _ in results],
+        [x for x in leaves if x.requires_grad],
+        [g for _, g in results],
+        allow_unused=True,
+        materialize_grads=True,
     )
-    return [next(found) if n else None for n in needed]
+    given = iter(found)
+    return tuple(
+        next(given) if n else torch.zeros_like(x) for x, n in zip(inputs, needed, strict=True)
+    )

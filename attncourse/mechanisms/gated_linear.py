@@ -109,7 +109,7 @@ def _step(
     q, k, v, log_gate = (pad(x, (0, 0, 0, missing)) if missing else x for x in (q, k, v, log_gate))
     scores, before, after = _meet(q, k, log_gate * math.log2(math.e))
     decay = before[..., -1:, :].exp2().mT
-    out, last = read_and_write(*state, scores, q * before.exp2(), k * after.exp2(), v, decay)
+    out, last = read_and_write(state[0], scores, q * before.exp2(), k * after.exp2(), v, decay)
     return out[..., :c, :], (last,)
 
 
@@ -134,7 +134,7 @@ def _meet(q: Tensor, k: Tensor, log2_gate: Tensor) -> tuple[Tensor, Tensor, Tens
         )
         before = torch.cat([b_left, b_left[..., -1:, :] + b_right], dim=-2)
         after = torch.cat([a_left + b_right[..., -1:, :], a_right], dim=-2)
-        q, k = (x.flatten(-3, -2).unflatten(-2, (-1, scores.shape[-1])) for x in (q, k))
+        q, k = (x.reshape(*scores.shape[:-1], x.shape[-1]) for x in (q, k))
     return scores.squeeze(-3), before.squeeze(-3), after.squeeze(-3)
 
 

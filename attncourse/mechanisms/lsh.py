@@ -182,7 +182,7 @@ def _hash(x: Tensor, rotations: Tensor) -> Tensor:
     flat = rotations.transpose(0, 1).reshape(d, p * r)
     from_last = torch.arange(r, 0, -1, dtype=x.dtype, device=x.device)
     found = []
-    for rows in x.split(ROWS):
+    for rows in torch.split(x, ROWS):
         rotated = (rows @ flat).view(-1, p, r)
         high, low = rotated.amax(dim=-1), rotated.amin(dim=-1)
         opposite = -low > high
@@ -290,7 +290,7 @@ def _windows(x: Tensor, window: Tensor, chunk: int) -> Tensor:
 def _overlap(x: Tensor) -> Tensor:
     """The sum of windows (chunks, 2 chunk, width) where they overlap: `_windows` transposed."""
     count, width = x.shape[0], x.shape[-1]
-    before, own = x.unflatten(1, (2, -1)).unbind(dim=1)
+    before, own = torch.unflatten(x, 1, (2, -1)).unbind(dim=1)
     total = x.new_zeros(count + 1, *own.shape[1:])
     total[:-1] += before
     total[1:] += own

@@ -65,11 +65,12 @@ def segment_means(x: Float[Tensor, "... n d"], r: int) -> Float[Tensor, "... r d
     n = x.shape[-2]
     if not 1 <= r <= n:
         raise ValueError(f"r must lie between 1 and n={n}: got r={r}")
+    wide = accumulation_dtype(x.dtype)
     size, longer = divmod(n, r)
     cut = longer * (size + 1)
     parts = (x[..., :cut, :], longer, size + 1), (x[..., cut:, :], r - longer, size)
     means = [
-        part.unflatten(-2, (count, length)).sum(dim=-2, dtype=accumulation_dtype(x.dtype)) / length
+        torch.unflatten(part, -2, (count, length)).sum(dim=-2, dtype=wide) / length
         for part, count, length in parts
         if count
     ]

@@ -7,8 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
-from attncourse.core.kernels import mean, no_state, with_ones
-from attncourse.core.recurrence import TOKENS, Tensors, read_and_write, scan
+from attncourse.core.exponentials import causal, full
 from attncourse.core.shapes import checked
 
 
@@ -125,10 +124,7 @@ def performer_attention(
 
     Source: Choromanski et al. 2020, section 2.
     """
-    shared = (_to_base_two(w),)
-    _, state = scan(_write, _nothing_seen(q, v, w), (k, v), shared, chunk=TOKENS)
-    of_all = tuple(x.reshape(math.prod(v.shape[:-2]), 1, *x.shape[-2:]) for x in state)
-    return scan(_read, (), (q,), (*shared, *of_all), chunk=TOKENS)[0]
+    return full(q, k, v, w)
 
 
 @checked
@@ -150,10 +146,9 @@ def causal_performer_attention(
     and a state for every few hundred tokens for the backward pass. Differentiable once.
 
     Raises ValueError unless chunk is at least 1.
-    Source: Choromanski et al. 2020, section 2 and appendix B.1.
+    Source: Choromanski et al. 2020, section 2; in chunks, as in `causal_kernel_attention`.
     """
-    shared = (_to_base_two(w),)
-    return scan(_causal_step, _nothing_seen(q, v, w), (q, k, v), shared, chunk=chunk)[0]
+    return causal(q, k, v, w, chunk=chunk)
 
 
 def _log_weights(q: Tensor, k: Tensor, w: Tensor) -> Tensor:
@@ -163,92 +158,9 @@ def _log_weights(q: Tensor, k: Tensor, w: Tensor) -> Tensor:
 
 
 def _log_features(x: Tensor, w: Tensor) -> Tensor:
-    """W . y - |y|^2 / 2 with y = x / d^(1/4)."""
+    """The logarithms w . y - |y|^2 / 2 of sqrt(r) positive features, with y = x / d^(1/4)."""
     y = x * x.shape[-1] ** -0.25
     return y @ w.to(y.dtype).mT - y.square().sum(dim=-1, keepdim=True) / 2
-
-
-# Below, features are powers of two, which are quicker than exponentials: the w of a scan is
-# w / d^(1/4) log2(e), and "logs" are to base 2. The factor 1 / sqrt(r) cancels in the quotient.
-
-
-def _nothing_seen(q: Tensor, v: Tensor, w: Tensor) -> Tensors:
-    """The state before the first key: sums (..., r, e + 1), and the largest log (..., 1, r)."""
-    largest = q.new_full((*q.shape[:-2], 1, len(w)), -math.inf, dtype=accumulation_dtype(q.dtype))
-    return no_state(largest[..., 0, :], v[..., 0, :]), largest
-
-
-def _to_base_two(w: Tensor) -> Tensor:
-    return w.to(accumulation_dtype(w.dtype)) * (w.shape[-1] ** -0.25 * math.log2(math.e))
-
-
-def _key_logs(k: Tensor, w: Tensor) -> Tensor:
-    half_square = k.square().sum(dim=-1, keepdim=True) * (
-        math.log2(math.e) / 2 / k.shape[-1] ** 0.5
-    )
-    return (k @ w.mT).sub_(half_square)
-
-
-def _query_features(logs: Tensor) -> Tensor:
-    """Powers of two, each query by a factor of its own, which makes its largest feature 1."""
-    return (logs - logs.detach().amax(dim=-1, keepdim=True)).exp2_()
-
-
-def _write(state: Tensors, k: Tensor, v: Tensor, w: Tensor) -> tuple[Tensor, Tensors]:
-    """Add keys to the sums, whose unit is, for each feature, the largest key so far."""
-    (sums, largest), logs = state, _key_logs(k, w).flatten(1, 2)
-    larger = torch.maximum(largest, logs.detach().amax(dim=1, keepdim=True))
-    keys = (logs - larger).exp2_()
-    sums = torch.baddbmm((largest - larger).exp2().mT * sums, keys.mT, with_ones(v).flatten(1, 2))
-    return v[..., :0], (sums, larger)
-
-
-def _read(
-    _: Tensors, q: Tensor, w: Tensor, sums: Tensor, largest: Tensor
-) -> tuple[Tensor, Tensors]:
-    return mean(_query_features((q @ w.mT).add_(largest)) @ sums), ()
-
-
-def _causal_step(
-    state: Tensors, q: Tensor, k: Tensor, v: Tensor, w: Tensor
-) -> tuple[Tensor, Tensors]:
-    return _attend(state, q @ w.mT, _key_logs(k, w), with_ones(v))
-
-
-def _attend(state: Tensors, a: Tensor, b: Tensor, v: Tensor) -> tuple[Tensor, Tensors]:
-    """A group of chunks whose queries and keys are given by their logs, (b, g, c, r).
-
-    The unit of a chunk is the largest key before it, or its own first: no future is in it.
-    """
-    (sums, largest), logs = state, b.detach()
-    tops = torch.cat([largest[:, None], logs.amax(dim=-2, keepdim=True)], dim=1)
-    so_far = tops.cummax(dim=1).values
-    unit = torch.maximum(so_far[:, :-1], logs[:, :, :1])
-    if b.shape[1] * b.shape[2] > 1 and not _fits(tops[:, 1:] - unit):
-        return _in_halves(state, a, b, v)
-    steps = (unit - torch.cat([unit[:, 1:], so_far[:, -1:]], dim=1)).exp2_()
-    queries, keys = _query_features(a + unit), (b - unit).exp2_()
-    sums = (largest - unit[:, 0]).exp2().mT * sums
-    weights = (queries @ keys.mT).tril_()
-    out, sums = read_and_write(sums, weights, queries, keys * steps, v, steps.mT)
-    return mean(out), (sums, so_far[:, -1])
-
-
-def _fits(logs: Tensor) -> bool:
-    """Are the powers of two far from overflow, with as much room left for products?"""
-    limit = math.log2(torch.finfo(logs.dtype).max) / 2
-    return logs.is_meta or not logs.numel() or bool(logs.max() <= limit)
-
-
-def _in_halves(state: Tensors, a: Tensor, b: Tensor, v: Tensor) -> tuple[Tensor, Tensors]:
-    """The same, half of the chunks first; or, where there is only one, half of its tokens."""
-    axis = 1 if b.shape[1] > 1 else 2
-    halves = zip(*(x.tensor_split(2, dim=axis) for x in (a, b, v)), strict=True)
-    outputs = []
-    for half in halves:
-        out, state = _attend(state, *half)
-        outputs.append(out)
-    return torch.cat(outputs, dim=axis), state
 
 
 def _check_sizes(r: int, d: int) -> None:
@@ -256,7 +168,4 @@ def _check_sizes(r: int, d: int) -> None:
         raise ValueError(f"r and d must be at least 1: got r={r} and d={d}")
 
 
-FORMS = (
-    causal_performer_attention_by_definition,
-    causal_performer_attention,
-)
+FORMS = (causal_performer_attention_by_definition, causal_performer_attention)

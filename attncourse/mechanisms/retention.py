@@ -103,7 +103,7 @@ def _step(
     c = q.shape[-2]
     scores = (q @ k.mT) * between[..., :c, :c]
     read, written = q * powers[..., 1 : c + 1, :], k * powers[..., :c, :].flip(-2)
-    out, last = read_and_write(*state, scores, read, written, v, powers[..., c : c + 1, :])
+    out, last = read_and_write(state[0], scores, read, written, v, powers[..., c : c + 1, :])
     return out, (last,)
 
 

@@ -38,8 +38,8 @@ def kernel_estimates(features, directions, r, repeats, q, k):
 
 
 def pairs():
-    """Queries and keys of length about 1.5, and the exact kernel."""
-    q, k = gaussian(3, D, std=0.6, seed=1), gaussian(4, D, std=0.6, seed=2)
+    """Queries, keys, and the exact kernel; short vectors: long ones have heavy-tailed estimates."""
+    q, k = gaussian(3, D, std=0.3, seed=1), gaussian(4, D, std=0.3, seed=2)
     return q, k, (q @ k.mT / math.sqrt(D)).exp()
 
 
@@ -51,7 +51,7 @@ def test_the_kernel_is_estimated_without_bias(features, directions):
     found = kernel_estimates(features, directions, 16, 400, q, k)
     standard_error = found.std(dim=0) / math.sqrt(len(found))
     assert ((found.mean(dim=0) - exact).abs() < 4.5 * standard_error).all()
-    assert (standard_error / exact).max() < 0.08  # the test could have seen a bias of this size
+    assert (standard_error / exact).max() < 0.02  # a bias of a few such would have been seen
 
 
 @every_directions
@@ -68,13 +68,13 @@ def test_the_error_falls_as_one_over_the_root_of_the_number_of_features(features
 
 @every_features
 def test_orthogonal_directions_vary_less(features):
-    """A quarter less or more, at as many directions as dimensions, where it is largest."""
+    """By a tenth for positive features, by two thirds for sines and cosines."""
     q, k, exact = pairs()
     independent, orthogonal = (
         (kernel_estimates(features, directions, D, 600, q, k) - exact).square().mean()
         for directions in DIRECTIONS
     )
-    assert orthogonal < 0.85 * independent
+    assert orthogonal < (0.9 if features is positive_features else 0.35) * independent
 
 
 def test_the_softmaxs_weights_come_out_as_features_grow():
@@ -87,7 +87,7 @@ def test_the_softmaxs_weights_come_out_as_features_grow():
         return ((found - exact).square().mean() / exact.square().mean()).sqrt()
 
     few, many = error(32), error(2048)
-    assert many < 0.02
+    assert many < 0.05
     assert 6 < few / many < 11  # 8, the root of 64 times as many
 
 
@@ -236,7 +236,7 @@ def backward(*arguments):
 
 @pytest.mark.parametrize("form", [performer_attention, causal, backward])
 def test_nothing_grows_faster_than_the_length(form):
-    for n in (1024, 2048):
+    for n in (512, 1024):
         assert scaling_exponent(flops, form, inputs_of_length, n) == 1
         assert scaling_exponent(largest_tensor, form, inputs_of_length, n) <= 1
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import logsigmoid, normalize
 
-from attncourse.measure.cost import flops, largest_tensor, operators, scaling_exponent
+from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
 from attncourse.mechanisms import delta_rule, gated_linear, linear, retention
 from attncourse.testing import assert_same, gaussian, gradients
 from rows.linear import tokens
@@ -267,12 +267,11 @@ def test_work_and_memory_grow_with_the_length(m):
     def inputs(n):
         return m.inputs(n=n)
 
-    for n in (512, 1024):
+    for n in (256, 512):
         assert scaling_exponent(flops, forward, inputs, n) == 1
-        assert scaling_exponent(largest_tensor, forward, inputs, n) <= 1
-    assert scaling_exponent(largest_tensor, backward, inputs, 512) <= 1
-    assert largest_tensor(forward, *inputs(4096)) <= 4096 * 16
-    assert operators(m.whole, *inputs(1024), chunk=256) < 1024
+    for form in (forward, backward):
+        assert scaling_exponent(largest_tensor, form, inputs, 512) <= 1
+        assert largest_tensor(form, *inputs(1024)) <= 1024 * 16
 
 
 @every_mechanism

@@ -1,0 +1,99 @@
+"""A report as tables for a person: one for each suite and direction, a line for each length."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.table import Table
+
+from attncourse.measure.bench.report import Report, Row
+from attncourse.measure.timing import Spread
+
+LEGEND = (
+    "× base: time over the baseline's in the same round, median and quartiles. exponent: log2 of "
+    "the time over that at n / 2, and theory. floor: FLOPs at the matrix rate or bytes at the copy "
+    "bandwidth, the larger. error: relative to the definition in float64."
+)
+
+
+def tables(report: Report) -> list[Table]:
+    """The tables of a report, in the order of its rows."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in report.rows:
+        groups.setdefault((row.suite, row.direction), []).append(row)
+    several = len({row.implementation for row in report.rows}) > 1
+    return [_table(f"{a}, {b}", rows, several) for (a, b), rows in groups.items()]
+
+
+def heading(report: Report) -> str:
+    """One line on the machine and its ceilings."""
+    where = report.provenance
+    return (
+        f"{where.device}, {where.threads} threads, torch {where.torch}: "
+        f"{report.ceilings.flops / 1e9:.0f} GFLOP/s in a matrix product, "
+        f"{report.ceilings.bandwidth / 1e9:.1f} GB/s in a copy"
+    )
+
+
+def _table(title: str, rows: Iterable[Row], several: bool) -> Table:
+    table = Table(title=title, title_justify="left", box=None, header_style="bold")
+    table.add_column("mechanism", overflow="fold")
+    if several:
+        table.add_column("by", overflow="fold")
+    headers = ["n", "ms", "× base", "peak MiB", "GFLOP", "exponent", "floor ms", "× floor", "error"]
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("remark", overflow="fold")
+    before = None
+    for row in _in_order(rows):
+        name = [row.mechanism, *([row.implementation] if several else [])]
+        if before not in (None, row.mechanism):
+            table.add_section()
+        before = row.mechanism
+        table.add_row(*name, *_cells(row))
+    return table
+
+
+def _in_order(rows: Iterable[Row]) -> list[Row]:
+    """Rows of one mechanism together, then of one implementation, by n; else as they come."""
+    rows = list(rows)
+    mechanisms = {row.mechanism: i for i, row in reversed(list(enumerate(rows)))}
+    forms = {(row.mechanism, row.implementation): i for i, row in reversed(list(enumerate(rows)))}
+    return sorted(
+        rows,
+        key=lambda r: (mechanisms[r.mechanism], forms[r.mechanism, r.implementation], r.n),
+    )
+
+
+def _cells(row: Row) -> list[Any]:
+    if row.seconds is None:
+        says = row.state if not row.remark else f"{row.state}: {row.remark}"
+        return [str(row.n), *[""] * 7, _number(row.error, ".0e"), f"[red]{says}[/red]"]
+    median, floor = row.seconds.median, row.floor_seconds
+    return [
+        str(row.n),
+        _digits(1e3 * median),
+        _spread(row.ratio),
+        _digits(row.peak_bytes, 2**20),
+        _digits(row.flops, 1e9),
+        f"{_number(row.exponent, '.2f')} ({row.growth:g})",
+        _digits(floor, 1e-3),
+        _number(median / floor if floor else None, ".1f"),
+        _number(row.error, ".0e"),
+        row.remark,
+    ]
+
+
+def _spread(ratio: Spread | None) -> str:
+    return f"{ratio.median:.3f} ({ratio.low:.3f} to {ratio.high:.3f})" if ratio else ""
+
+
+def _digits(value: float | None, unit: float = 1.0) -> str:
+    """A number in a unit, with three digits at least and never an exponent."""
+    if value is None:
+        return ""
+    scaled = value / unit
+    return f"{scaled:.0f}" if scaled >= 100 else f"{scaled:.3g}" if scaled >= 1e-4 else "0"
+
+
+def _number(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
