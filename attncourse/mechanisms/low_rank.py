@@ -27,7 +27,7 @@ def factored_linear(
     2 n d_x d_o: both fall where r < d_x d_o / (d_x + d_o), half of the width if w is square.
     Half-precision input is accumulated in float32. Memory O(n (r + d_o)).
 
-    Source: Sainath et al. 2013, section 2.
+    Source: Sainath et al. 2013.
     """
     wide = accumulation_dtype(x.dtype)
     return (x.to(wide) @ left.to(wide) @ right.to(wide)).to(x.dtype)
@@ -64,7 +64,7 @@ def truncated_svd(
     matrix it costs more than the attention, which has to be computed first.
 
     Raises ValueError unless r is between 1 and min(n, m).
-    Source: Eckart and Young 1936; Wang et al. 2020, equation 4 (as analysis).
+    Source: Eckart and Young 1936; Wang et al. 2020, section 3 (as analysis).
     """
     _check_rank(a, r)
     u, s, vh = torch.linalg.svd(a.to(accumulation_dtype(a.dtype)), full_matrices=False)

@@ -60,7 +60,7 @@ def segment_means(x: Float[Tensor, "... n d"], r: int) -> Float[Tensor, "... r d
     Where r does not divide n, the first n mod r segments are longer by one token; nothing is
     padded or dropped. Time O(n d).
 
-    Raises ValueError unless r lies between 1 and n. Source: Xiong et al. 2021, equation 9.
+    Raises ValueError unless r lies between 1 and n. Source: Xiong et al. 2021, section 3.
     """
     n = x.shape[-2]
     if not 1 <= r <= n:
@@ -116,7 +116,7 @@ def nystrom_attention(
     landmarks, memory O(n e + r (d + e) + r^2): linear in the length.
 
     Raises ValueError unless landmarks lies between 1 and min(n, m).
-    Source: Xiong et al. 2021, equations 9 to 14 (without the convolution on the values).
+    Source: Xiong et al. 2021, section 3 (without the convolution on the values).
     """
     few_q, few_k = _landmarks(q, k, landmarks)
     queries, keys, values = (x.to(few_q.dtype) for x in (q, k, v))

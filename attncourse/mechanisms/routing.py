@@ -63,7 +63,7 @@ def update_centroids(
     point has length 1, as in spherical k-means, so that decay means the same at every length.
 
     Raises ValueError unless decay lies between 0 and 1.
-    Source: Roy et al. 2021, section 4.1, algorithm 1.
+    Source: Roy et al. 2020, section 4.1, algorithm 1.
     """
     if not 0 <= decay <= 1:
         raise ValueError(f"decay must lie between 0 and 1: got decay={decay}")
@@ -99,7 +99,7 @@ def routing_attention(
     O(n^1.5 d); memory O((n + m) c + c top (d + e)). One cluster of all tokens is full attention.
 
     Raises ValueError unless top lies between 1 and min(n, m).
-    Source: Roy et al. 2021, section 4.1, algorithm 1 (there the last cluster wins).
+    Source: Roy et al. 2020, section 4.1, algorithm 1.
     """
     _check_top(q, k, top)
     wide = accumulation_dtype(q.dtype)

@@ -79,6 +79,18 @@ def test_the_last_causal_query_is_the_full_one():
     assert_same(causal[:, -1:], kernel_attention(phi_q[:, -1:], phi_k, v))
 
 
+def test_more_tokens_than_are_worked_on_at_once_change_nothing():
+    phi_q, phi_k, v = (
+        gaussian(2, 600, 8).abs(),
+        gaussian(2, 1300, 8, seed=1).abs(),
+        gaussian(2, 1300, 6),
+    )
+    expected = kernel_attention_by_definition(phi_q, phi_k, v)
+    assert_same(kernel_attention(phi_q, phi_k, v), expected)
+    ours = gradients(kernel_attention, phi_q, phi_k, v)
+    assert_same(ours, gradients(kernel_attention_by_definition, phi_q, phi_k, v))
+
+
 def inputs_of_length(n):
     return gaussian(n, 8).abs(), gaussian(n, 8, seed=1).abs(), gaussian(n, 6, seed=2)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms import lsh
+from attncourse.mechanisms import lsh_rounds
 from attncourse.mechanisms.lsh import (
     FORMS,
     lsh_attention,
@@ -154,15 +154,22 @@ def test_tiles_of_any_size_agree(monkeypatch, causal, tile):
     arguments = inputs(2)
     options = {"chunk": 4, "causal": causal}
     whole = lsh_attention(*arguments, **options), gradients(lsh_attention, *arguments, **options)
-    monkeypatch.setattr(lsh, "TILE", tile)
-    monkeypatch.setattr(lsh, "ROWS", 10)
+    monkeypatch.setattr(lsh_rounds, "TILE", tile)
+    monkeypatch.setattr(lsh_rounds, "ROWS", 10)
     assert_same(lsh_attention(*arguments, **options), whole[0])
     assert_same(gradients(lsh_attention, *arguments, **options), whole[1])
 
 
-def test_more_buckets_than_two_bytes_can_count_agree():
-    arguments = inputs(2, r=9000)
-    assert_same(lsh_attention(*arguments, chunk=4), FORMS[0](*arguments, chunk=4))
+def test_more_chunks_than_two_bytes_can_count_are_told_apart():
+    """Tokens 0 and 2^15 meet in the second round alone; in the first, each meets its neighbours."""
+    far = 2**15
+    qk = torch.tensor([[-1.0, 0.5]], dtype=torch.float64).repeat(far + 1, 1)
+    qk[[0, far]] = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    rotations = torch.tensor([[[0.0], [0.0]], [[1.0], [0.0]]], dtype=torch.float64)
+    v = gaussian(far + 1, E)
+    out = lsh_attention(qk, v, rotations, chunk=1)
+    keys = normalize(qk[[far - 1, 0]], dim=-1)
+    assert_same(out[far:], scaled_dot_product_attention(qk[far:], keys, v[[far - 1, 0]]))
 
 
 def test_all_earlier_tokens_of_a_bucket_within_a_chunk_are_seen():
@@ -273,7 +280,7 @@ def test_ties_go_to_the_lowest_bucket_in_both_ways_of_hashing():
     x = torch.randint(-2, 3, (500, 4), generator=generator).double()
     rotations = torch.randint(-1, 2, (3, 4, 5), generator=generator).double()
     plain = torch.stack([lsh_buckets(x, rotation) for rotation in rotations])
-    assert torch.equal(lsh._hash(x, rotations), plain)
+    assert torch.equal(lsh_rounds._hash(x, rotations), plain)
     scores = torch.cat([x @ rotations[0], -x @ rotations[0]], dim=-1)
     assert plain[0].tolist() == [row.index(max(row)) for row in scores.tolist()]
 

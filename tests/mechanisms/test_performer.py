@@ -13,6 +13,7 @@ from attncourse.mechanisms.performer import (
     gaussian_features,
     orthogonal_features,
     performer_attention,
+    performer_attention_by_definition,
     positive_features,
     trigonometric_features,
 )
@@ -164,6 +165,16 @@ def test_no_chunk_and_no_length_of_vector_changes_value_or_gradient(std, chunk):
 
     assert_same(fast(*arguments), definition(*arguments))
     assert_same(gradients(fast, *arguments), gradients(definition, *arguments))
+
+
+@pytest.mark.parametrize("std", [1.0, 100.0])
+def test_more_tokens_than_are_worked_on_at_once_change_nothing(std):
+    """The largest key of a feature may come late: what was summed before is scaled down."""
+    q, k, v = tokens(n=700, std=std)
+    arguments = q[:300], k, v, some_directions()
+    assert_same(performer_attention(*arguments), performer_attention_by_definition(*arguments))
+    ours = gradients(performer_attention, *arguments)
+    assert_same(ours, gradients(performer_attention_by_definition, *arguments))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)

@@ -61,3 +61,12 @@ every_model = pytest.mark.parametrize(
 
 def seeded(build, config, seed=0):
     return build(config, generator=torch.Generator().manual_seed(seed)).double()
+
+
+@torch.no_grad()
+def lively(build, config):
+    """The model with all its parameters random and so large that attention is far from even."""
+    model = seeded(build, config)
+    for i, parameter in enumerate(model.parameters()):
+        parameter.copy_(gaussian(*parameter.shape, std=0.5, seed=i))
+    return model

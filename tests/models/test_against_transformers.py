@@ -6,6 +6,8 @@ from transformers import (
     BertModel,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
     ViTConfig,
     ViTForImageClassification,
 )
@@ -101,7 +103,12 @@ def test_token_logits_are_tied_to_the_token_table():
 def gpt2():
     sizes = {"n_embd": D, "n_layer": LAYERS, "n_head": H, "n_inner": FF, "n_positions": LENGTH}
     config = GPT2Config(
-        vocab_size=V, activation_function="gelu", attn_implementation="eager", **sizes
+        vocab_size=V,
+        activation_function="gelu",
+        attn_implementation="eager",
+        bos_token_id=None,
+        eos_token_id=None,
+        **sizes,
     )
     theirs = scrambled(GPT2LMHeadModel(config))
     ours = Decoder(DecoderConfig(vocabulary=V, length=LENGTH, **SIZES)).double()
@@ -141,6 +148,41 @@ def test_the_decoder_hides_left_padding_as_gpt2_does():
     at = torch.arange(7).expand(2, 7)
     other = theirs(TOKENS, attention_mask=keep.long(), position_ids=at).logits
     assert_same(ours(TOKENS, mask=keep[:, None])[keep], other[keep])
+
+
+def test_the_rotary_decoder_equals_gpt_neox():
+    config = GPTNeoXConfig(
+        vocab_size=V,
+        max_position_embeddings=LENGTH,
+        use_parallel_residual=False,
+        rope_parameters={
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "partial_rotary_factor": 1.0,
+        },
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=None,
+        **THEIRS,
+    )
+    theirs = scrambled(GPTNeoXForCausalLM(config))
+    sizes = SIZES | {"vocabulary": V, "length": LENGTH, "positions": "rotary"}
+    ours = Decoder(DecoderConfig(**sizes)).double()
+    body = theirs.gpt_neox
+    copy([(ours.tokens, body.embed_in.weight), (ours.norm, body.final_layer_norm)])
+    for block, layer in zip(ours.blocks, body.layers, strict=True):
+        mine, stacked = block.attention, layer.attention.query_key_value
+        weights = stacked.weight.unflatten(0, (H, 3, -1)).unbind(1)  # head by head: q, k, v
+        biases = stacked.bias.unflatten(0, (H, 3, -1)).unbind(1)
+        for linear, w, b in zip((mine.query, mine.key, mine.value), weights, biases, strict=True):
+            copy([(linear.w, w.flatten(0, 1).mT), (linear.b, b.flatten())])
+        copy([(block.norms[0], layer.input_layernorm)])
+        copy([(block.norms[1], layer.post_attention_layernorm)])
+        copy([(mine.output, layer.attention.dense)])
+        copy([(block.feed_forward.first, layer.mlp.dense_h_to_4h)])
+        copy([(block.feed_forward.second, layer.mlp.dense_4h_to_h)])
+    # theirs keeps angles in float32 and its eager softmax too
+    torch.testing.assert_close(ours(TOKENS), theirs(TOKENS).logits, rtol=1e-5, atol=1e-5)
 
 
 def vit():

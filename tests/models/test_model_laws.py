@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from miniatures import MODELS, TOKENS, N, V, seeded
+from miniatures import MODELS, TOKENS, N, V, lively, seeded
 
 from attncourse.core.masks import padding_mask
 from attncourse.models.vision_transformer import cut_patches
@@ -14,7 +14,7 @@ from attncourse.testing import assert_same, gaussian
 @pytest.mark.parametrize("name", ["decoder", "rotary decoder"])
 def test_the_future_leaves_the_past_of_a_decoder_bit_equal(name):
     build, config, tokens, _ = MODELS[name]
-    model = seeded(build, config)
+    model = lively(build, config)
     before, changed = model(tokens), tokens.clone()
     changed[..., 4:] = (changed[..., 4:] + 1) % V
     after = model(changed)
@@ -24,7 +24,7 @@ def test_the_future_leaves_the_past_of_a_decoder_bit_equal(name):
 
 def test_the_future_leaves_the_past_of_a_target_bit_equal():
     build, config, tokens, _ = MODELS["transformer"]
-    model, target = seeded(build, config), TOKENS.flip(0).clone()
+    model, target = lively(build, config), TOKENS.flip(0).clone()
     before = model(tokens, target)
     target[..., 4:] = (target[..., 4:] + 1) % V
     after = model(tokens, target)
@@ -34,7 +34,7 @@ def test_the_future_leaves_the_past_of_a_target_bit_equal():
 
 def test_a_padded_sequence_equals_the_short_one_in_an_encoder():
     build, config, tokens, _ = MODELS["encoder"]
-    model, lengths = seeded(build, config), torch.tensor([[4, 7, 1], [2, 5, 7]])
+    model, lengths = lively(build, config), torch.tensor([[4, 7, 1], [2, 5, 7]])
     padded = model(tokens, mask=padding_mask(lengths, N))
     for i in range(2):
         for j in range(3):
@@ -44,7 +44,7 @@ def test_a_padded_sequence_equals_the_short_one_in_an_encoder():
 
 def test_order_matters_in_every_model():
     for name, (build, config, x, run) in MODELS.items():
-        model = seeded(build, config)
+        model = lively(build, config)
         moved = x.roll(3, dims=-1)
         assert not torch.allclose(run(model, moved).sum(), run(model, x).sum()), name
 
@@ -52,7 +52,7 @@ def test_order_matters_in_every_model():
 def test_rotary_positions_are_relative_in_a_decoder():
     """Shifted by padding that nobody sees, a text gives the same logits."""
     build, config, tokens, _ = MODELS["rotary decoder"]
-    model, shifted = seeded(build, config), torch.zeros(1, N + 2, dtype=torch.long)
+    model, shifted = lively(build, config), torch.zeros(1, N + 2, dtype=torch.long)
     shifted[:, 2:] = tokens[0, 0]
     mask = (torch.arange(N + 2) >= 2).expand(1, 1, -1)
     assert_same(model(shifted, mask=mask)[0, 2:], model(tokens[0, 0]))
