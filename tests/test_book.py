@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
-from pages import PAGES, ROOT, prose, source
 from pybtex.database import parse_file
 
 from attncourse.course.bootstrap import repository_url
 from attncourse.course.chapters import problems
 from attncourse.course.prose import markdown_problems
+from pages import PAGES, ROOT, prose, source
 
 BOOK = sorted(path for kind in ("*.ipynb", "*.md") for path in (ROOT / "book").glob(kind))
 CHAPTERS = [path for path in BOOK if path.suffix == ".ipynb"]

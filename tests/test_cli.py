@@ -16,6 +16,11 @@ from attncourse.cli import main
 from attncourse.course import progress, render
 from attncourse.course.exercise import all_exercises, get, of_chapter
 from attncourse.exercises import CHAPTERS
+from attncourse.measure.bench import runner, suites
+from attncourse.measure.bench.case import Case, Suite
+from attncourse.measure.bench.report import from_json
+from attncourse.measure.roofline import Ceilings
+from attncourse.mechanisms.softmax import attention
 
 SOFTMAX = get("softmax")
 RIGHT = (
@@ -54,7 +59,7 @@ def refused(result, *sentences):
 def test_help_shows_the_way():
     result = attncourse("--help")
     assert result.exit_code == 0
-    for command in ("list", "status", "hint", "check", "grade", "build", "execute"):
+    for command in ("list", "status", "hint", "check", "grade", "bench", "build", "execute"):
         assert f"attncourse {command}" in result.stdout
 
 
@@ -83,6 +88,8 @@ def test_the_version_is_told():
         (["execute"], "Missing argument 'NOTEBOOK...'."),
         (["check", "a.py", "--seconds", "soon"], "Invalid value for '--seconds'"),
         (["grade", "a.py", "--jobs", "1.5"], "Invalid value for '--jobs'"),
+        (["bench", "--device", "abacus"], "Invalid value for '--device'"),
+        (["bench", "--out"], "Option '--out' requires an argument."),
     ],
 )
 def test_a_command_that_is_not_understood_is_an_error_of_use(arguments, sentence):
@@ -328,6 +335,60 @@ def test_a_class_is_graded_and_its_configuration_is_not_read(here):
     )
     assert done.stderr == ""
     assert (here / "results.xml").read_text().count("<testcase ") == count + 1
+
+
+# bench
+
+
+@pytest.fixture
+def small_bench(monkeypatch):
+    """One suite of two cases, one of them wrong, and ceilings that need no measuring."""
+    attend = Case("full", attention, attention, check_length=9, implementation="plain")
+    wrong = Case("half", lambda q, k, v: attention(q, k, v) / 2, attention, check_length=9)
+    suite = Suite("small", attend, (attend, wrong), lengths=(8, 16), quick_lengths=(8,))
+    monkeypatch.setattr(suites, "SUITES", {"small": lambda: suite})
+    monkeypatch.setattr(runner, "measured_ceilings", lambda **_: Ceilings(1e9, 1e9))
+
+
+@pytest.mark.usefixtures("small_bench")
+def test_bench_prints_tables_writes_a_file_and_fails_for_what_is_wrong(here):
+    result = attncourse("bench", "--quick", "--out", "found.json")
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[-1] == "wrote found.json"
+    assert any("wrong: differs from its definition by 0.5" in line for line in lines)
+    report = from_json((here / "found.json").read_text())
+    assert [(r.mechanism, r.direction, r.n, r.state) for r in report.rows] == [
+        ("half", "forward", 9, "wrong"),
+        ("full", "forward", 8, "measured"),
+        ("half", "forward+backward", 9, "wrong"),
+        ("full", "forward+backward", 8, "measured"),
+    ]
+    assert report.provenance.command == "attncourse bench --device cpu --suite all --quick"
+
+
+@pytest.mark.usefixtures("small_bench")
+def test_bench_measures_the_mechanisms_that_are_named_beside_the_baseline(here):
+    result = attncourse("bench", "full", "--suite", "small", "--out", "found.json")
+    assert result.exit_code == 0
+    report = from_json((here / "found.json").read_text())
+    assert {(r.mechanism, r.n) for r in report.rows} == {("full", 8), ("full", 16)}
+    assert report.provenance.command == "attncourse bench full --device cpu --suite small"
+
+
+@pytest.mark.usefixtures("small_bench")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--suite", "large"], "there is no suite large: there are small and all"),
+        (["--out", "no/found.json"], "there is no folder no"),
+        (["--out", "."], ". is a folder"),
+        (["window"], "no mechanism's name contains window"),
+        (["window", "linear"], "no mechanism's name contains window or linear"),
+    ],
+)
+def test_bench_refuses_what_it_cannot_do_before_it_measures(arguments, sentence):
+    refused(attncourse("bench", *arguments), sentence)
 
 
 # build and execute

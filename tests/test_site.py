@@ -8,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
 from pages import PAGES, SITE, prose, source
 from reader import PHONE, Reader, start
 

@@ -1,0 +1,29 @@
+"""The command line: list, status, hint, check, grade, bench, build, execute."""
+
+import click
+
+from attncourse import __version__
+from attncourse.cli.learning import check, hint, list_, status
+from attncourse.cli.making import build, execute
+from attncourse.cli.measuring import bench
+from attncourse.cli.teaching import grade
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="attncourse")
+def main() -> None:
+    """Exercises on attention that name your mistake.
+
+    \b
+    Learning:  attncourse list            which exercises there are
+               attncourse check FILE      check what you wrote in a notebook
+               attncourse hint softmax    the next hint
+               attncourse status          how far you are
+    Teaching:  attncourse grade FOLDER    grade submissions, each in its own process
+    Measuring: attncourse bench           every mechanism against PyTorch's attention
+    Making:    attncourse build, attncourse execute
+    """
+
+
+for command in (list_, status, hint, check, grade, bench, build, execute):
+    main.add_command(command)

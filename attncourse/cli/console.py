@@ -1,0 +1,38 @@
+"""What the commands share: errors of input, tables, lines."""
+
+from typing import Any
+
+import click
+
+
+class BadInput(click.ClickException):
+    """Input that cannot be used: one sentence, exit code 2."""
+
+    exit_code = 2
+
+
+def table(title: str, *columns: str) -> Any:
+    """An empty table with these columns."""
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", box=None, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def show(renderable: Any) -> None:
+    """Print something of rich's."""
+    from rich.console import Console
+
+    Console().print(renderable)
+
+
+def show_line(indent: str, mark: str, text: str, colour: str) -> None:
+    """Print a mark and a text that is wrapped behind it."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.text import Text
+
+    content = Text.assemble((f"{mark} " if mark else "", colour), text)
+    Console().print(Padding(content, (0, 0, 0, len(indent)), expand=False))
