@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
-from attncourse.core.kernels import mean, no_state, with_ones
+from attncourse.core.kernels import for_all_chunks, mean, no_state, quotient, with_ones
 from attncourse.core.recurrence import TOKENS, Tensors, read_and_write, scan
 
 LOG2_E = math.log2(math.e)
@@ -22,9 +22,10 @@ LOG2_E = math.log2(math.e)
 def full(q: Tensor, k: Tensor, v: Tensor, w: Tensor) -> Tensor:
     """Every query over all keys: a scan of the keys that writes, one of the queries that reads."""
     shared = (_to_base_two(w),)
-    _, state = scan(_write, _nothing_seen(k, v, w), (k, v), shared, chunk=TOKENS)
-    of_all = tuple(x.reshape(math.prod(v.shape[:-2]), 1, *x.shape[-2:]) for x in state)
-    return scan(_read, (), (q,), (*shared, *of_all), chunk=TOKENS)[0]
+    sums, largest = _nothing_seen(k, v, w)
+    empty = sums[..., :-1], sums[..., -1:].mT, largest
+    _, state = scan(_write, empty, (k, v), shared, chunk=TOKENS)
+    return scan(_read, (), (q,), (*shared, *for_all_chunks(state)), chunk=TOKENS)[0]
 
 
 def causal(q: Tensor, k: Tensor, v: Tensor, w: Tensor, *, chunk: int) -> Tensor:
@@ -55,18 +56,20 @@ def _query_features(logs: Tensor) -> Tensor:
 
 
 def _write(state: Tensors, k: Tensor, v: Tensor, w: Tensor) -> tuple[Tensor, Tensors]:
-    """Add keys to the sums."""
-    (sums, largest), logs = state, _key_logs(k, w).flatten(1, 2)
+    """Add keys to the sums S and z."""
+    (s, z, largest), logs = state, _key_logs(k, w).flatten(1, 2)
     larger = torch.maximum(largest, logs.detach().amax(dim=1, keepdim=True))
-    keys, values = (logs - larger).exp2_(), with_ones(v).flatten(1, 2)
-    sums = torch.baddbmm((largest - larger).exp2().mT * sums, keys.mT, values)
-    return v[..., :0], (sums, larger)
+    keys, shrink = (logs - larger).exp2_(), (largest - larger).exp2()
+    s = torch.baddbmm(shrink.mT * s, keys.mT, v.flatten(1, 2))
+    z = shrink * z + keys.sum(dim=1, keepdim=True)
+    return v[..., :0], (s, z, larger)
 
 
 def _read(
-    _: Tensors, q: Tensor, w: Tensor, sums: Tensor, largest: Tensor
+    _: Tensors, q: Tensor, w: Tensor, s: Tensor, z: Tensor, largest: Tensor
 ) -> tuple[Tensor, Tensors]:
-    return mean(_query_features((q @ w.mT).add_(largest)) @ sums), ()
+    queries = _query_features((q @ w.mT).add_(largest))
+    return quotient(queries @ s, queries @ z.mT), ()
 
 
 def _causal_step(

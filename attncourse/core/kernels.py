@@ -1,7 +1,8 @@
 """Means with weights phi(q_i) . phi(k_j): sums over keys first, a few hundred tokens at a time.
 
-The value gets a column of ones, so that one product gives both sum_j w_ij v_j and sum_j w_ij, and
-one state (r, e + 1) holds S and z side by side.
+The sums are S = sum_j phi(k_j) v_j^T and z = sum_j phi(k_j). Where the quadratic form is needed
+too, inside a chunk, the values get a column of ones instead: then one product gives both the sum of
+weighted values and that of the weights, and one state (r, e + 1) holds S and z side by side.
 """
 
 import math
@@ -30,6 +31,11 @@ def with_ones(v: Tensor) -> Tensor:
 def mean(sums: Tensor) -> Tensor:
     """Divide by the last column, the sum of the weights; where that is 0 the mean is 0."""
     values, total = torch.split(sums, [sums.shape[-1] - 1, 1], dim=-1)
+    return quotient(values, total)
+
+
+def quotient(values: Tensor, total: Tensor) -> Tensor:
+    """Sums of weighted values (..., e) over sums of weights (..., 1); 0 where the latter are 0."""
     return values * total.masked_fill(total == 0, math.inf).reciprocal()
 
 
@@ -41,25 +47,29 @@ def no_state(q: Tensor, v: Tensor) -> Tensor:
 
 def full(feature_map: FeatureMap, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Every query over all keys: a scan of the keys that writes, one of the queries that reads."""
-    _, (sums,) = scan(
-        partial(_write, feature_map),
-        (no_state(q[..., 0, :], v[..., 0, :]),),
-        (k, v),
-        chunk=2 * TOKENS,
-    )
-    b, (r, e) = math.prod(v.shape[:-2]), sums.shape[-2:]
-    shared = (sums.reshape(b, 1, r, e),)
+    sums = no_state(q[..., 0, :], v[..., 0, :])
+    empty = sums[..., :-1], sums[..., -1:].mT
+    _, state = scan(partial(_write, feature_map), empty, (k, v), chunk=2 * TOKENS)
+    shared = for_all_chunks(state)
     return scan(partial(_read, feature_map), (), (q,), shared, chunk=2 * TOKENS)[0]
 
 
+def for_all_chunks(state: Tensors) -> Tensors:
+    """States (..., x, y) as (b, 1, x, y), which broadcasts to the g chunks of a step."""
+    return tuple(x.reshape(math.prod(x.shape[:-2]), 1, *x.shape[-2:]) for x in state)
+
+
 def _write(feature_map: FeatureMap, state: Tensors, k: Tensor, v: Tensor) -> tuple[Tensor, Tensors]:
-    (sums,) = state
-    keys, values = feature_map(k).flatten(1, 2), with_ones(v).flatten(1, 2)
-    return v[..., :0], (torch.baddbmm(sums, keys.mT, values),)
+    (s, z), keys = state, feature_map(k).flatten(1, 2)
+    s, z = torch.baddbmm(s, keys.mT, v.flatten(1, 2)), z + keys.sum(dim=1, keepdim=True)
+    return v[..., :0], (s, z)
 
 
-def _read(feature_map: FeatureMap, _: Tensors, q: Tensor, sums: Tensor) -> tuple[Tensor, Tensors]:
-    return mean(feature_map(q) @ sums), ()
+def _read(
+    feature_map: FeatureMap, _: Tensors, q: Tensor, s: Tensor, z: Tensor
+) -> tuple[Tensor, Tensors]:
+    queries = feature_map(q)
+    return quotient(queries @ s, queries @ z.mT), ()
 
 
 def causal(

@@ -1,5 +1,6 @@
 """The Linear Transformer's attention: features elu(x) + 1, in full, causal, and token by token."""
 
+import math
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from attncourse.mechanisms.kernel import (
     kernel_attention_by_definition,
 )
 
+LOG2_E = math.log2(math.e)
 LinearState = tuple[Float[Tensor, "... d e"], Float[Tensor, "... d"]]
 
 
@@ -137,11 +139,11 @@ def _elu_plus_one(x: Tensor) -> Tensor:
 
 
 class _Features(torch.autograd.Function):
-    """`_elu_plus_one` in place, and its derivative from the feature itself: min(phi, 1)."""
+    """`_elu_plus_one` in place, by powers of two, and its derivative from itself: min(phi, 1)."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        phi = x.clamp(max=0).exp_().add_(torch.relu(x))
+        phi = x.clamp(max=0).mul_(LOG2_E).exp2_().add_(torch.relu(x))
         ctx.save_for_backward(phi)
         return phi
 
