@@ -86,7 +86,7 @@ class Suite:
     baseline: Case
     cases: tuple[Case, ...]
     lengths: tuple[int, ...] = (512, 1024, 2048, 4096, 8192)
-    quick_lengths: tuple[int, ...] = (512, 1024)
+    quick_lengths: tuple[int, ...] = (256, 512)
 
     def only(self, names: tuple[str, ...]) -> "Suite":
         """The suite with the cases whose mechanism holds one of the names, or all for none."""
