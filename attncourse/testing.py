@@ -5,7 +5,10 @@ with loose tolerances typical mistakes pass; on these, with the defaults of
 ``torch.testing.assert_close``, they do not.
 """
 
-from collections.abc import Callable
+import hmac
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import torch
@@ -32,10 +35,35 @@ class Skipped(Exception):
     """A check cannot run on this machine; the message says what it needs."""
 
 
+_secret: ContextVar[bytes] = ContextVar("secret", default=b"")
+
+
+@contextmanager
+def secret_inputs(secret: bytes) -> Iterator[None]:
+    """While this lasts, every seed gives other inputs, which only who has the secret can know."""
+    token = _secret.set(secret)
+    try:
+        yield
+    finally:
+        _secret.reset(token)
+
+
 def gaussian(*shape: int, std: float = 2.0, seed: int = 0) -> Tensor:
     """A float64 tensor of independent normal numbers, the same for the same seed."""
-    generator = torch.Generator().manual_seed(seed)
+    return _normal(shape, std, _generator(seed))
+
+
+def _normal(shape: tuple[int, ...], std: float, generator: torch.Generator) -> Tensor:
     return std * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def _generator(seed: int) -> torch.Generator:
+    """A source of random numbers, the same for the same seed and the same secret."""
+    secret = _secret.get()
+    if secret:
+        digest = hmac.digest(secret, str(seed).encode(), "sha256")
+        seed = int.from_bytes(digest[:7], "little")
+    return torch.Generator().manual_seed(seed)
 
 
 def attention_inputs(*lead: int, std: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -50,8 +78,7 @@ def attention_inputs(*lead: int, std: float = 2.0, seed: int = 0) -> tuple[Tenso
 
 def random_mask(n: int, m: int, *, empty_row: int | None = None, seed: int = 0) -> Tensor:
     """A Boolean (n, m) mask, about half True, with a True in every row except `empty_row`."""
-    generator = torch.Generator().manual_seed(seed)
-    mask = torch.rand(n, m, generator=generator) < 0.5
+    mask = torch.rand(n, m, generator=_generator(seed)) < 0.5
     mask[torch.arange(n), torch.arange(n) % m] = True
     if empty_row is not None:
         mask[empty_row] = False
@@ -96,7 +123,8 @@ def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
     inputs = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
     if not (isinstance(out, Tensor) and out.requires_grad):
         return tuple(torch.zeros_like(x) for x in inputs)
-    cotangent = gaussian(*out.shape, std=1.0, seed=77).to(out)
+    known = torch.Generator().manual_seed(77)  # the same wherever the function lives
+    cotangent = _normal(out.shape, 1.0, known).to(out)
     found = torch.autograd.grad((out * cotangent).sum(), inputs, allow_unused=True)
     return tuple(
         torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)

@@ -337,6 +337,69 @@ def test_a_class_is_graded_and_its_configuration_is_not_read(here):
     assert (here / "results.xml").read_text().count("<testcase ") == count + 1
 
 
+def test_a_class_is_graded_into_a_folder(here):
+    folder = here / "handed in"
+    folder.mkdir()
+    notebook(folder / "ada.ipynb", RIGHT)
+    (folder / "bob.py").write_text("def softmax(x):\n    return x / x.sum(-1, keepdim=True)\n")
+    (folder / "eve.ipynb").write_text("my homework")
+    (here / "w.toml").write_text('title = "Week 2"\npoints = 10\n')
+    told = ["handed in", "--out", "results", "--weights", "w.toml", "--jobs", "1"]
+    result = attncourse("grade", *told)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == "3 students, 3 submissions graded."
+    assert lines[1] == "Median 50% of 10 points."
+    assert lines[2].startswith("  1 x ")
+    assert "(softmax): You divided the scores by their sum." in lines[2]
+    assert lines[3] == "1 without anything that can be graded: see class.html."
+    assert re.fullmatch(r"Isolation: \w+\. Digest: [0-9a-f]{16}\.", lines[4])
+    names = "class.html, students/, gradebook.csv, results.json, junit.xml"
+    assert lines[5:] == [f"Wrote {names} in results."]
+    table = (here / "results/gradebook.csv").read_text().splitlines()
+    assert [line.split(",")[3:6] for line in table[1:]] == [
+        ["graded", "10", "10"],
+        ["graded", "0", "0"],
+        ["unreadable", "", ""],
+    ]
+    again = attncourse("grade", *told)
+    assert again.stdout.splitlines()[0] == "3 students, 0 submissions graded, 3 known already."
+
+
+def test_what_a_class_cannot_be_graded_with_is_refused(here):
+    (here / "ada.py").write_text(RIGHT)
+    (here / "full").mkdir()
+    (here / "full/thesis.tex").write_text("")
+    (here / "w.toml").write_text("x = 1")
+    (here / "a.zip").write_text("no zip")
+    (here / "export.csv").write_text("a,b")
+    sentences = {
+        ("--weights", "w.toml"): "--weights needs --out: it is for grading a class",
+        ("--out", "ada.py"): "ada.py is a file: --out takes a folder",
+        ("--out", "full"): "full is not empty and holds no journal of an earlier run",
+        ("--out", "r", "--weights", "w.toml"): (
+            "w.toml: there is no 'x': there are title, points, canvas, weights"
+        ),
+        ("--out", "r", "--canvas", "export.csv"): (
+            "export.csv is not Canvas's export: it lacks Student, ID or Section"
+        ),
+        ("--out", "r", "--regrade", "ad"): (
+            "--regrade: there is no exercise and no student 'ad'; did you mean 'ada'?"
+        ),
+    }
+    for options, sentence in sentences.items():
+        refused(attncourse("grade", "ada.py", *options), sentence)
+    damaged = "a.zip cannot be unpacked: it is not a zip, or it is damaged"
+    refused(attncourse("grade", "a.zip", "--out", "r"), damaged)
+
+
+def test_doctor_says_what_is_prevented():
+    from attncourse.course.grading.sandbox import doctor
+
+    result = attncourse("doctor")
+    assert (result.exit_code, result.stdout.splitlines()) == (0, doctor())
+
+
 # bench
 
 

@@ -1,4 +1,4 @@
-"""The command line: list, status, hint, check, grade, bench, build, execute."""
+"""The command line: list, status, hint, check, grade, doctor, bench, build, execute."""
 
 import click
 
@@ -6,7 +6,7 @@ from attncourse import __version__
 from attncourse.cli.learning import check, hint, list_, status
 from attncourse.cli.making import build, execute
 from attncourse.cli.measuring import bench
-from attncourse.cli.teaching import grade
+from attncourse.cli.teaching import doctor, grade
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,10 +20,11 @@ def main() -> None:
                attncourse hint softmax    the next hint
                attncourse status          how far you are
     Teaching:  attncourse grade FOLDER    grade submissions, each in its own process
+               attncourse doctor          how submissions are confined here
     Measuring: attncourse bench           every mechanism against PyTorch's attention
     Making:    attncourse build, attncourse execute
     """
 
 
-for command in (list_, status, hint, check, grade, bench, build, execute):
+for command in (list_, status, hint, check, grade, doctor, bench, build, execute):
     main.add_command(command)

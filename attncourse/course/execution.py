@@ -7,18 +7,17 @@ import linecache
 import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from attncourse import measure, testing  # noqa: F401  (registers the probes)
 from attncourse.core.probes import PROBES
+from attncourse.course.forbidden import refused
 from attncourse.measure import cost  # noqa: F401
 
 Function = Callable[..., Any]
@@ -26,11 +25,6 @@ Function = Callable[..., Any]
 # Frames of these files are not the learner's: this package and Python's own, installed packages.
 _OURS = (str(Path(__file__).parents[1]), str(Path(linecache.__file__).parent), "<frozen ")
 _INSTALLED = ("site-packages", "dist-packages")
-
-# What a forbidden name means at run time, where it is not the function's own name.
-_RUN_TIME_NAMES = {
-    "MultiheadAttention": ("multi_head_attention_forward", "_native_multi_head_attention"),
-}
 
 
 @dataclass(frozen=True)
@@ -58,26 +52,6 @@ class Outcome:
     modified: tuple[int | str, ...] = ()
 
 
-class ForbiddenError(RuntimeError):
-    """The learner's code used a function that the exercise asks to write."""
-
-
-class _Forbid(TorchFunctionMode):
-    """Refuse PyTorch functions by name while the learner's code runs."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        super().__init__()
-        self.names = {alias: name for name in names for alias in _RUN_TIME_NAMES.get(name, (name,))}
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        used = getattr(func, "__name__", "")
-        if used in self.names:
-            raise ForbiddenError(
-                f"this exercise asks you to write it yourself: {self.names[used]} is not allowed"
-            )
-        return func(*args, **(kwargs or {}))
-
-
 def execute(
     function: Function,
     probe: str | None,
@@ -90,7 +64,7 @@ def execute(
     call = function if probe is None else PROBES[probe]
     positional = given[0] if probe is None else [function, *given[0]]
     try:
-        with _Forbid(forbidden) if forbidden else nullcontext(), torch.random.fork_rng(devices=[]):
+        with refused(forbidden), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(
                 0
             )  # torch.manual_seed is slow: it visits all devices

@@ -6,6 +6,7 @@ import double
 import pytest
 
 from attncourse.course import exercise as contract
+from attncourse.course.grading.zygote import Zygote
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,17 @@ def variant():
 def toy_course(monkeypatch, exercise):
     """The course as if the toy were its only exercise."""
     monkeypatch.setattr(contract, "all_exercises", lambda: {exercise.name: exercise})
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    """What starts workers, at the best level to be had here."""
+    with Zygote() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def limited():
+    """What starts workers where there are only limits on time, memory and processes."""
+    with Zygote("limits") as made:
+        yield made

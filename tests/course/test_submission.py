@@ -8,8 +8,15 @@ import nbformat
 import pytest
 
 from attncourse.course.exercise import of_chapter
+from attncourse.course.grading import remote
 from attncourse.course.grading.worker import _load
-from attncourse.course.submission import LARGEST_FILE, UnreadableError, read, without_magics
+from attncourse.course.submission import (
+    LARGEST_FILE,
+    UnreadableError,
+    read,
+    shortcut,
+    without_magics,
+)
 
 SOFTMAX = "def softmax(x):\n    return x.exp() / x.exp().sum(-1, keepdim=True)\n"
 CHAPTER = [exercise.name for exercise in of_chapter("scores-and-scaling")]
@@ -454,3 +461,91 @@ def test_a_notebook_of_format_3_is_read(file):
 
 def test_a_byte_order_mark_is_no_obstacle(file):
     assert file(f"\ufeff{SOFTMAX}").defined == {"softmax"}
+
+
+# Forbidden functions, by the text alone
+
+
+SHORTCUTS = {
+    "a call": ("def f(x): return torch.softmax(x, -1)", True),
+    "a method": ("def f(x): return x.softmax(-1)", True),
+    "a module's": ("def f(x): return torch.nn.functional.softmax(x)", True),
+    "an import": ("from torch import softmax\ndef f(x): return softmax(x, -1)", True),
+    "an import by another name": (
+        "from torch import softmax as s\ndef f(x): return s(x, -1)",
+        True,
+    ),
+    "an import inside": (
+        "def f(x):\n    from torch import softmax as s\n    return s(x, -1)",
+        True,
+    ),
+    "another package's": ("def f(x): return scipy.special.softmax(x)", True),
+    "a string": ("def f(x): return getattr(torch, 'softmax')(x, -1)", True),
+    "an alias": ("s = torch.softmax\ndef f(x): return s(x, -1)", True),
+    "through a helper": ("def g(x): return x.softmax(-1)\ndef f(x): return g(x)", True),
+    "a class": (
+        "class L:\n    def g(self, x): return x.softmax(-1)\ndef f(x): return L().g(x)",
+        True,
+    ),
+    "what computes the same": ("def f(x): return x.log_softmax(-1).exp()", True),
+    "none": ("def f(x): return x.exp() / x.exp().sum(-1)", False),
+    "one's own": ("def softmax(x): return x.exp()\ndef f(x): return softmax(x)", False),
+    "one's own method": (
+        "class L:\n    def softmax(self, x): return x\ndef f(x): return L().softmax(x)",
+        False,
+    ),
+    "a string of text": ("def f(x):\n    'No softmax here.'\n    return x, 'softmax'", False),
+    "elsewhere": ("def demo(x): return torch.softmax(x, -1)\ndef f(x): return x", False),
+    "a demo": ("def f(x): return x\nprint(torch.softmax(f(1)))", False),
+}
+
+
+@pytest.mark.parametrize("what", SHORTCUTS)
+def test_a_forbidden_function_is_seen_where_an_answer_uses_it(file, what):
+    source, seen = SHORTCUTS[what]
+    told = shortcut(file(source), "f", ("softmax",))
+    if seen:
+        assert told.startswith(
+            "this exercise asks you to write it yourself: softmax is not allowed (answer.py, line "
+        )
+    else:
+        assert told is None
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["X = " + "1+" * 200_000 + "1", "(" * 50_000, "x" + ".y" * 100_000, "\n" * 10**6, "[[" * 90],
+    ids=["a long sum", "brackets", "attributes", "empty lines", "lists"],
+)
+def test_a_hostile_text_is_read_in_bounded_time(tmp_path, zygote, source):
+    path = tmp_path / "answer.py"
+    path.write_text(f"def softmax(x): return x\n{source}\n")
+    before = time.monotonic()
+    try:
+        submission = remote.read(path, zygote)
+        assert submission.notes or submission.defined
+    except UnreadableError as error:
+        assert str(error).endswith("it takes too much time or memory")
+    assert time.monotonic() - before < 60
+
+
+def test_a_notebook_is_read_there_as_here(tmp_path, zygote):
+    path = tmp_path / "masks.ipynb"
+    made = [nbformat.v4.new_code_cell(f"%time\n{SOFTMAX}"), nbformat.v4.new_code_cell("def (:")]
+    path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=made)))
+    assert remote.read(path, zygote) == read(path)
+
+
+def test_a_link_is_followed_only_where_nothing_is_a_strangers(tmp_path, zygote):
+    (tmp_path / "real.py").write_text(SOFTMAX)
+    (tmp_path / "link.py").symlink_to(tmp_path / "real.py")
+    assert read(tmp_path / "link.py").defined == {"softmax"}
+    with pytest.raises(UnreadableError, match=r"^link\.py is a link$"):
+        remote.read(tmp_path / "link.py", zygote)
+
+
+def test_a_notebook_of_deep_json_is_refused_in_bounded_time(tmp_path, zygote):
+    path = tmp_path / "deep.ipynb"
+    path.write_text('{"cells":' * 800_000)
+    with pytest.raises(UnreadableError):
+        remote.read(path, zygote)

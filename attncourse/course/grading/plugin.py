@@ -4,11 +4,17 @@ Each exercise found in a submission gives one test per check, so that -k, -x, -n
 node ids work as everywhere. The learner's code runs in a worker process only.
 """
 
+import atexit
+import functools
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from attncourse.course.grading.zygote import Zygote
 
 NO_CREDIT = "not attempted"
 
@@ -24,24 +30,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--grade-seconds",
         type=float,
-        default=10.0,
+        default=5.0,
         metavar="S",
-        help="wall-clock seconds that each check may take (default 10)",
+        help="seconds of processor time that each exercise may take (default 5)",
     )
     group.addoption(
         "--grade-memory",
         type=float,
-        default=4.0,
+        default=2.0,
         metavar="GIB",
-        help="GiB of address space that a submission may use (default 4)",
+        help="GiB of address space that a submission may use (default 2)",
+    )
+    group.addoption(
+        "--grade-isolation",
+        default="auto",
+        metavar="LEVEL",
+        help="auto (the strongest there is, the default), require (fail where submissions cannot "
+        "be confined), or bubblewrap, kernel or limits",
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
-    """Never import a conftest.py that a submission brings along."""
-    if "--grade" in args:
-        early_config.known_args_namespace.noconftest = True
+    """Never import a conftest.py that a submission brings along, nor obey its configuration."""
+    if "--grade" not in args:
+        return
+    early_config.known_args_namespace.noconftest = True
+    words = early_config.known_args_namespace.file_or_dir
+    given = (Path(word.partition("::")[0]).resolve() for word in words)
+    folders = [path if path.is_dir() else path.parent for path in given if path.exists()]
+    found = early_config.inipath
+    if found and any(found.resolve().is_relative_to(folder) for folder in folders):
+        raise pytest.UsageError(
+            f"{found.name} lies among the submissions and is not obeyed: "
+            f"say `attncourse grade`, or add -c {os.devnull} --rootdir=."
+        )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,13 +72,30 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--grade"):
         if not config.invocation_params.args or not config.args_source.name == "ARGS":
             raise pytest.UsageError("--grade needs at least one notebook, .py file or folder")
-        config.pluginmanager.register(Grader(), "attncourse-grader")
+        from attncourse.course.grading.sandbox import IsolationError
+
+        try:
+            grader = Grader(config.getoption("--grade-isolation"))
+        except (IsolationError, ValueError) as error:
+            raise pytest.UsageError(str(error)) from None
+        config.pluginmanager.register(grader, "attncourse-grader")
+
+
+@functools.cache
+def _zygote(isolation: str) -> "Zygote":
+    """What starts the workers of this process."""
+    from attncourse.course.grading.zygote import Zygote
+
+    zygote = Zygote(isolation)
+    atexit.register(zygote.stop)
+    return zygote
 
 
 class Grader:
     """Collects submissions instead of tests, and prints the table of results."""
 
-    def __init__(self) -> None:
+    def __init__(self, isolation: str) -> None:
+        self.zygote = _zygote(isolation)
         self.rows: dict[str, dict[str, list[str]]] = {}
         self.notes: dict[str, str] = {}
 
@@ -91,7 +131,12 @@ class Grader:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print one row for each submission and exercise, and what could not be read."""
+        from attncourse.course.grading.sandbox import WARNING
+
         terminalreporter.section("submissions")
+        terminalreporter.line(f"isolation: {self.zygote.level}")
+        if self.zygote.level == "limits":
+            terminalreporter.line(WARNING, yellow=True)
         width = max((len(name) for name in self.rows), default=0)
         for submission, exercises in sorted(self.rows.items()):
             for exercise, states in exercises.items():
@@ -106,11 +151,12 @@ class SubmissionFile(pytest.File):
     def collect(self) -> Iterator[pytest.Collector | pytest.Item]:
         """One collector for each exercise found; one failing item where nothing can be graded."""
         from attncourse.course import exercise as contract
-        from attncourse.course.grading.remote import Limits, Worker
-        from attncourse.course.submission import UnreadableError, read
+        from attncourse.course.grading.remote import Limits, Worker, read
+        from attncourse.course.submission import UnreadableError
 
+        grader: Any = self.config.pluginmanager.get_plugin("attncourse-grader")
         try:
-            self.submission = read(self.path)
+            self.submission = read(self.path, grader.zygote)
         except UnreadableError as error:
             yield Ungradable.from_parent(self, name="unreadable", reason=str(error))
             return
@@ -118,7 +164,7 @@ class SubmissionFile(pytest.File):
             self.config.getoption("--grade-seconds"),
             int(self.config.getoption("--grade-memory") * 2**30),
         )
-        self.worker = Worker(self.submission, limits)
+        self.worker = Worker(self.submission, limits, grader.zygote)
         for name in self.submission.exercises:
             yield ExerciseCollector.from_parent(self, name=name, exercise=contract.get(name))
         if not self.submission.exercises:

@@ -1,14 +1,13 @@
-"""A worker's process: how it is started, what it may see, what it prints, how it ends."""
+"""A worker's process as the judge sees it: its pipes, what it prints, what became of it."""
 
 import contextlib
 import os
 import signal
-import subprocess
-import sys
-import tempfile
 import threading
+from dataclasses import dataclass
 
-from attncourse.course.grading.channel import Channel
+from attncourse.course.grading.channel import Channel, plain_text
+from attncourse.course.grading.zygote import GraderFault, Zygote
 
 LARGEST_LOG = 16 * 2**10  # bytes of a submission's output that are kept
 
@@ -22,7 +21,7 @@ class Log:
 
     def text(self) -> str:
         """What was printed, with a last line that says how much was dropped."""
-        text = self._kept.decode(errors="replace")
+        text = plain_text(self._kept.decode(errors="replace"), LARGEST_LOG, keep="\n\t")
         return text + (f"\n... and {self._dropped:,} bytes more" if self._dropped else "")
 
     def add(self, piece: bytes) -> None:
@@ -32,67 +31,65 @@ class Log:
         self._dropped += max(0, len(piece) - room)
 
 
-class Process:
-    """A process in a folder of its own, with two pipes to talk and one for what it prints."""
+@dataclass(frozen=True)
+class Fate:
+    """How a process ended: its exit code (minus a signal's number) and what it used.
 
-    def __init__(self, memory: int, log: Log) -> None:
+    cpu is in seconds, memory the most it held at once in bytes.
+    """
+
+    code: int
+    cpu: float = 0.0
+    memory: int = 0
+
+    def __str__(self) -> str:
+        if self.code >= 0:
+            return f"the process that ran it exited with code {self.code}"
+        names = {s.value: s.name for s in signal.Signals}
+        name = names.get(-self.code, f"signal {-self.code}")
+        return f"the process that ran it was ended by {name}"
+
+
+class Process:
+    """A child of the zygote, with two pipes to talk and one for what it prints.
+
+    memory is in bytes, seconds of processor time.
+    """
+
+    def __init__(self, zygote: Zygote, memory: int, seconds: int, log: Log) -> None:
+        self._zygote = zygote
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
+        printed, prints = os.pipe()
         self.channel = Channel(ours_in, ours_out)
-        self._folder = tempfile.TemporaryDirectory(prefix="attncourse-", ignore_cleanup_errors=True)
-        arguments = [str(theirs_in), str(theirs_out), str(memory)]
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "attncourse.course.grading.worker", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            pass_fds=(theirs_in, theirs_out),
-            cwd=self._folder.name,
-            env=_environment(self._folder.name),
-            start_new_session=True,
-        )
-        os.close(theirs_in)
-        os.close(theirs_out)
-        self._drain = threading.Thread(target=_drain, args=(self._child, log), daemon=True)
+        try:
+            self._job = zygote.start(memory, seconds, (theirs_in, theirs_out, prints))
+        except GraderFault:
+            self.channel.close()
+            os.close(printed)
+            raise
+        finally:
+            for descriptor in (theirs_in, theirs_out, prints):
+                os.close(descriptor)
+        self._drain = threading.Thread(target=_drain, args=(printed, log), daemon=True)
         self._drain.start()
 
     @property
     def pid(self) -> int:
-        """The process's number, which is also that of its group."""
-        return self._child.pid
+        """The process's number, as its zygote sees it."""
+        return self._job.pid
 
-    def end(self) -> None:
-        """End the process and everything it started, and clear up behind it."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._child.wait()
-        self._drain.join(timeout=5.0)
-        self.channel.close()
-        self._folder.cleanup()
-
-    def fate(self) -> str:
-        """What became of a process that no longer answers, for the learner."""
+    def end(self, patience: float = 0.0) -> Fate:
+        """End the process and all it started, unless it ends by itself within `patience` s."""
         try:
-            code = self._child.wait(timeout=2.0)
-        except subprocess.TimeoutExpired:
-            return "the process that ran it stopped answering"
-        if code < 0:
-            names = {s.value: s.name for s in signal.Signals}
-            return f"the process that ran it was ended by {names.get(-code, f'signal {-code}')}"
-        return f"the process that ran it exited with code {code}"
+            return Fate(*self._zygote.end(self._job, patience))
+        finally:
+            self.channel.close()
+            self._drain.join(timeout=5.0)
 
 
-def _drain(child: subprocess.Popen[bytes], log: Log) -> None:
+def _drain(printed: int, log: Log) -> None:
     """Read what the process prints, so that it never waits for a reader."""
-    if child.stdout is not None:
-        with child.stdout as stream:
-            while piece := stream.read1(2**16):  # type: ignore[attr-defined]
-                log.add(piece)
-
-
-def _environment(home: str) -> dict[str, str]:
-    """A clean environment: nothing of the teacher's, one thread."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    python = dict.fromkeys(("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"), "1")
-    return kept | threads | python | {"HOME": home, "TMPDIR": home}
+    with contextlib.closing(os.fdopen(printed, "rb", buffering=0)) as stream:
+        while piece := stream.read(2**16):
+            log.add(piece)

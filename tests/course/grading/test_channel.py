@@ -1,5 +1,6 @@
 """The channel: what is sent arrives as it was, and no frame, however hostile, does harm."""
 
+import contextlib
 import json
 import os
 import struct
@@ -15,7 +16,9 @@ from torch import nn
 
 from attncourse.course.grading import channel as limits
 from attncourse.course.grading.channel import Channel, ChannelError, ChannelTimeout
+from attncourse.course.grading.remote import _outcome, _parsed
 from attncourse.course.kinds import Foreign
+from attncourse.course.parsing import Parsed, UnreadableError
 from attncourse.testing import gaussian
 
 SOON = 5.0  # seconds: no test waits as long unless it fails
@@ -213,7 +216,7 @@ def test_keys_travel_as_text(loop):
     assert arrived == {"1": "a", "None": "b", "(2, 3)": "c"}
 
 
-@pytest.mark.parametrize("value", ["x" * limits.LARGEST_TEXT, 10**5000], ids=["text", "digits"])
+@pytest.mark.parametrize("value", ["x" * limits.LARGEST_REQUEST, 10**5000], ids=["text", "digits"])
 def test_too_large_a_text_is_refused_before_anything_is_sent(loop, value):
     with pytest.raises(ValueError, match="too large|digits"):
         loop.channel.send({}, value)
@@ -278,6 +281,16 @@ def test_a_closed_channel_stays_closed():
 # Hostile frames
 
 
+def described(header):
+    """A payload of 8 bytes behind a header of safetensors that says this."""
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + bytes(8)
+
+
+def entry(dtype="F64", shape=(1,), data_offsets=(0, 8)):
+    return {"dtype": dtype, "shape": shape, "data_offsets": data_offsets}
+
+
 HOSTILE = {
     "nothing": b"",
     "half the lengths": b"\x01\x02\x03",
@@ -287,7 +300,7 @@ HOSTILE = {
     "an empty text": struct.pack("<IQ", 0, 0),
     "a text too large": struct.pack("<IQ", 2**32 - 1, 0) + b"x" * 1000,
     "a payload too large": struct.pack("<IQ", 14, 2**64 - 1) + b'{"values": []}',
-    "just too large": struct.pack("<IQ", limits.LARGEST_TEXT + 1, 0),
+    "just too large": struct.pack("<IQ", limits.LARGEST_ANSWER + 1, 0),
     "garbage": bytes(range(256)) * 4,
     "text": b"Traceback (most recent call last):\n  File",
     "no JSON": frame("{values}"),
@@ -322,6 +335,24 @@ HOSTILE = {
         {"values": [{"tensor": "0"}]},
         struct.pack("<Q", 62) + b'{"0":{"dtype":"F64","shape":[9999],"data_offsets":[0,79992]}}  ',
     ),
+    "a header too large": frame(
+        {"values": []}, struct.pack("<Q", 2**17) + b"{" + b" " * (2**17 - 2) + b"}"
+    ),
+    "a header with more than tensors": frame(
+        {"values": []}, described({"__metadata__": {"a": "b"}})
+    ),
+    "a kind that is none": frame({"values": []}, described({"0": entry(dtype="F128")})),
+    "a kind that is a list": frame({"values": []}, described({"0": entry(dtype=[])})),
+    "a shape of words": frame({"values": []}, described({"0": entry(shape=["1"])})),
+    "a shape of truths": frame({"values": []}, described({"0": entry(shape=[True])})),
+    "a shape too long": frame({"values": []}, described({"0": entry(shape=[1] * 40)})),
+    "a shape that overflows": frame({"values": []}, described({"0": entry(shape=[2**40] * 3)})),
+    "offsets the wrong way": frame({"values": []}, described({"0": entry(data_offsets=[8, 0])})),
+    "offsets that are none": frame({"values": []}, described({"0": entry(data_offsets=[0.0, 8])})),
+    "too many tensors": frame(
+        {"values": []},
+        described({str(i): entry(shape=[0], data_offsets=[0, 0]) for i in range(1025)}),
+    ),
     "a header that is none": frame({"values": []}, struct.pack("<Q", 2) + b"[]"),
 }
 
@@ -342,6 +373,28 @@ def test_too_large_a_frame_is_refused_by_its_lengths(loop, what):
         loop.inject(HOSTILE[what])
 
 
+def test_a_truth_of_another_byte_than_0_and_1_is_made_one(loop):
+    payload = described({"0": entry("BOOL", [8])})[:-8] + bytes([0, 1, 2, 255, 0, 7, 1, 0])
+    _, (value,) = loop.inject(frame({"values": [{"tensor": "0"}]}, payload))
+    assert value.view(torch.uint8).tolist() == [0, 1, 1, 1, 0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[31mred\x00", "a[31mred"),
+        ("two\nlines\tof text", "two lines of text"),
+        ("\u202eesrever\u2066\u200b", "esrever"),
+        ("\ud800\ufdd0é", "é"),
+        ("x" * 30, "x" * 20),
+        (3, ""),
+        (["a"], ""),
+    ],
+)
+def test_text_of_a_worker_is_cut_and_cleaned(text, shown):
+    assert limits.plain_text(text, 20) == shown
+
+
 def test_a_long_name_is_cut(loop):
     _, (value,) = loop.inject(frame({"values": [{"foreign": "x" * 10_000}]}))
     assert value == Foreign("x" * 80)
@@ -352,7 +405,7 @@ def test_no_frame_makes_the_reader_take_memory_for_a_length_alone(loop):
 
     tracemalloc.start()
     with pytest.raises(ChannelError):
-        loop.inject(struct.pack("<IQ", limits.LARGEST_TEXT, limits.LARGEST_PAYLOAD) + b"x" * 100)
+        loop.inject(struct.pack("<IQ", limits.LARGEST_ANSWER, limits.LARGEST_PAYLOAD) + b"x" * 100)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10 * 2**20
@@ -426,3 +479,45 @@ def test_any_plain_value_arrives_as_it_was(value):
         assert same(loop.there_and_back(value), ({}, [value]))
     finally:
         loop.close()
+
+
+# What a worker's answer becomes
+
+
+answers = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.just("id") | json_values,
+        "failure": st.none() | st.lists(json_values, min_size=2, max_size=4) | json_values,
+        "modified": st.lists(st.integers() | json_values, max_size=3) | json_values,
+        "values": st.lists(json_values, max_size=2) | json_values,
+    },
+)
+
+
+@settings(max_examples=1500, derandomize=True, deadline=None, database=None)
+@given(answers, st.binary(max_size=20) | st.just({"0": torch.ones(2)}))
+def test_an_answer_is_an_outcome_of_plain_values_or_an_error_of_the_channel(text, tensors):
+    whole = frame(text, tensors)
+    head_size, _ = struct.unpack_from("<IQ", whole)
+    try:
+        outcome = _outcome(
+            *limits.decode(whole[12 : 12 + head_size], whole[12 + head_size :]), "id"
+        )
+    except ChannelError:
+        return
+    assert text["id"] == "id"
+    if outcome.failure:
+        assert not outcome.failure.fatal
+        assert all(type(word) is str for word in (outcome.failure.kind, outcome.failure.message))
+    assert all(type(key) in (int, str) for key in outcome.modified)
+
+
+@settings(max_examples=500, derandomize=True, deadline=None, database=None)
+@given(json_values)
+def test_a_parsers_answer_is_what_was_found_or_an_error(answer):
+    rest = {"uses": [], "chapter": None, "defined": [], "notes": []}
+    for told in (answer, {"cells": answer, **rest}):
+        if isinstance(told, dict):
+            with contextlib.suppress(ChannelError, UnreadableError):
+                assert isinstance(_parsed(told), Parsed)

@@ -184,7 +184,7 @@ def test_a_known_mistake_is_named(graded, name, mistake):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("hang.py", "It did not return within 2 s, and was stopped."),
+        ("hang.py", "It did not return within 6 s, and was stopped."),
         ("exit.py", "The process that ran it exited with code 0."),
         (
             "memory.py",
@@ -352,14 +352,38 @@ def test_a_path_that_is_not_there_is_an_error_of_use(pytester):
     assert grade(pytester, "missing.ipynb").ret == pytest.ExitCode.USAGE_ERROR
 
 
+@pytest.mark.parametrize("name", ["pytest.ini", "tox.ini"])
+def test_a_configuration_among_the_submissions_is_not_obeyed(pytester, handed_in, name):
+    section = "[pytest]\n"
+    (handed_in / name).write_text(section + "addopts = --junitxml=stolen.xml\n")
+    result = grade(pytester, "handed-in")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{name} lies among the submissions and is not obeyed*"])
+    told = grade(pytester, "-c", os.devnull, "--rootdir=.", "handed-in")
+    told.stdout.fnmatch_lines([f"*= 1 failed, {BOTH} not attempted in *"])
+    assert not list(pytester.path.rglob("stolen.xml"))
+
+
+def test_an_isolation_that_is_not_to_be_had_is_an_error_of_use(pytester, handed_in):
+    result = grade(pytester, "--grade-isolation=strongest", "handed-in")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*isolation must be one of auto, require, bubblewrap, *"])
+
+
+def test_the_level_of_isolation_is_told(pytester, handed_in):
+    result = grade(pytester, "--grade-isolation=limits", "handed-in/text.ipynb")
+    result.stdout.fnmatch_lines(["isolation: limits", "Submissions are not confined here: *"])
+
+
 def test_the_options_are_explained(pytester):
     result = pytester.runpytest_inprocess("--help")
     result.stdout.fnmatch_lines(
         [
             "grading submissions to the course's exercises:",
             "*--grade *grade the notebooks and .py files in the given paths as",
-            "*--grade-seconds=S*wall-clock seconds that each check may take (default*",
+            "*--grade-seconds=S*seconds of processor time that each exercise may take*",
             "*--grade-memory=GIB*",
+            "*--grade-isolation=LEVEL*",
         ]
     )
 

@@ -2,6 +2,7 @@
 
 import linecache
 import os
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -15,10 +16,11 @@ from attncourse.course.execution import Failure, Outcome, execute
 from attncourse.course.grading.process import LARGEST_LOG
 from attncourse.course.grading.remote import Limits, RemoteAnswer, Worker, grade
 from attncourse.course.grading.worker import _load
+from attncourse.course.grading.zygote import GraderFault, Zygote
 from attncourse.course.submission import Cell, Submission, read
 from attncourse.testing import gaussian
 
-LIMITS = Limits(seconds=20.0, memory=3 * 2**30)
+LIMITS = Limits(seconds=20.0, memory=2 * 2**30, budget=1000.0)
 SECRET = "ATTNCOURSE_TEST_SECRET"
 
 LEARNERS = """
@@ -66,7 +68,8 @@ def imports_from_the_package(x):
     from attncourse import attention
     return 1
 
-def starts_a_child(x): return subprocess.Popen(["sleep", "600"]).pid
+def starts_a_child(x, new): return subprocess.Popen(["sleep", "600"], start_new_session=new).pid
+def sleeps(x): time.sleep(600)
 
 def hangs(x):
     while True: pass
@@ -80,9 +83,9 @@ def writes_garbage(x):
             os.write(number, b"\\xff" * 64)
         except OSError:
             pass
-def stops_later(x):
-    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGSTOP)).start()
-    return x
+def stops(x):
+    os.write(1, b"before")
+    os.kill(os.getpid(), signal.SIGSTOP)
 """
 
 
@@ -94,10 +97,9 @@ def submission(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def worker(submission):
+def worker(submission, zygote):
     """One worker for all tests; a test that loses it leaves the next to start another."""
-    with pytest.MonkeyPatch.context() as patch, Worker(submission, LIMITS) as started:
-        patch.setenv(SECRET, "the teacher's")
+    with Worker(submission, LIMITS, zygote) as started:
         yield started
 
 
@@ -111,8 +113,10 @@ def local(submission):
     linecache.clearcache()
 
 
-def ask(worker, name, *args, probe=None, forbidden=(), seconds=20.0, **kwargs):
-    return worker.ask(name, probe, args, kwargs, forbidden, seconds)
+def ask(worker, name, *args, probe=None, forbidden=(), **kwargs):
+    if worker._forbidden != forbidden:
+        worker.begin(forbidden, worker.limits.seconds)
+    return RemoteAnswer(worker, name).run(probe, args, kwargs)
 
 
 def submitted(source):
@@ -222,21 +226,28 @@ def test_a_failure_that_costs_only_the_call(worker, name, kind, message):
 # What it sees and what it does not
 
 
-def test_the_judges_environment_is_not_visible(worker):
-    seen = ask(worker, "environment", None).value
-    assert SECRET in os.environ
-    allowed = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "HOME", "TMPDIR"}
+def test_the_judges_environment_is_not_visible(submission):
+    with pytest.MonkeyPatch.context() as patch, Worker(submission, LIMITS) as worker:
+        patch.setenv(SECRET, "the teacher's")
+        seen = ask(worker, "environment", None).value
+    allowed = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "HOME", "TMPDIR", "PWD"}
     threads = {"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"}
-    pythons = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
+    pythons = {"PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "PYTHONHASHSEED"}
     inside_torch = {name for name in seen if name.startswith(("TORCH", "KMP", "TRITON", "KINETO"))}
     assert set(seen) - allowed - threads - pythons - inside_torch == set()
 
 
-def test_it_runs_in_a_folder_of_its_own_on_one_thread(worker):
-    folder = Path(ask(worker, "folder", None).value)
-    assert folder.name.startswith("attncourse-")
-    assert not [path for path in folder.iterdir() if not path.name.startswith("torch")]
+def test_it_runs_on_one_thread_whatever_it_asks_for(worker):
     assert ask(worker, "threads", None).value == 1
+
+
+def test_where_it_may_write_it_has_a_folder_of_its_own(submission, limited):
+    with Worker(submission, LIMITS, limited) as worker:
+        folder = Path(ask(worker, "folder", None).value)
+        assert not [path for path in folder.iterdir() if not path.name.startswith("torch")]
+        worker.begin()
+        assert not folder.exists()
+        assert Path(ask(worker, "folder", None).value) != folder
 
 
 @pytest.mark.parametrize(
@@ -289,47 +300,99 @@ FATAL = {
     "is_killed": "the process that ran it was ended by SIGKILL.",
     "is_ended_by_a_nameless_signal": "the process that ran it was ended by signal 40.",
     "closes": "the process that ran it exited with code 1.",
-    "writes_garbage": "the process that ran it stopped answering.",
+    "writes_garbage": "the process that ran it sent what is not an answer.",
 }
 
 
 @pytest.mark.parametrize("name", FATAL)
 def test_a_process_that_is_lost_is_a_fatal_failure_that_says_how(worker, name):
-    worker.start()
-    process = worker._process.pid
     outcome = ask(worker, name, None)
     assert outcome == Outcome(failure=Failure("ProcessEnded", FATAL[name], fatal=True))
-    assert not alive(process)
+    assert worker._process is None
+    assert not worker.stalled
+    assert ask(worker, "double", 3).value == 6.0
 
 
-def test_a_hang_is_ended_with_its_children_and_its_folder(submission):
-    with Worker(submission, Limits(seconds=1.0)) as worker:
-        child = ask(worker, "starts_a_child", None).value
-        folder = Path(ask(worker, "folder", None).value)
-        before = time.monotonic()
-        outcome = ask(worker, "hangs", None, seconds=1.0)
-        assert time.monotonic() - before < 10
-        assert outcome.failure == Failure(
-            "TimeoutError", "it did not return within 1 s, and was stopped.", fatal=True
-        )
-        assert not alive(child)
-        assert not folder.exists()
+QUICK = Limits(seconds=0.9, memory=2 * 2**30)
 
 
-def test_a_process_that_stops_reading_does_not_stop_the_judge(submission):
-    with Worker(submission, Limits(seconds=1.0)) as worker:
-        ask(worker, "stops_later", None)
-        time.sleep(0.3)
-        outcome = ask(worker, "double", torch.zeros(100_000), seconds=1.0)
-        assert outcome.failure.kind == "TimeoutError"
+def test_a_loop_is_ended_for_the_time_it_computes(submission, zygote):
+    with Worker(submission, QUICK, zygote) as worker:
+        outcome = ask(worker, "hangs", None)
+        told = "it used more than 0.9 s of processor time, and was stopped."
+        assert outcome.failure == Failure("TimeoutError", told, fatal=True)
+        assert not worker.stalled
+        assert 0.8 < worker.cpu < 3
+
+
+@pytest.mark.parametrize("name", ["sleeps", "stops"])
+def test_who_waits_is_ended_for_the_time_that_passes(submission, zygote, name):
+    with Worker(submission, Limits(seconds=0.01), zygote) as worker:
+        outcome = ask(worker, name, None)
+        told = "it did not return within 2.02 s, and was stopped."
+        assert outcome.failure == Failure("TimeoutError", told, fatal=True)
+        assert worker.stalled
+
+
+def test_a_submission_that_has_used_up_its_time_is_asked_no_more(submission, zygote):
+    with Worker(submission, Limits(seconds=0.9, budget=0.5), zygote) as worker:
+        ask(worker, "hangs", None)
+        told = "the submission has used up its 0.5 s of processor time."
+        assert ask(worker, "double", 3).failure == Failure("BudgetError", told, fatal=True)
+        assert worker._process is None
+
+
+@pytest.mark.parametrize("new", [False, True], ids=["its session", "a session of its own"])
+def test_a_child_does_not_outlive_its_worker(submission, limited, new):
+    with Worker(submission, LIMITS, limited) as worker:
+        child = ask(worker, "starts_a_child", None, new=new).value
+        assert alive(child)
+    assert not alive(child)
+
+
+def test_every_exercise_has_a_fresh_process(submission, zygote):
+    with Worker(submission, LIMITS, zygote) as worker:
+        worker.begin()
+        worker.start()
+        first = worker._process.pid
+        worker.begin()
+        worker.start()
+        assert worker._process.pid != first
+
+
+def test_a_zygote_that_was_killed_is_started_again(submission):
+    with Zygote("limits") as mine, Worker(submission, LIMITS, mine) as worker:
+        assert ask(worker, "double", 3).value == 6.0
+        worker.begin()
+        os.killpg(mine._process.pid, signal.SIGKILL)
+        assert ask(worker, "double", 3).value == 6.0
+
+
+def test_a_job_whose_zygote_was_lost_is_a_fault_of_the_grader_and_no_answer(submission):
+    with Zygote("limits") as mine, Worker(submission, LIMITS, mine) as worker:
+        assert ask(worker, "double", 3).value == 6.0
+        mine._socket.close()
+        with pytest.raises(GraderFault):
+            ask(worker, "exits_at_once", None)
+
+
+def test_a_zygote_ends_with_the_judge(tmp_path):
+    """All that the judge does when it is killed is to hang up."""
+    mine = Zygote("limits")
+    mine._connected()
+    process = mine._process
+    mine._socket.close()
+    assert process.wait(timeout=10) == 0
+    mine._socket = None
+    mine.stop()
 
 
 # Loading
 
 
-def test_a_cell_that_raises_while_it_is_loaded_costs_only_itself():
+def test_a_cell_that_raises_while_it_is_loaded_costs_only_itself(zygote):
     source = "A = 1\nB = A / 0\ndef double(x): return 2 * x\nimport no_such_module\nexit(3)\n"
-    with Worker(submitted(source), LIMITS) as worker:
+    with Worker(submitted(source), LIMITS, zygote) as worker:
         assert ask(worker, "double", 4).value == 8
         assert worker.notes == (
             "answer.py, line 2: ZeroDivisionError: division by zero",
@@ -338,59 +401,46 @@ def test_a_cell_that_raises_while_it_is_loaded_costs_only_itself():
         )
 
 
-def test_definitions_that_never_load_are_given_up_for_good():
+def test_definitions_that_never_load_are_given_up_for_good(zygote):
     submission = submitted("def double(x): return x\nwhile True: pass\n")
-    with Worker(submission, Limits(seconds=0.3)) as worker:
-        expected = Failure("LoadError", "its definitions did not load within 0.3 s.", fatal=True)
+    with Worker(submission, QUICK, zygote) as worker:
+        told = "while its definitions were loaded, it used more than 0.9 s of processor time, and"
+        expected = Failure("TimeoutError", f"{told} was stopped.", fatal=True)
         assert ask(worker, "double", 1).failure == expected
         assert ask(worker, "double", 1).failure == expected
         assert worker._process is None  # no second process is started
 
 
-def test_definitions_that_end_the_process_are_given_up_for_good():
-    with Worker(submitted("import os\nos._exit(7)\n"), LIMITS) as worker:
+def test_definitions_that_end_the_process_are_given_up_for_good(zygote):
+    with Worker(submitted("import os\nos._exit(7)\n"), LIMITS, zygote) as worker:
         reason = "while its definitions were loaded, the process that ran it exited with code 7."
-        assert ask(worker, "double", 1).failure == Failure("LoadError", reason, fatal=True)
+        assert ask(worker, "double", 1).failure == Failure("ProcessEnded", reason, fatal=True)
         assert worker._process is None
 
 
-def test_definitions_too_large_to_be_sent_are_given_up_for_good(monkeypatch):
-    monkeypatch.setattr("attncourse.course.grading.channel.LARGEST_TEXT", 1000)
-    with Worker(submitted("A = '" + "x" * 1000 + "'"), LIMITS) as worker:
+def test_definitions_too_large_to_be_sent_are_given_up_for_good(zygote):
+    with Worker(submitted("A = '" + "x" * 2**25 + "'"), LIMITS, zygote) as worker:
         reason = "its definitions cannot be loaded: the value is too large to be sent."
         assert ask(worker, "double", 1).failure == Failure("LoadError", reason, fatal=True)
 
 
-# Time, without a process
+def test_imports_of_the_course_that_are_not_there_are_not_noted(zygote):
+    source = "from attncourse import attention\nimport attncourse.mechanisms\nimport torch\n"
+    with Worker(submitted(source + "def double(x): return 2 * x\n"), LIMITS, zygote) as worker:
+        assert ask(worker, "double", 4).value == 8
+        assert worker.notes == ()
 
 
-class SlowWorker(Worker):
-    """A worker that takes its time to start and to answer, and remembers how much it was given."""
-
-    def __init__(self, limits):
-        super().__init__(Submission(Path("answer.py")), limits)
-        self.given = []
-
-    def start(self):
-        time.sleep(0.2)
-
-    def ask(self, function, probe, args, kwargs, forbidden, seconds):
-        self.given.append(seconds)
-        time.sleep(0.1)
-        return Outcome(1)
-
-
-def test_starting_the_process_does_not_cost_the_check_its_time():
-    worker = SlowWorker(Limits(seconds=0.25))
-    answer = RemoteAnswer(worker, "double")
-    for _ in range(2):
-        answer.begin()
-        for _ in range(4):
-            answer.run(None, (1,), {})
-    full, later, last = worker.given[0], worker.given[1], worker.given[3]
-    assert full == worker.given[4] == 0.25
-    assert 0.01 <= later < 0.16
-    assert last == 0.01
+def test_plotting_does_nothing_and_costs_nothing(zygote):
+    source = (
+        "import matplotlib.pyplot as plt\nfrom matplotlib import cm\n"
+        "from attncourse.plots import heatmap\n"
+        "def double(x):\n    figure, ax = plt.subplots()\n    with plt.rc_context({}):\n"
+        "        ax.plot([1], color=cm.viridis(0.5))\n    return 2 * x\n"
+    )
+    with Worker(submitted(source), LIMITS, zygote) as worker:
+        assert ask(worker, "double", 4).value == 8
+        assert worker.notes == ()
 
 
 def test_a_worker_that_was_never_started_is_stopped_in_peace():

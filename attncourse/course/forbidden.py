@@ -1,0 +1,183 @@
+"""Functions that an exercise asks to write: refused while the learner's code runs.
+
+The operator itself is replaced in PyTorch's dispatcher, so that no alias, no method, no module
+and no string that spells its name gets around; only what is Python in PyTorch is refused by name.
+"""
+
+import contextlib
+import ctypes
+import functools
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NoReturn
+
+import torch
+import torch.nn.functional
+from torch.overrides import TorchFunctionMode
+
+# Where an operator may have a kernel of its own that a learner on a CPU could reach.
+_KEYS = (
+    "CPU",
+    "CompositeImplicitAutograd",
+    "CompositeExplicitAutograd",
+    "NestedTensorCPU",
+    "SparseCPU",
+    "SparseCsrCPU",
+    "MkldnnCPU",
+    "QuantizedCPU",
+)
+
+# An operator goes by these names besides its own.
+_VARIANTS = ("{}", "_{}", "{}_", "special_{}", "_safe_{}", "_sparse_{}", "_masked_{}", "_fused_{}")
+
+_FUSED = (
+    "scaled_dot_product_attention",
+    "_scaled_dot_product_attention_math",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+    "_scaled_dot_product_fused_attention_overrideable",
+    "_flash_attention_forward",
+    "_efficient_attention_forward",
+    "_triton_scaled_dot_attention",
+)
+_LAYERS = (
+    "multi_head_attention_forward",
+    "_native_multi_head_attention",
+    "_triton_multi_head_attention",
+    "_transformer_encoder_layer_fwd",
+)
+
+# What computes the same: forbidding the first forbids the rest.
+_RELATED: dict[str, tuple[str, ...]] = {
+    "softmax": ("log_softmax", *_FUSED, *_LAYERS),
+    "log_softmax": ("softmax", *_FUSED, *_LAYERS),
+    "scaled_dot_product_attention": (*_FUSED, *_LAYERS),
+    "MultiheadAttention": _LAYERS,
+}
+
+# Modules of PyTorch in which functions are written in Python, where there is no operator.
+_PYTHON = (
+    "torch.nn.functional",
+    "torch._refs",
+    "torch._refs.nn.functional",
+    "torch._refs.special",
+    "torch._decomp.decompositions",
+)
+
+
+class ForbiddenError(RuntimeError):
+    """The learner's code used a function that the exercise asks to write."""
+
+
+def message(name: str) -> str:
+    """What a learner is told who used a forbidden function."""
+    return f"this exercise asks you to write it yourself: {name} is not allowed"
+
+
+@contextlib.contextmanager
+def refused(names: Sequence[str]) -> Iterator[None]:
+    """Refuse the functions, under all their names, while this lasts."""
+    if not names:
+        yield
+        return
+    replaced = _replace(tuple(names))
+    try:
+        with _ByName(names):
+            yield
+    finally:
+        replaced.clear()  # a registration ends with the object that made it
+
+
+def refuse_for_good(names: Sequence[str]) -> None:
+    """Refuse the functions for as long as this process lives; there is no way to take it back."""
+    if not names:
+        return
+    for library in _replace(tuple(names)):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))  # kept, and nowhere to be found
+    for module in filter(None, map(sys.modules.get, _PYTHON)):
+        for name, alias in aliases(tuple(names)).items():
+            function = vars(module).get(name)
+            if isinstance(function, types.FunctionType) and not function.__closure__:
+                function.__defaults__ = function.__kwdefaults__ = None
+                function.__code__ = _raising(message(alias))
+            if function is not None:
+                setattr(module, name, functools.partial(_refuse, alias))
+
+
+def _replace(names: tuple[str, ...]) -> list[Any]:
+    """Put a refusal in the place of every operator that goes by one of the names."""
+    libraries = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a kernel is overridden is the purpose
+        for key in _KEYS:
+            library = torch._C._dispatch_library("IMPL", "aten", key)
+            for operator, name in _kernels(names, key):
+                library.impl(operator, key, functools.partial(_refuse, name))
+            libraries.append(library)
+    return libraries
+
+
+def _refuse(name: str, *args: Any, **kwargs: Any) -> NoReturn:
+    raise ForbiddenError(message(name))
+
+
+def _raising(text: str) -> Any:
+    """The code of a function that takes anything and raises, needing no name from outside."""
+    source = f"def refuse(*args, **kwargs):\n    raise RuntimeError({text!r})\n"
+    namespace: dict[str, Callable[..., Any]] = {}
+    exec(source, namespace)
+    return namespace["refuse"].__code__
+
+
+@functools.cache
+def _kernels(names: tuple[str, ...], key: str) -> tuple[tuple[str, str], ...]:
+    """The operators to refuse that have a kernel under this key, with the name to refuse by."""
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    return tuple((o, name) for o, name in _operators(names) if has_kernel(f"aten::{o}", key))
+
+
+@functools.cache
+def _operators(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The dispatcher's operators that are refused, each with the name it is refused by."""
+    refused, known = aliases(names), _overloads()
+    return tuple((o, name) for alias, name in refused.items() for o in known.get(alias, ()))
+
+
+@functools.cache
+def _overloads() -> dict[str, list[str]]:
+    """The dispatcher's operators by their name without the overload's."""
+    found: dict[str, list[str]] = {}
+    for name in torch._C._dispatch_get_all_op_names():
+        if name.startswith("aten::"):
+            operator = name.removeprefix("aten::")
+            found.setdefault(operator.partition(".")[0], []).append(operator)
+    return found
+
+
+@functools.cache
+def aliases(names: tuple[str, ...]) -> dict[str, str]:
+    """Every name that is refused, with the name that the exercise gives."""
+    found: dict[str, str] = {}
+    for name in names:
+        for word in (name, *_RELATED.get(name, ())):
+            for variant in _VARIANTS:
+                found.setdefault(variant.format(word), name)
+    return found | {name: name for name in names}
+
+
+class _ByName(TorchFunctionMode):
+    """Refuse what PyTorch writes in Python, by the function's name."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = aliases(tuple(names))
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        used = getattr(func, "__name__", "")
+        if used in self.names:
+            raise ForbiddenError(message(self.names[used]))
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,51 @@
+"""Calling Linux by ctypes: the C library, errors, and the calls without a wrapper in Python."""
+
+import ctypes
+import os
+import struct
+import sys
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+_PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 24, 36, 38
+_SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def checked(result: int) -> int:
+    """The result of a call; raises OSError where it is negative."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def no_new_privileges() -> None:
+    """Never gain rights by executing a file; the kernel wants this before it restricts."""
+    checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+
+
+def not_readable() -> None:
+    """Hide the memory and environment of this process in /proc from others of the same user."""
+    checked(libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0))
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends, so that none gets away."""
+    if sys.platform == "linux":
+        checked(libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+
+
+def end_with_parent() -> None:
+    """Be killed when the parent ends."""
+    if sys.platform == "linux":
+        checked(libc.prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0))
+
+
+def drop_capabilities() -> None:
+    """Give up all that root may do beyond what its files allow, for good."""
+    for capability in range(64):
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for other users: nothing to drop
+    header = ctypes.create_string_buffer(struct.pack("=Ii", 0x20080522, 0), 8)
+    nothing = ctypes.create_string_buffer(24)
+    checked(libc.syscall(_SYS_CAPSET[os.uname().machine], header, nothing))
