@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attncourse.core.directions import direction
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
 
@@ -42,15 +43,7 @@ def cosine_scores(
     Source: Graves et al. 2014, section 3.3.1, equation 6.
     """
     wide = accumulation_dtype(q.dtype)
-    return (_direction(q.to(wide)) @ _direction(k.to(wide)).mT).to(q.dtype)
-
-
-def _direction(x: Tensor) -> Tensor:
-    """X / |x| along the last axis; a zero vector stays zero."""
-    largest = x.detach().abs().amax(dim=-1, keepdim=True)
-    x = x / largest.masked_fill(largest == 0, 1.0)
-    squares = x.square().sum(dim=-1, keepdim=True)
-    return x / squares.masked_fill(squares == 0, 1.0).sqrt()
+    return (direction(q.to(wide)) @ direction(k.to(wide)).mT).to(q.dtype)
 
 
 FORMS = (cosine_scores_by_definition, cosine_scores)
