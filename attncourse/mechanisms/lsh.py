@@ -7,9 +7,9 @@ from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 from torch.nn.functional import pad
 
-from attncourse.core.directions import direction
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.mechanisms.cosine import direction
 from attncourse.mechanisms.lsh_rounds import ChunkedAttention, Rounds
 from attncourse.mechanisms.softmax import attention
 

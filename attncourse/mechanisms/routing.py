@@ -5,9 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import one_hot, scaled_dot_product_attention
 
-from attncourse.core.directions import direction
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.mechanisms.cosine import direction
 from attncourse.mechanisms.softmax import attention
 
 
