@@ -15,7 +15,7 @@ from attncourse.cli.console import BadInput, show
     "--device", type=click.Choice(["cpu"]), default="cpu", show_default=True, help="Where to run."
 )
 @click.option("--suite", "wanted", default="all", show_default=True, help="scaling, decode or all.")
-@click.option("--quick", is_flag=True, help="Short lengths, fewer rounds: a few minutes.")
+@click.option("--quick", is_flag=True, help="Short lengths, fewer rounds: about a minute.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the results as JSON.")
 @click.pass_context
 def bench(
