@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from attncourse.cli.console import BadInput, show
+from attncourse.cli.console import BadInput, show, width
 
 
 @click.command()
@@ -56,7 +56,7 @@ def bench(
     words = ["attncourse bench", *names, f"--device {device} --suite {wanted}"]
     report = _measure(suites, " ".join([*words, *(["--quick"] if quick else [])]), quick)
     show(heading(report))
-    for table in tables(report):
+    for table in tables(report, width=width()):
         show(table)
     show(LEGEND)
     if out is not None:
