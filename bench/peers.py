@@ -64,7 +64,7 @@ def main(
     report = run(suite, " ".join([*words, *([f"--lengths {lengths}"] if lengths else [])]), quick)
     console = Console()
     console.print(heading(report))
-    for table in (*tables(report), against(report)):
+    for table in (*tables(report, width=console.width), against(report)):
         console.print(table)
     console.print(LEGEND)
     if out is not None:

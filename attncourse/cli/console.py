@@ -1,5 +1,6 @@
 """What the commands share: errors of input, tables, lines."""
 
+import os
 from typing import Any
 
 import click
@@ -21,11 +22,19 @@ def table(title: str, *columns: str) -> Any:
     return made
 
 
+def width() -> int:
+    """Characters in a line of the terminal; plenty where the output goes to a file."""
+    from rich.console import Console
+
+    console = Console()
+    return console.width if console.is_terminal or "COLUMNS" in os.environ else 200
+
+
 def show(renderable: Any) -> None:
     """Print something of rich's."""
     from rich.console import Console
 
-    Console().print(renderable)
+    Console(width=width()).print(renderable)
 
 
 def show_line(indent: str, mark: str, text: str, colour: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from attncourse.cli.console import BadInput, show
+from attncourse.cli.console import BadInput, show, width
 
 
 @click.command()
@@ -15,7 +15,7 @@ from attncourse.cli.console import BadInput, show
     "--device", type=click.Choice(["cpu"]), default="cpu", show_default=True, help="Where to run."
 )
 @click.option("--suite", "wanted", default="all", show_default=True, help="scaling, decode or all.")
-@click.option("--quick", is_flag=True, help="Short lengths, fewer rounds: a few minutes.")
+@click.option("--quick", is_flag=True, help="Short lengths, fewer rounds: about a minute.")
 @click.option("--out", type=click.Path(path_type=Path), help="Also write the results as JSON.")
 @click.pass_context
 def bench(
@@ -56,7 +56,7 @@ def bench(
     words = ["attncourse bench", *names, f"--device {device} --suite {wanted}"]
     report = _measure(suites, " ".join([*words, *(["--quick"] if quick else [])]), quick)
     show(heading(report))
-    for table in tables(report):
+    for table in tables(report, width=width()):
         show(table)
     show(LEGEND)
     if out is not None:

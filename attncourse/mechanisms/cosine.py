@@ -42,15 +42,21 @@ def cosine_scores(
     Source: Graves et al. 2014, section 3.3.1, equation 6.
     """
     wide = accumulation_dtype(q.dtype)
-    return (_direction(q.to(wide)) @ _direction(k.to(wide)).mT).to(q.dtype)
+    return (direction(q.to(wide)) @ direction(k.to(wide)).mT).to(q.dtype)
 
 
-def _direction(x: Tensor) -> Tensor:
-    """X / |x| along the last axis; a zero vector stays zero."""
-    largest = x.detach().abs().amax(dim=-1, keepdim=True)
-    x = x / largest.masked_fill(largest == 0, 1.0)
-    squares = x.square().sum(dim=-1, keepdim=True)
-    return x / squares.masked_fill(squares == 0, 1.0).sqrt()
+@checked
+def direction(x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
+    """The vectors x / |x| along the last axis; a zero vector stays zero, its gradient finite.
+
+    Each vector is divided by its largest entry before it is squared, so that neither tiny nor huge
+    ones lose their direction. Half-precision input is accumulated in float32. Time O(d) a vector.
+    """
+    wide = x.to(accumulation_dtype(x.dtype))
+    largest = wide.detach().abs().amax(dim=-1, keepdim=True)
+    scaled = wide / largest.masked_fill(largest == 0, 1.0)
+    squares = scaled.square().sum(dim=-1, keepdim=True)
+    return (scaled / squares.masked_fill(squares == 0, 1.0).sqrt()).to(x.dtype)
 
 
 FORMS = (cosine_scores_by_definition, cosine_scores)

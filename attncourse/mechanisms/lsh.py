@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.mechanisms.cosine import direction
 from attncourse.mechanisms.lsh_rounds import ChunkedAttention, Rounds
 from attncourse.mechanisms.softmax import attention
 
@@ -77,7 +78,7 @@ def lsh_attention_by_definition(
     """Dense attention with queries qk, keys qk / |qk| and the mask of `lsh_mask`."""
     mask = lsh_mask(qk, rotations, chunk=chunk, causal=causal)
     wide = qk.to(accumulation_dtype(qk.dtype))
-    return attention(wide, _direction(wide), v.to(wide.dtype), mask=mask).to(v.dtype)
+    return attention(wide, direction(wide), v.to(wide.dtype), mask=mask).to(v.dtype)
 
 
 @checked
@@ -112,7 +113,7 @@ def lsh_attention(
     wide, n = accumulation_dtype(qk.dtype), qk.shape[-2]
     chunk = min(chunk, n)
     queries, values = (_fill(x.to(wide).reshape(-1, n, x.shape[-1]), chunk) for x in (qk, v))
-    keys = _direction(queries) / math.sqrt(qk.shape[-1])
+    keys = direction(queries) / math.sqrt(qk.shape[-1])
     rounds = Rounds.sort(queries.detach(), rotations.detach().to(wide), n, chunk)
     flat = (x.flatten(0, 1) for x in (queries, keys, values))
     out: Tensor = ChunkedAttention.apply(*flat, rounds, causal)  # type: ignore[no-untyped-call]
@@ -123,12 +124,6 @@ def _fill(x: Tensor, chunk: int) -> Tensor:
     """Add empty tokens that fill the last chunk of each sequence."""
     spare = -x.shape[1] % chunk
     return pad(x, (0, 0, 0, spare)) if spare else x
-
-
-def _direction(x: Tensor) -> Tensor:
-    """X / |x| along the last axis; a zero vector stays zero."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / length.masked_fill(length == 0, 1.0)
 
 
 def _check_chunk(chunk: int) -> None:

@@ -7,6 +7,7 @@ from torch.nn.functional import one_hot, scaled_dot_product_attention
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.mechanisms.cosine import direction
 from attncourse.mechanisms.softmax import attention
 
 
@@ -37,7 +38,7 @@ def routing_attention_by_definition(
 
 def _is_member(x: Tensor, centroid: Tensor, top: int) -> Tensor:
     """A Boolean (..., n): is this token among the `top` that point most towards the centroid?"""
-    cosine = (_direction(x) * centroid[..., None, :]).sum(dim=-1)
+    cosine = (direction(x) * centroid[..., None, :]).sum(dim=-1)
     first = cosine.argsort(dim=-1, descending=True, stable=True)[..., :top]
     return torch.zeros_like(cosine, dtype=torch.bool).scatter(-1, first, True)
 
@@ -69,10 +70,10 @@ def update_centroids(
         raise ValueError(f"decay must lie between 0 and 1: got decay={decay}")
     wide = accumulation_dtype(centroids.dtype)
     old = centroids.detach().to(wide)
-    tokens = _direction(torch.cat([q.detach(), k.detach()], dim=-2).to(wide))
+    tokens = direction(torch.cat([q.detach(), k.detach()], dim=-2).to(wide))
     nearest = (tokens @ old.mT).argmax(dim=-1)
     belongs = one_hot(nearest, old.shape[-2]).to(wide) if nearest.numel() else tokens @ old.mT
-    new = _direction(belongs.mT @ tokens)
+    new = direction(belongs.mT @ tokens)
     moved = decay * old + (1 - decay) * new
     return torch.where(belongs.sum(dim=-2)[..., None] > 0, moved, old).to(centroids.dtype)
 
@@ -133,12 +134,6 @@ def _mean_by_index(x: Tensor, rows: Tensor, size: int) -> Tensor:
     count = x.new_zeros(size).index_add_(0, rows, torch.ones_like(x[:, 0]))
     total = x.new_zeros(size, x.shape[-1]).index_add_(0, rows, x)
     return total.div_(count.clamp_(min=1)[:, None])
-
-
-def _direction(x: Tensor) -> Tensor:
-    """X / |x| along the last axis; a zero vector stays zero."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / length.masked_fill(length == 0, 1.0)
 
 
 def _check_top(q: Tensor, k: Tensor, top: int) -> None:

@@ -25,7 +25,7 @@ from attncourse.measure.bench.report import (
 )
 from attncourse.measure.bench.runner import Instrument, measure, run, steps, with_exponents
 from attncourse.measure.bench.suites import SUITES
-from attncourse.measure.bench.table import LEGEND, heading, tables
+from attncourse.measure.bench.table import ESSENTIAL, LEGEND, heading, tables
 from attncourse.measure.cost import flops
 from attncourse.measure.memory import peak_bytes
 from attncourse.measure.roofline import Ceilings
@@ -404,9 +404,20 @@ def test_a_folder_without_history_has_no_commit(tmp_path):
 
 def text_of(made, width=200):
     console = Console(width=width, record=True, file=io.StringIO())
-    for table in tables(made):
+    for table in tables(made, width=width):
         console.print(table)
     return console.export_text()
+
+
+def test_on_a_narrow_terminal_the_table_keeps_what_matters_and_cuts_nothing():
+    wrong = replace(RIGHT, mechanism="x", function=wrong_values)
+    text = text_of(report(*run(suite(BASELINE, RIGHT, wrong), instrument(0.5))), width=80)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    header = text.splitlines()[1].split("  ")
+    assert [h.strip() for h in header if h.strip()] == ["mechanism", *ESSENTIAL]
+    assert text.count("x: wrong: differs from its") == 2  # one for each direction
+    assert "1.000" in text
 
 
 def test_the_table_has_a_line_for_each_row_and_says_what_is_wrong():

@@ -1,7 +1,7 @@
 """Additive, bilinear and cosine scores."""
 
 import torch
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import cosine_similarity, normalize
 
 from attncourse.mechanisms import additive, bilinear, cosine
 from attncourse.testing import attention_inputs, gaussian
@@ -22,6 +22,14 @@ def plain_cosine(q, k):
     return cosine_similarity(q.unsqueeze(-2), k.unsqueeze(-3), dim=-1)
 
 
+def plain_direction(x):
+    return x / x.norm(dim=-1, keepdim=True)
+
+
+def normalize_last(x):
+    return normalize(x, dim=-1)
+
+
 def pairs(*lead, std=2.0, seed=0):
     return attention_inputs(*lead, std=std, seed=seed)[:2]
 
@@ -40,6 +48,10 @@ def bilinear_inputs(*lead, std=2.0, seed=0):
     return (*ragged_pairs(*lead, std=std, seed=seed), gaussian(D, D_K, seed=seed + 2))
 
 
+def vectors(*lead, std=2.0, seed=0):
+    return (gaussian(*lead, N, D, std=std, seed=seed),)
+
+
 MECHANISMS = {
     "additive_scores": Mechanism(
         additive.additive_scores, additive.FORMS[0], plain_additive, additive_inputs
@@ -47,5 +59,6 @@ MECHANISMS = {
     "bilinear_scores": Mechanism(
         bilinear.bilinear_scores, bilinear.FORMS[0], plain_bilinear, bilinear_inputs
     ),
+    "direction": Mechanism(cosine.direction, plain_direction, normalize_last, vectors),
     "cosine_scores": Mechanism(cosine.cosine_scores, cosine.FORMS[0], plain_cosine, pairs),
 }

@@ -15,13 +15,19 @@ LEGEND = (
 )
 
 
-def tables(report: Report) -> list[Table]:
-    """The tables of a report, in the order of its rows."""
+WIDE = 150  # characters that all columns need
+HEADERS = ("n", "ms", "× base", "peak MiB", "GFLOP", "exponent", "floor ms", "× floor", "error")
+ESSENTIAL = ("n", "ms", "× base", "peak MiB", "exponent", "× floor")
+
+
+def tables(report: Report, *, width: int = WIDE) -> list[Table]:
+    """The tables of a report, in the order of its rows; the essential columns if width is small."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in report.rows:
         groups.setdefault((row.suite, row.direction), []).append(row)
     several = len({row.implementation for row in report.rows}) > 1
-    return [_table(f"{a}, {b}", rows, several) for (a, b), rows in groups.items()]
+    make = _table if width >= WIDE else _narrow_table
+    return [make(f"{a}, {b}", rows, several) for (a, b), rows in groups.items()]
 
 
 def heading(report: Report) -> str:
@@ -39,8 +45,7 @@ def _table(title: str, rows: Iterable[Row], several: bool) -> Table:
     table.add_column("mechanism", overflow="fold")
     if several:
         table.add_column("by", overflow="fold")
-    headers = ["n", "ms", "× base", "peak MiB", "GFLOP", "exponent", "floor ms", "× floor", "error"]
-    for header in headers:
+    for header in HEADERS:
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("remark", overflow="fold")
     before = None
@@ -50,6 +55,23 @@ def _table(title: str, rows: Iterable[Row], several: bool) -> Table:
             table.add_section()
         before = row.mechanism
         table.add_row(*name, *_cells(row))
+    return table
+
+
+def _narrow_table(title: str, rows: Iterable[Row], several: bool) -> Table:
+    """The essential columns, without quartiles; what was not measured says why under its name."""
+    table = Table(title=title, title_justify="left", box=None, header_style="bold")
+    table.add_column("mechanism", overflow="fold")
+    for header in ESSENTIAL:
+        table.add_column(header, justify="right", no_wrap=True)
+    for row in _in_order(rows):
+        other = several and row.implementation != "attncourse"
+        name = f"{row.mechanism} ({row.implementation})" if other else row.mechanism
+        *cells, remark = _cells(row)
+        told = dict(zip(HEADERS, cells, strict=True))
+        if row.seconds is None:
+            name += f": {remark}"
+        table.add_row(name, *(told[header].partition(" (")[0] for header in ESSENTIAL))
     return table
 
 
