@@ -84,7 +84,7 @@ def test_the_version_is_told():
         (["list", "--all"], "No such option"),
         (["hint"], "Missing argument 'EXERCISE'."),
         (["check"], "Missing argument 'FILE'."),
-        (["grade"], "Missing argument 'PATH...'."),
+        (["grade"], "Missing argument 'SUBMISSIONS...'."),
         (["execute"], "Missing argument 'NOTEBOOK...'."),
         (["check", "a.py", "--seconds", "soon"], "Invalid value for '--seconds'"),
         (["grade", "a.py", "--jobs", "1.5"], "Invalid value for '--jobs'"),

@@ -1,7 +1,9 @@
 """For teachers: ``grade`` and ``doctor``."""
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ _SEVERAL = "processes at once (default: one, or with --out as many as there are 
     show_default=True,
     help="How submissions are confined; require fails where they cannot be.",
 )
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask cluster's, to grade on; needs --out.")
 @click.option("--junitxml", type=click.Path(path_type=Path), help="Also write JUnit XML.")
 @click.pass_context
 def grade(context: click.Context, /, paths: tuple[Path, ...], **options: Any) -> None:
@@ -52,12 +55,13 @@ def grade(context: click.Context, /, paths: tuple[Path, ...], **options: Any) ->
                   attncourse grade submissions.zip --out results/
                   attncourse grade submissions/ --out results/ --weights weights.toml --jobs 4
                   attncourse grade submissions/ --out results/ --regrade "Ada Lovelace"
+                  attncourse grade submissions/ --out results/ --scheduler tcp://10.0.0.1:8786
     """
     for path in paths:
         if not path.exists():
             raise BadInput(f"there is no file or folder {path}")
     if options["out"] is None:
-        for name in ("weights", "canvas", "regrade"):
+        for name in ("weights", "canvas", "regrade", "scheduler"):
             if options[name]:
                 raise BadInput(f"--{name} needs --out: it is for grading a class")
         context.exit(_by_pytest(paths, options))
@@ -98,7 +102,7 @@ def _by_pytest(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
 
 def _class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
     """Grade a class, with a bar; 0, or 1 if something must be graded again."""
-    from attncourse.course.grading.classroom import run
+    from attncourse.course.grading.classroom import run, schedule
     from attncourse.course.grading.classroom.archive import ArchiveError
     from attncourse.course.grading.classroom.exports.canvas import ExportError
     from attncourse.course.grading.classroom.journal import JournalError
@@ -117,10 +121,12 @@ def _class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
         )
         if order.level == "limits":
             click.echo(f"Warning: {WARNING}", err=True)
-        report = _with_bar(paths, options["out"], order)
+        with _cluster(options["scheduler"], order) as scheduler:
+            report = _with_bar(paths, options["out"], order, scheduler)
     except (
         run.ClassError,
         ArchiveError,
+        schedule.ClusterError,
         ExportError,
         IsolationError,
         JournalError,
@@ -137,7 +143,21 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _with_bar(paths: tuple[Path, ...], out: Path, order: Any) -> Any:
+@contextlib.contextmanager
+def _cluster(address: str | None, order: Any) -> Iterator[Any]:
+    """The scheduler of a cluster while a class is graded; None where none is asked for."""
+    if address is None:
+        yield None
+        return
+    try:
+        from attncourse.course.grading.classroom.cluster import Cluster
+    except ImportError:
+        raise BadInput("--scheduler needs Dask: pip install 'attncourse[cluster]'") from None
+    with Cluster(address, order.level, order.limits) as scheduler:
+        yield scheduler
+
+
+def _with_bar(paths: tuple[Path, ...], out: Path, order: Any, scheduler: Any) -> Any:
     """Grade, with a bar that says how far it is, how fast, and how long it will take."""
     from rich.console import Console
     from rich.progress import (
@@ -160,7 +180,7 @@ def _with_bar(paths: tuple[Path, ...], out: Path, order: Any) -> Any:
     )
     console = Console(stderr=True)
     if not console.is_terminal:
-        return grade_class(paths, out, order)
+        return grade_class(paths, out, order, scheduler=scheduler)
     bar, began = Progress(*columns, console=console, transient=True), time.monotonic()
     task = bar.add_task("", total=None, rate="")
 
@@ -171,7 +191,7 @@ def _with_bar(paths: tuple[Path, ...], out: Path, order: Any) -> Any:
         bar.update(task, completed=done, total=total, description=whose, rate=rate)
 
     try:
-        return grade_class(paths, out, order, listen)
+        return grade_class(paths, out, order, listen, scheduler)
     finally:
         bar.stop()
 

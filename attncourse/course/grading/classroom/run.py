@@ -216,7 +216,7 @@ def _grade(
     seconds = 0.0
     listen(0, len(pending), "")
     chosen = scheduler or schedule.processes(min(order.jobs, max(1, len(pending))))
-    alone = scheduler or schedule.processes(1)
+    alone = schedule.one_by_one(scheduler) if scheduler else schedule.processes(1)
     for done, graded in enumerate(schedule.run(_tasks(pending, order), chosen, alone), 1):
         log.add(graded.records, graded.seconds)
         seconds += graded.seconds

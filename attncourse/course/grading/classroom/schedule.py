@@ -1,7 +1,7 @@
 """Handing submissions to processes and collecting what comes back.
 
 A scheduler takes tasks and yields what came of each, in any order. `processes` is the one for
-one machine; another (a cluster's) is a function of the same form over `grade_submission`.
+one machine, `cluster.Cluster` the one for several.
 """
 
 import contextlib
@@ -20,6 +20,10 @@ from attncourse.course.grading.remote import Limits, waiting
 Scheduler = Callable[[Iterable[Task]], Iterator[Graded]]
 
 TRIES = 2  # how often a submission is given to a process that is then lost
+
+
+class ClusterError(RuntimeError):
+    """A cluster cannot grade this class; the message is one sentence."""
 
 
 def run(tasks: Iterable[Task], scheduler: Scheduler, alone: Scheduler) -> Iterator[Graded]:
@@ -50,6 +54,16 @@ def run(tasks: Iterable[Task], scheduler: Scheduler, alone: Scheduler) -> Iterat
 def here(tasks: Iterable[Task]) -> Iterator[Graded]:
     """One after the other in this process."""
     return map(grade_submission, tasks)
+
+
+def one_by_one(scheduler: Scheduler) -> Scheduler:
+    """The same scheduler, given no task before the last one is done."""
+
+    def schedule(tasks: Iterable[Task]) -> Iterator[Graded]:
+        for task in tasks:
+            yield from scheduler([task])
+
+    return schedule
 
 
 def processes(jobs: int) -> Scheduler:

@@ -60,7 +60,7 @@ class Graded:
 def grade_submission(task: Task) -> Graded:
     """Grade the exercises of one submission. Whatever fails becomes a record, never a raise."""
     began = time.monotonic()
-    zygote = _zygote(task.level)
+    zygote = own_zygote(task.level)
     try:
         submission = _again(lambda: _read(task, zygote))
     except UnreadableError as error:
@@ -181,7 +181,7 @@ def _fault(fault: Exception) -> str:
 
 
 @functools.cache
-def _zygote(level: str) -> Zygote:
+def own_zygote(level: str) -> Zygote:
     """What starts the workers of this process."""
     made = Zygote(level)
     atexit.register(made.stop)

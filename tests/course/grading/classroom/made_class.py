@@ -126,7 +126,7 @@ def _canvas(name, number, file):
 
 def trust(setattr):
     """Let submissions be graded in this process: fast, for texts that are our own."""
-    setattr(task, "_zygote", lambda level: Zygote("limits"))  # never started
+    setattr(task, "own_zygote", lambda level: Zygote("limits"))  # never started
     setattr(task, "read", lambda path, zygote: submissions.read(path))
     setattr(task, "grade", _grade)
 
