@@ -43,9 +43,10 @@ def grade(context: click.Context, /, paths: tuple[Path, ...], **options: Any) ->
 
     With --out the class may lie as Canvas, Moodle, nbgrader or GitHub Classroom lay it down, or
     as a folder for each student, or as a zip of any of these. Written are gradebook.csv,
-    class.html, a page for each student, results.json, junit.xml, and imports for Canvas (with
-    --canvas) and Moodle. What was graded is kept: stopped at any moment, the same command goes
-    on; changed files are graded again. Exits with 0 unless something must be graded again.
+    class.html, a page for each student, results.json, junit.xml, similarity.csv, and imports
+    for Canvas (with --canvas) and Moodle. What was graded is kept: stopped at any moment, the
+    same command goes on; changed files are graded again. Exits with 0 unless something must be
+    graded again.
 
     Without --out it is `pytest --grade SUBMISSIONS...`, which takes all of pytest's options, and
     exits with 0 if everything passed, with 1 otherwise.
@@ -229,5 +230,6 @@ def _counts(book: Any) -> dict[str, int]:
         "late": sum(row.late is True for row in book.rows),
         "without anything that can be graded": len(unread),
         "files handed in by several students": len(book.duplicates),
+        "pairs of answers that are alike": len(book.similar),
         "files that belong to no one": len(book.left_out),
     }

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from attncourse.course import exercise as contract
+from attncourse.course.fingerprints import Print
 from attncourse.course.forbidden import aliases, message
 from attncourse.course.parsing import Cell, Parsed, UnreadableError, parse, without_magics
 from attncourse.exercises import CHAPTERS
@@ -36,7 +37,7 @@ class Submission:
 
     exercises are the names of those to be graded, in the order of the course: those of the
     chapter that the notebook belongs to, or else those it defines. defined names every exercise
-    whose function is there; notes say what could not be read; uses are as in `Parsed`.
+    whose function is there; notes say what could not be read; uses and prints are as in `Parsed`.
     """
 
     path: Path
@@ -45,6 +46,16 @@ class Submission:
     defined: frozenset[str] = frozenset()
     notes: tuple[str, ...] = field(default=())
     uses: tuple[tuple[str, str, int, str], ...] = ()
+    prints: tuple[Print, ...] = ()
+
+    def reaches(self, function: str) -> set[str]:
+        """The function and what it uses of what the file itself binds, directly or not."""
+        reached: set[str] = set()
+        more = {function}
+        while more:
+            reached |= more
+            more = {name for owner, name, *_ in self.uses if owner in reached} - reached
+        return reached
 
 
 def read(path: Path, parser: Parser | None = None) -> Submission:
@@ -61,7 +72,7 @@ def read(path: Path, parser: Parser | None = None) -> Submission:
     chapter = found.chapter if found.chapter in CHAPTERS else None
     graded = {e.name for e in contract.of_chapter(chapter)} if chapter else defined
     names = tuple(name for name in known if name in graded)
-    return Submission(path, found.cells, names, defined, found.notes, found.uses)
+    return Submission(path, found.cells, names, defined, found.notes, found.uses, found.prints)
 
 
 def shortcut(submission: Submission, function: str, forbidden: tuple[str, ...]) -> str | None:

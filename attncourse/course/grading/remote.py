@@ -19,6 +19,7 @@ from attncourse.course.checking import CheckResult, LocalAnswer, Result, run
 from attncourse.course.diagnose import same_value
 from attncourse.course.execution import Failure, Outcome
 from attncourse.course.exercise import Exercise, first_line
+from attncourse.course.fingerprints import Print
 from attncourse.course.grading import replay
 from attncourse.course.grading.channel import (
     LARGEST_ANSWER,
@@ -328,9 +329,19 @@ def _parsed(answer: dict[str, Any]) -> Parsed:
             tuple(map(str, answer["defined"])),
             tuple(plain_text(note, 500) for note in answer["notes"]),
             tuple(uses),
+            tuple(_print(*one) for one in answer["prints"]),
         )
     except (KeyError, TypeError, ValueError):
         raise ChannelError("it sent an answer that cannot be read") from None
+
+
+def _print(name: Any, lines: Any, marks: Any) -> Print:
+    """Fingerprints as values of a fixed form. Raises TypeError or ValueError."""
+    text = tuple(plain_text(line, 200, keep="\t") for line in lines)
+    places = [(int(code), int(first), int(last)) for code, first, last in marks]
+    if any(not 0 <= first <= last < len(text) for _, first, last in places):
+        raise ValueError("a fingerprint must be of lines that are there")
+    return Print(str(name), text, tuple(places))
 
 
 @dataclass

@@ -164,7 +164,9 @@ def _parse(channel: Channel, request: dict[str, Any]) -> None:
         return
     cells = [[cell.label, cell.source, list(cell.keep)] for cell in found.cells]
     rest = {"chapter": found.chapter, "defined": found.defined, "notes": found.notes[:MOST_NOTES]}
-    channel.send({"id": request["id"], "cells": cells, "uses": found.uses[:2000], **rest})
+    prints = [[one.name, one.lines, one.marks] for one in found.prints]
+    more = {"cells": cells, "uses": found.uses[:2000], "prints": prints}
+    channel.send({"id": request["id"], **more, **rest})
 
 
 def _load(cells: list[Any], namespace: dict[str, Any]) -> list[str]:

@@ -11,6 +11,7 @@ from attncourse.course.grading.classroom.journal import Entry
 from attncourse.course.grading.classroom.layouts import Handed, Refused
 from attncourse.course.grading.classroom.manifest import canonical
 from attncourse.course.grading.classroom.names import Student
+from attncourse.course.grading.classroom.similarity import Answer, Pair, pairs
 from attncourse.course.grading.classroom.weights import Scheme
 
 
@@ -81,6 +82,14 @@ class Row:
                 told.append(f"{file.handed.name} defines no function of any exercise.")
         return told + self.versions
 
+    def answer(self, name: str) -> Answer | None:
+        """What counts for an exercise, to be compared with others; None if nothing was tried."""
+        file = next((f for f in self.files if f.handed.name == self.scores[name].file), None)
+        if file is None or name not in file.attempted:
+            return None
+        told = file.entry.closing["prints"].get(name)
+        return Answer(self.student, file.handed.name, **told) if told else None
+
     @property
     def versions(self) -> list[str]:
         """Which of several files counts, a sentence for each choice."""
@@ -129,6 +138,12 @@ class Gradebook:
                     same.setdefault(file.sha256, []).append((row.student, file.handed.name))
         groups = same.values()
         return sorted(sorted(g) for g in groups if len({student for student, _ in g}) > 1)
+
+    @cached_property
+    def similar(self) -> list[Pair]:
+        """Pairs of answers that are alike."""
+        given = {name: [row.answer(name) for row in self.rows] for name in self.exercises}
+        return pairs({name: [one for one in found if one] for name, found in given.items()})
 
     @cached_property
     def digest(self) -> str:

@@ -83,6 +83,7 @@ def grade_submission(task: Task) -> Graded:
         exercises=list(submission.exercises),
         defined=sorted(submission.defined),
         notes=[_plain(note) for note in notes],
+        prints={name: _prints(submission, name) for name in sorted(submission.defined)},
     )
     return Graded(task.job, (*records, end), time.monotonic() - began, tuple(stalled))
 
@@ -95,7 +96,8 @@ def lost(task: Task, reason: str) -> Graded:
 def closing(task: Task, **told: Any) -> dict[str, Any]:
     """The record that closes a submission."""
     empty = {"exercises": [], "defined": [], "notes": [], "unreadable": "", "fault": ""}
-    return {"type": "submission", **_whose(task), **empty, "isolation": task.level} | told
+    more = {"prints": {}, "isolation": task.level}
+    return {"type": "submission", **_whose(task), **empty, **more} | told
 
 
 def _whose(task: Task) -> dict[str, Any]:
@@ -129,6 +131,22 @@ def _grade(
     checks = [_check(check) for check in result.checks]
     stalled = bool(worker.stalled) and any(check.fatal for check in result.checks)
     return record | told | {"checks": checks, "figure": _figure(result.checks)}, stalled
+
+
+def _prints(submission: Submission, name: str) -> dict[str, Any]:
+    """The fingerprints of an answer: of its function and of those that it calls, with their lines.
+
+    A mark is a hash, and the numbers of the first and the last line of it.
+    """
+    reached = submission.reaches(name)
+    lines: list[str] = []
+    marks: list[list[int]] = []
+    for found in submission.prints:
+        if found.name in reached:
+            at = len(lines)
+            marks += [[code, first + at, last + at] for code, first, last in found.marks]
+            lines += found.lines
+    return {"lines": lines, "marks": marks}
 
 
 def _again(attempt: Any) -> Any:

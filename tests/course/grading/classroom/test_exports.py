@@ -56,7 +56,7 @@ EXPORT = (
     '"Lovelace, Ada",1001,s1,ada,A,7,,50\n'
     '"Lovelace, Bert",,s2,bert,A,7,,50\n'
     '"Lovelace, Chloé",9,s3,chloe,A,7,,50\n'
-    '"Nobody, Here",77,s4,nobody,"=1+1",7,,50\n'
+    '"Nobody, Here",77,s4,nobody,"=1+1",7,3.5,50\n'
 )
 
 
@@ -90,7 +90,7 @@ def test_canvas_gets_its_own_export_back_with_one_column_filled(written):
     assert found[1] == ["", "", "", "", "", ""]
     assert found[2] == ["    Points Possible", "", "", "", "", "40"]
     assert found[3] == ["Lovelace, Ada", "1001", "s1", "ada", "A", "30"]
-    assert found[6] == ["Nobody, Here", "77", "s4", "nobody", "'=1+1", ""]
+    assert found[6] == ["Nobody, Here", "77", "s4", "nobody", "'=1+1", "3.5"]
     (note,) = report.notes
     assert note.startswith("export.csv does not name: '=") or note.startswith(
         "export.csv does not name: ="
@@ -111,8 +111,17 @@ def test_canvas_knows_a_student_by_number_login_or_name(tmp_path, trusted):
         tmp_path / "class", tmp_path / "out", scheme=scheme, canvas=tmp_path / "export.csv"
     )
     found = list(csv.reader(io.StringIO((tmp_path / "out/canvas.csv").read_text())))
-    assert [row[-1] for row in found[3:]] == ["40", "40", "40", ""]
+    assert [row[-1] for row in found[3:]] == ["40", "40", "40", "3.5"]
     assert report.notes == []
+
+
+def test_canvas_may_export_with_semicolons(written, tmp_path):
+    lines = csv.reader(io.StringIO(EXPORT))
+    with (tmp_path / "export.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, delimiter=";").writerows(lines)
+    text, _ = canvas.text(written["canvas"][0].book, tmp_path / "export.csv")
+    filled = (written["canvas"][1] / "canvas.csv").read_text(encoding="utf-8")
+    assert text.splitlines() == filled.splitlines()
 
 
 @pytest.mark.parametrize(

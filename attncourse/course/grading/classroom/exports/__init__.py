@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from attncourse.course.grading.classroom.exports import canvas, junit, moodle, results, table
+from attncourse.course.grading.classroom.exports import alike, canvas, junit, moodle, results, table
 from attncourse.course.grading.classroom.exports.files import replace
 from attncourse.course.grading.classroom.gradebook import Gradebook
 
@@ -18,6 +18,7 @@ def write(book: Gradebook, out: Path, export: Path | None) -> tuple[list[str], l
     """
     texts = {
         "gradebook.csv": table.text(book),
+        "similarity.csv": alike.text(book),
         "results.json": results.text(book),
         "junit.xml": junit.text(book),
     }

@@ -1,7 +1,8 @@
 """canvas.csv: Canvas's own export of its gradebook, with the column of one assignment filled.
 
 Canvas takes Student, ID, SIS User ID, SIS Login ID, Section and the columns of assignments, each
-"Name (id)"; a row "Points Possible" stands above the students. An empty cell changes nothing.
+"Name (id)"; a row "Points Possible" stands above the students. The cell of a student without a
+grade stays as it was exported, so that it changes nothing.
 """
 
 import csv
@@ -40,7 +41,8 @@ def text(book: Gradebook, export: Path) -> tuple[str, list[str]]:
         row = _match(book, told)
         named |= {row.student} if row else set()
         grade = _grade(book, row, possible)
-        filled.append([*(told.get(name, "") for name in COLUMNS), grade])
+        cell = told[header[column]] if grade is None else grade
+        filled.append([*(told.get(name, "") for name in COLUMNS), cell])
     strangers = [str(row.student) for row in book.rows if row.student not in named]
     notes = [f"{export.name} does not name: {', '.join(strangers)}."] if strangers else []
     return table(filled), notes
@@ -56,7 +58,10 @@ def _read(export: Path) -> tuple[list[str], list[list[str]]]:
     """The headings and the lines. Raises ExportError."""
     try:
         content = export.read_text(encoding="utf-8-sig")
-        rows = [row for row in csv.reader(io.StringIO(content), strict=True) if any(row)]
+        first = content.partition("\n")[0]
+        comma = ";" if first.count(";") > first.count(",") else ","  # as the teacher's Canvas is set
+        lines = csv.reader(io.StringIO(content), delimiter=comma, strict=True)
+        rows = [row for row in lines if any(row)]
     except OSError as error:
         raise ExportError(f"{export} cannot be read: {error.strerror}") from None
     except (csv.Error, ValueError):

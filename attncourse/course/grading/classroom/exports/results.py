@@ -6,6 +6,7 @@ from typing import Any
 
 from attncourse.course import exercise as contract
 from attncourse.course.grading.classroom.gradebook import File, Gradebook, Row, Score
+from attncourse.course.grading.classroom.similarity import Pair
 
 VERSION = 1
 
@@ -35,12 +36,21 @@ def document(book: Gradebook) -> dict[str, Any]:
             [{**_who(student), "file": name} for student, name in group]
             for group in book.duplicates
         ],
+        "similar": [_pair(pair) for pair in book.similar],
         "left_out": list(book.left_out),
     }
 
 
 def _who(student: Any) -> dict[str, str]:
     return {"student": student.name, "number": student.number}
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    sides = [
+        {**_who(side.student), "file": side.file, "lines": list(side.lines)} for side in pair.sides
+    ]
+    told = {"exercise": pair.exercise, "share": pair.share, "shared": pair.shared}
+    return {**told, "sides": sides}
 
 
 def _exercise(book: Gradebook, name: str) -> dict[str, Any]:
