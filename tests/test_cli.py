@@ -352,9 +352,9 @@ def test_a_class_is_graded_into_a_folder(here):
     assert lines[1] == "Median 50% of 10 points."
     assert lines[2].startswith("  1 x ")
     assert "(softmax): You divided the scores by their sum." in lines[2]
-    assert lines[3] == "1 without anything that can be graded: see class.html."
+    assert lines[3] == "Without anything that can be graded: 1 (see class.html)."
     assert re.fullmatch(r"Isolation: \w+\. Digest: [0-9a-f]{16}\.", lines[4])
-    names = "class.html, students/, gradebook.csv, results.json, junit.xml"
+    names = "class.html, students/, gradebook.csv, similarity.csv, results.json, junit.xml"
     assert lines[5:] == [f"Wrote {names} in results."]
     table = (here / "results/gradebook.csv").read_text().splitlines()
     assert [line.split(",")[3:6] for line in table[1:]] == [

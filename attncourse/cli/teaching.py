@@ -212,7 +212,7 @@ def _tell(report: Any, out: Path) -> int:
         click.echo(f"  {len(mistake.students)} x {name} ({mistake.exercise}): {mistake.advice}")
     for what, count in _counts(book).items():
         if count:
-            click.echo(f"{count} {what}: see class.html.")
+            click.echo(f"{what}: {count} (see class.html).")
     for note in report.notes:
         click.echo(f"Note: {note}")
     click.echo(f"Isolation: {book.manifest['isolation']}. Digest: {book.digest[:16]}.")
@@ -227,9 +227,9 @@ def _counts(book: Any) -> dict[str, int]:
     """What a teacher should look at, and how often there is some."""
     unread = [row for row in book.rows if row.state in ("unreadable", "no exercise found")]
     return {
-        "late": sum(row.late is True for row in book.rows),
-        "without anything that can be graded": len(unread),
-        "files handed in by several students": len(book.duplicates),
-        "pairs of answers that are alike": len(book.similar),
-        "files that belong to no one": len(book.left_out),
+        "Late": sum(row.late is True for row in book.rows),
+        "Without anything that can be graded": len(unread),
+        "Files handed in by several students": len(book.duplicates),
+        "Pairs of answers that are alike": len(book.similar),
+        "Files that belong to no one": len(book.left_out),
     }

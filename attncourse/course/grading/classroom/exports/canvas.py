@@ -59,7 +59,9 @@ def _read(export: Path) -> tuple[list[str], list[list[str]]]:
     try:
         content = export.read_text(encoding="utf-8-sig")
         first = content.partition("\n")[0]
-        comma = ";" if first.count(";") > first.count(",") else ","  # as the teacher's Canvas is set
+        comma = (
+            ";" if first.count(";") > first.count(",") else ","
+        )  # as the teacher's Canvas is set
         lines = csv.reader(io.StringIO(content), delimiter=comma, strict=True)
         rows = [row for row in lines if any(row)]
     except OSError as error:

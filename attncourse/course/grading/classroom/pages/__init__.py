@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import textwrap
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ def write(book: Gradebook, out: Path) -> list[str]:
         lstrip_blocks=True,
     )
     environment.filters["code"] = _code
+    environment.filters["dedent"] = textwrap.dedent
     environment.filters["points"] = lambda value: f"{value:.4g}"
     common = {
         "title": book.scheme.title,
