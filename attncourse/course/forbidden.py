@@ -10,7 +10,7 @@ import functools
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 import torch
@@ -125,19 +125,28 @@ def _refuse(name: str, *args: Any, **kwargs: Any) -> NoReturn:
     raise ForbiddenError(message(name))
 
 
-def _raising(text: str) -> Any:
+def _raising(text: str) -> types.CodeType:
     """The code of a function that takes anything and raises, needing no name from outside."""
-    source = f"def refuse(*args, **kwargs):\n    raise RuntimeError({text!r})\n"
-    namespace: dict[str, Callable[..., Any]] = {}
-    exec(source, namespace)
-    return namespace["refuse"].__code__
+    constants = tuple(text if c == "TEXT" else c for c in _refusal.__code__.co_consts)
+    return _refusal.__code__.replace(co_consts=constants)
+
+
+def _refusal(*args: Any, **kwargs: Any) -> NoReturn:
+    raise RuntimeError("TEXT")
 
 
 @functools.cache
 def _kernels(names: tuple[str, ...], key: str) -> tuple[tuple[str, str], ...]:
     """The operators to refuse that have a kernel under this key, with the name to refuse by."""
+    return tuple((o, name) for o, name in _operators(names) if o in _with_kernel(key))
+
+
+@functools.cache
+def _with_kernel(key: str) -> frozenset[str]:
+    """The dispatcher's operators that have a kernel under this key."""
     has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
-    return tuple((o, name) for o, name in _operators(names) if has_kernel(f"aten::{o}", key))
+    everything = (operator for found in _overloads().values() for operator in found)
+    return frozenset(o for o in everything if has_kernel(f"aten::{o}", key))
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """The zygote: imports torch once and forks a confined child for every job.
 
-Started by `zygote.Zygote` as ``... SOCKET LEVEL FOLDER KIND``. It stays single-threaded, holds no
-secret, runs no line of a submission, and ends all its children when the judge hangs up.
+Started by `zygote.Zygote` as ``... SOCKET LEVEL FOLDER``. It stays single-threaded, holds no
+secret, runs no line of a submission, and ends all its children when the judge hangs up. Every
+wait for a child has an end.
 """
 
 import contextlib
@@ -23,12 +24,20 @@ from attncourse.course import parsing
 from attncourse.course.execution import execute
 from attncourse.course.forbidden import refused
 from attncourse.course.grading import replay, worker
-from attncourse.course.grading.channel import LARGEST_ANSWER, LARGEST_REQUEST, Channel
+from attncourse.course.grading.channel import (
+    LARGEST_ANSWER,
+    LARGEST_REQUEST,
+    Channel,
+    decode,
+    encode,
+)
 from attncourse.course.grading.sandbox import entrance, kernel
 from attncourse.measure import cost
 
 # a notebook without cells, to have every version's schema read before nothing can be
 _EMPTY = '{"nbformat": %s, "metadata": {}, "cells": [], "worksheets": []}'
+
+DYING = 10.0  # seconds in which a process that was killed is gone
 
 _CHILDREN = "/proc/self/task/{}/children"
 
@@ -42,6 +51,7 @@ class Nursery:
         self.folder = folder
         self.rules = None if level == "limits" else entrance.rules()
         self.jobs: dict[int, tempfile.TemporaryDirectory[str] | None] = {}
+        self.twins: set[int] = set()
 
     def serve(self) -> None:
         """Obey one order after the other until the judge hangs up."""
@@ -50,10 +60,33 @@ class Nursery:
             if not message:
                 break
             order = json.loads(message)
-            reply = self.start(order, pipes) if order["op"] == "start" else self.end(order)
+            if order["op"] == "twin":
+                reply = self.twin(pipes)
+            elif order["op"] == "start":
+                reply = self.start(order, pipes)
+            else:
+                reply = self.end(order)
             self.connection.send(json.dumps(reply).encode())
         for pid in list(self.jobs):
             self.end({"pid": pid, "patience": 0.0})
+
+    def twin(self, pipes: list[int]) -> dict[str, Any]:
+        """Fork one that counts costs, and serves the judge on a connection of its own."""
+        pid = os.fork()
+        if pid:
+            os.close(pipes[0])
+            self.twins.add(pid)
+            return {}
+        kernel.end_with_parent()
+        self.connection.close()
+        self.connection = socket.socket(fileno=pipes[0])
+        self.jobs, self.twins = {}, set()
+        try:
+            _warm_up_counting()
+            self.connection.send(b"{}")
+            self.serve()
+        finally:
+            os._exit(0)
 
     def start(self, order: dict[str, Any], pipes: list[int]) -> dict[str, Any]:
         """Fork a child."""
@@ -73,19 +106,18 @@ class Nursery:
 
     def end(self, order: dict[str, Any]) -> dict[str, Any]:
         """End a child, what it started, and its folder; say what became of it."""
-        pid, deadline = order["pid"], time.monotonic() + order["patience"]
+        pid = order["pid"]
         if pid not in self.jobs:
             return {"error": "there is no such job"}
-        ended, status, used = os.wait4(pid, os.WNOHANG)
-        while not ended and time.monotonic() < deadline:
-            time.sleep(0.001)
-            ended, status, used = os.wait4(pid, os.WNOHANG)
+        ended, status, used = _await(pid, order["patience"])
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
         if not ended:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            _, status, used = os.wait4(pid, 0)
+            ended, status, used = _await(pid, DYING)
+        if not ended:
+            return {"error": "a process that was killed does not end"}
         folder = self.jobs.pop(pid)
         if self.level == "limits":
             self._sweep()
@@ -98,7 +130,7 @@ class Nursery:
     def _sweep(self) -> None:
         """Kill what jobs left behind: orphans of any session become children of this process."""
         for _ in range(1000):
-            left = _children() - self.jobs.keys()
+            left = _children() - self.jobs.keys() - self.twins
             if not left:
                 return
             for pid in left:
@@ -106,7 +138,7 @@ class Nursery:
                     os.kill(pid, signal.SIGKILL)
             for pid in left:
                 with contextlib.suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
+                    _await(pid, DYING)
 
     def _live(self, order: dict[str, Any], pipes: list[int], folder: str) -> None:
         """The child's whole life."""
@@ -137,13 +169,13 @@ class Nursery:
 
 def main() -> None:
     """Warm up, say so, and serve."""
-    descriptor, level, folder, kind = int(sys.argv[1]), *sys.argv[2:5]
+    descriptor, level, folder = int(sys.argv[1]), *sys.argv[2:4]
     connection = socket.socket(fileno=descriptor)
     sys.argv[1:] = []
     kernel.adopt_orphans()
     if level != "limits":
         kernel.not_readable()
-    _warm_up(kind == "counting")
+    _warm_up()
     nursery = Nursery(connection, level, folder)
     connection.send(b"{}")
     nursery.serve()
@@ -151,29 +183,56 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)  # a judge that was killed cannot
 
 
-def _warm_up(counting: bool) -> None:
+def _warm_up() -> None:
     """Do once what every child would have to do, and stay on one thread."""
     torch.set_num_threads(1)
     random.seed(0)
     for mode in (replay._Recorder, cost._Watch):
         replay.light(mode)
-    probes: tuple[str | None, ...] = (None, "gradients", "largest_tensor")
-    if counting:  # a third more memory to be copied with every child
-        from torch.utils import flop_counter
+    _try((None, "gradients", "largest_tensor"))
+    with refused(("softmax",)):  # has the tables of operators made
+        pass
+    # a grammar that jsonschema builds for seconds where it finds this package; not for notebooks
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    for version in ('3, "nbformat_minor": 0', *(f'4, "nbformat_minor": {n}' for n in range(6))):
+        parsing.parse(_EMPTY % version, "empty.ipynb")
+    decode(*encode({}, torch.ones(2)))
+    worker.prepare()
+    _settle_down()
 
-        replay.light(flop_counter._FlopCounterMode)
-        probes = (*probes, "flops")
+
+def _warm_up_counting() -> None:
+    """What else is needed to count; elsewhere it would be memory to be copied with every child."""
+    from torch.utils import flop_counter
+
+    replay.light(flop_counter._FlopCounterMode)
+    _try(("largest_tensor", "flops"))
+    _settle_down()
+
+
+def _settle_down() -> None:
+    """Make forking cheap: no collection touches what is here, and it lies in large pages."""
+    gc.collect()
+    gc.freeze()
+    kernel.large_pages()
+
+
+def _try(probes: tuple[str | None, ...]) -> None:
+    """Call a function as children will. Raises RuntimeError where that fails."""
     for probe in probes:
         outcome = execute(lambda a: (a @ a).softmax(-1), probe, (torch.ones(2, 2),), {})
         if outcome.failure:
             raise RuntimeError(outcome.failure.message)
-    with refused(("softmax",)):  # has the tables of operators made
-        pass
-    for version in ('3, "nbformat_minor": 0', *(f'4, "nbformat_minor": {n}' for n in range(6))):
-        parsing.parse(_EMPTY % version, "empty.ipynb")
-    worker.prepare()
-    gc.collect()
-    gc.freeze()
+
+
+def _await(pid: int, seconds: float) -> tuple[int, int, Any]:
+    """As os.wait4, for so long: (0, 0, ...) if the child has not ended by then."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = os.wait4(pid, os.WNOHANG)
+        if found[0] or time.monotonic() >= deadline:
+            return found
+        time.sleep(0.0002)
 
 
 def _children() -> set[int]:

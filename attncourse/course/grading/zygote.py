@@ -11,13 +11,14 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from attncourse.course.grading.sandbox import mounts
 from attncourse.course.grading.sandbox.levels import Level, choose
 
 STARTING = 120.0  # seconds until a fresh zygote must have imported torch
 ANSWERING = 30.0  # seconds in which it must answer
+ENDING = 5.0  # seconds in which it ends by itself, and in which it is gone when it was killed
 
 _FOLDER = "/tmp/job"  # where there are namespaces
 _RUN = "from attncourse.course.grading.nursery import main; main()"
@@ -44,13 +45,13 @@ class Zygote:
     in a pool, make one in each process. One process may hold several jobs at once.
     """
 
-    def __init__(self, isolation: str = "auto", *, counting: bool = False) -> None:
+    def __init__(self, isolation: str = "auto") -> None:
         self.level: Level = choose(isolation)
-        self._kind = "counting" if counting else "submissions"
-        self._counting: Zygote | None = None
+        self._twin: Zygote | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._words: IO[bytes] | None = None
         self._generation = 0
 
     def __enter__(self) -> "Zygote":
@@ -67,9 +68,9 @@ class Zygote:
     @property
     def counting(self) -> "Zygote":
         """A second one for processes that count costs and never run a line of a submission."""
-        if self._counting is None:
-            self._counting = Zygote(self.level, counting=True)
-        return self._counting
+        if self._twin is None:
+            self._twin = _Twin(self)
+        return self._twin
 
     def start(self, memory: int, seconds: int, pipes: tuple[int, int, int]) -> Job:
         """Fork a child that reads, writes and prints to these pipes. Raises GraderFault."""
@@ -86,32 +87,33 @@ class Zygote:
 
         It is killed unless it ends by itself within `patience` seconds. Raises GraderFault.
         """
-        if job.generation != self._generation or self._process is None:
+        if job.generation != self._generation or self._socket is None:
             raise GraderFault("the process that workers are started from was lost")
         reply = self._ask({"op": "end", "pid": job.pid, "patience": patience})
         return reply["code"], reply["cpu"], reply["memory"]
 
     def stop(self) -> None:
         """End the process and every child that is left."""
-        if self._counting is not None:
-            self._counting.stop()
+        if self._twin is not None:
+            self._twin.stop()
         if self._socket is not None:
             self._socket.close()
         if self._process is not None:
-            self._end(self._process)
+            self._end(self._process, ENDING)
         if self._folder is not None:
             self._folder.cleanup()
-        self._socket = self._process = self._folder = None
+        if self._words is not None:
+            self._words.close()
+        self._socket = self._process = self._folder = self._words = None
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
+    def _end(self, process: subprocess.Popen[bytes], patience: float) -> None:
         """Let it end its children and itself, as it does when the judge hangs up; or kill it."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5.0)
+            process.wait(timeout=patience)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if process.stderr is not None:
-            process.stderr.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=ENDING)
 
     def _ask(self, order: dict[str, Any], pipes: tuple[int, ...] = ()) -> Any:
         """Send an order and wait for the reply. Raises GraderFault."""
@@ -137,6 +139,8 @@ class Zygote:
                 prefix="attncourse-", ignore_cleanup_errors=True
             )
         command, folder = self._command(theirs.fileno())
+        # a file, since a pipe would have to be read all the time
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             command,
             env=_environment(folder),
@@ -144,24 +148,26 @@ class Zygote:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=self._words,
             start_new_session=True,
         )
         theirs.close()
         self._socket = ours
         self._generation += 1
-        self._await(ours, self._process)
+        self._await(ours)
         return ours
 
-    def _await(self, connection: socket.socket, process: subprocess.Popen[bytes]) -> None:
+    def _await(self, connection: socket.socket) -> None:
         """Wait until it says that it is ready. Raises GraderFault, with its last words."""
         connection.settimeout(STARTING)
         with contextlib.suppress(OSError):
             if connection.recv(2**16):
                 return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        words = process.stderr.read().decode(errors="replace").strip() if process.stderr else ""
+        words = ""
+        if self._process is not None and self._words is not None:
+            self._end(self._process, 1.0)
+            self._words.seek(0)
+            words = self._words.read(2**20).decode(errors="replace").strip()
         self.stop()
         last = words.splitlines()[-1][:200] if words else "it ended without a word"
         raise GraderFault(f"the process that workers are started from cannot run: {last}")
@@ -172,9 +178,26 @@ class Zygote:
         program = f"import sys; sys.path.append({parent!r}); {_RUN}"
         folder = self._folder.name if self._folder is not None else _FOLDER
         python = [sys.executable, "-s", "-P", "-B", "-c", program]
-        python += [str(descriptor), self.level, folder, self._kind]
+        python += [str(descriptor), self.level, folder]
         bwrap = shutil.which("bwrap") if self.level == "bubblewrap" else None
         return [*(mounts.bubblewrap(bwrap, folder) if bwrap else []), *python], folder
+
+
+class _Twin(Zygote):
+    """A fork of a zygote's process, so that PyTorch is imported once for both."""
+
+    def __init__(self, first: Zygote) -> None:
+        super().__init__(first.level)
+        self._first = first
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            self._socket, theirs = socket.socketpair()
+            with theirs:
+                self._first._ask({"op": "twin"}, (theirs.fileno(),))
+            self._generation += 1
+            self._await(self._socket)
+        return self._socket
 
 
 def _environment(folder: str) -> dict[str, str]:

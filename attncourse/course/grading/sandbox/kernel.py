@@ -7,6 +7,7 @@ import sys
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 24, 36, 38
+_MADV_COLLAPSE, _LARGE = 25, 2 * 2**20
 _SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -49,3 +50,20 @@ def drop_capabilities() -> None:
     header = ctypes.create_string_buffer(struct.pack("=Ii", 0x20080522, 0), 8)
     nothing = ctypes.create_string_buffer(24)
     checked(libc.syscall(_SYS_CAPSET[os.uname().machine], header, nothing))
+
+
+def large_pages() -> None:
+    """Gather this process's memory in pages of 2 MiB, where the kernel can (Linux 6.1).
+
+    A fork copies an entry for each page, and its child's end clears one: of 512 times fewer.
+    """
+    if sys.platform != "linux":
+        return
+    libc.madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    with open("/proc/self/maps") as file:
+        lines = [line.split() for line in file]
+    for addresses, rights, *_, name in (line for line in lines if len(line) in (5, 6)):
+        begin, end = (int(address, 16) for address in addresses.split("-"))
+        if rights == "rw-p" and name in ("0", "[heap]"):
+            for place in range(-(-begin // _LARGE) * _LARGE, end - _LARGE + 1, _LARGE):
+                libc.madvise(place, _LARGE, _MADV_COLLAPSE)  # what cannot be gathered stays

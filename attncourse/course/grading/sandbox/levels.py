@@ -8,8 +8,10 @@
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from typing import Literal
 
 from attncourse.course.grading.sandbox import mounts
@@ -39,6 +41,8 @@ WARNING = (
 )
 
 _TRIAL = "from attncourse.course.grading.sandbox.levels import trial; trial()"
+TRYING = 60  # seconds
+
 _CLEAN = {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -101,22 +105,30 @@ def _try(command: list[str]) -> str | None:
         "-c",
         f"import sys; sys.path.append({str(mounts.PACKAGE.parent)!r}); {_TRIAL}",
     ]
-    try:
-        done = subprocess.run(
-            [*command, *python],
-            env=_CLEAN,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return f"trying it failed ({type(error).__name__})"
-    if done.returncode == 0:
+    with tempfile.TemporaryFile() as words:
+        try:
+            process = subprocess.Popen(
+                [*command, *python],
+                env=_CLEAN,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=words,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return f"trying it failed ({type(error).__name__})"
+        try:
+            code = process.wait(timeout=TRYING)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=TRYING)
+            return f"trying it took more than {TRYING} s"
+        words.seek(0)
+        lines = words.read(2**16).decode(errors="replace").strip().splitlines()
+    if code == 0:
         return None
-    lines = (done.stderr or "").strip().splitlines()
-    return f"trying it failed ({lines[-1][:160] if lines else f'exit code {done.returncode}'})"
+    return f"trying it failed ({lines[-1][:160] if lines else f'exit code {code}'})"
 
 
 def doctor() -> list[str]:
