@@ -87,6 +87,10 @@ def _by_pytest(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
     for path in paths:
         if path.is_dir() and not any(path.rglob("*.ipynb")) and not any(path.rglob("*.py")):
             raise BadInput(f"there is no notebook or .py file in {path}")
+        if path.suffix == ".zip":
+            raise BadInput(f"{path} is a zip, which is opened only with --out")
+        if any(path.rglob("*.zip")):
+            click.echo(f"Note: a zip in {path} is opened only with --out.", err=True)
     try:
         import pytest
     except ImportError:
