@@ -200,6 +200,7 @@ class Worker:
         if self._process is not None:
             return self._process.channel
         if self._unloadable is None and self._spent():
+            self.stalled = self.cpu < self.limits.budget
             budget = f"{self.limits.budget:g} s of processor time"
             self._unloadable = _fatal("BudgetError", f"the submission has used up its {budget}.")
         if self._unloadable is not None:
@@ -274,12 +275,15 @@ class Worker:
         late = isinstance(error, ChannelTimeout)
         fate = self._end(0.0 if late else 1.0) or Fate(0)
         self.stalled = late
+        # told are the limits as given, not as measured: records of the same must be the same
+        least = f"{self.limits.seconds:g} s"
+        allowed = f"({least}, or {TIMES_THE_REFERENCE} times what the solution takes)"
         if not late and fate.code < 0 and fate.cpu >= self._seconds - 0.1:
-            limit = f"{self._seconds:g} s of processor time"
-            return "TimeoutError", f"it used more than {limit}, and was stopped."
+            told = f"it used more processor time than it may {allowed}, and was stopped."
+            return "TimeoutError", told
         if late:
-            limit = f"{waiting(self._seconds):g} s"
-            return "TimeoutError", f"it did not return within {limit}, and was stopped."
+            told = f"it did not return in time for what it may compute {allowed}, and was stopped."
+            return "TimeoutError", told
         if fate.code == -9 and not str(error).startswith("the other side"):
             return "ProcessEnded", "the process that ran it sent what is not an answer."
         return "ProcessEnded", f"{fate}."
@@ -377,6 +381,7 @@ def grade(
     where the grader itself failed: then there is no result.
     """
     if exercise.name in submission.defined:
+        worker.stalled = False
         worker.begin(exercise.forbidden, worker.limits.of(exercise))
         refused = shortcut(submission, exercise.name, exercise.forbidden)
         inputs = hmac.digest(secret, exercise.name.encode(), "sha256") if secret else b""

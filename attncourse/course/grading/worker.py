@@ -186,12 +186,44 @@ def _load(cells: list[Any], namespace: dict[str, Any]) -> list[str]:
                 exec(compile(statement, filename, "exec"), namespace)
             except (Exception, SystemExit) as error:
                 if isinstance(error, ImportError) and hidden(error.name or ""):
+                    _import_the_rest(body[index], namespace)
                     continue
                 reason = str(error).partition("\n")[0][:200]
                 notes.append(
                     f"{label}, line {body[index].lineno}: {type(error).__name__}: {reason}"
                 )
     return notes
+
+
+def _import_the_rest(statement: ast.stmt, namespace: dict[str, Any]) -> None:
+    """Import what may be had, name by name; the other names say so when they are used.
+
+    ``from attncourse import attention, flops``: the first is an answer, the second is not.
+    """
+    if not isinstance(statement, ast.ImportFrom):
+        return
+    for alias in statement.names:
+        name, whole = alias.asname or alias.name, f"{statement.module}.{alias.name}"
+        single = ast.copy_location(ast.ImportFrom(statement.module, [alias], 0), statement)
+        try:
+            exec(compile(ast.Module([single], []), "<import>", "exec"), namespace)
+        except ImportError:
+            namespace[name] = _Unavailable(whole)
+
+
+class _Unavailable:
+    """Stands for what cannot be imported here: any use of it raises ImportError."""
+
+    def __init__(self, name: str) -> None:
+        self.__name = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise ImportError(f"{self.__name} {_REFUSED}", name=self.__name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self()
 
 
 def _repeat(channel: Channel, request: dict[str, Any], values: list[Any]) -> None:

@@ -184,7 +184,11 @@ def test_a_known_mistake_is_named(graded, name, mistake):
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("hang.py", "It did not return within 6 s, and was stopped."),
+        (
+            "hang.py",
+            "It did not return in time for what it may compute (2 s, or 20 times what the solution "
+            "takes), and was stopped.",
+        ),
         ("exit.py", "The process that ran it exited with code 0."),
         (
             "memory.py",
@@ -362,6 +366,12 @@ def test_a_configuration_among_the_submissions_is_not_obeyed(pytester, handed_in
     told = grade(pytester, "-c", os.devnull, "--rootdir=.", "handed-in")
     told.stdout.fnmatch_lines([f"*= 1 failed, {BOTH} not attempted in *"])
     assert not list(pytester.path.rglob("stolen.xml"))
+
+
+def test_the_file_after_c_is_no_submission(pytester, handed_in):
+    result = grade(pytester, "-c", os.devnull, "handed-in/text.ipynb")
+    result.stdout.fnmatch_lines(["*handed-in/text.ipynb*", "*= 1 failed in *"])
+    assert "null" not in "".join(line for line in result.outlines if "passed" in line)
 
 
 def test_an_isolation_that_is_not_to_be_had_is_an_error_of_use(pytester, handed_in):

@@ -1,13 +1,21 @@
 """The levels of confinement: what is chosen, what is told, what is asked for and not to be had."""
 
+import ast
+import importlib
+import inspect
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import FunctionType
 
+import nbformat
 import pytest
 
 import attncourse
+from attncourse.course import render
+from attncourse.course.exercise import all_exercises
 from attncourse.course.grading.remote import Limits, Worker
 from attncourse.course.grading.sandbox import (
     LEVELS,
@@ -134,6 +142,49 @@ def test_of_the_package_a_worker_sees_what_holds_no_answer():
         assert not home.is_relative_to(path)
         assert "mechanisms" not in path.parts
         assert "exercises" not in path.parts
+
+
+def test_no_module_that_a_worker_sees_holds_a_solution_or_imports_one_that_does():
+    modules = {name for name in _modules() if not mounts.hidden(name)}
+    for exercise in all_exercises().values():
+        assert mounts.hidden(inspect.unwrap(exercise.solution).__module__), exercise.name
+    judges = {name for name in modules if name.startswith("attncourse.course.")}
+    for name in modules - judges:
+        found = importlib.import_module(name)
+        own = (v.__module__ for v in vars(found).values() if isinstance(v, FunctionType))
+        assert [other for other in own if mounts.hidden(other)] == [], name
+
+
+def test_what_the_exercises_notebooks_import_a_worker_has(zygote):
+    texts = render.notebooks(Path(attncourse.__file__).parents[1])
+    imports = sorted(
+        {
+            line
+            for path, text in texts.items()
+            if "exercises" in path.parts
+            for line in _imports(text)
+        }
+    )
+    assert "from attncourse import check, hint" in imports
+    code = "\n".join([*imports, "def names(x): return sorted(globals())"])
+    submission = Submission(Path("a.py"), (Cell("a.py", code, tuple(range(len(imports) + 1))),))
+    with Worker(submission, Limits(), zygote) as worker:
+        found = worker.ask("names", None, [1], {}).value
+        assert {"check", "hint", "torch", "Tensor"} <= set(found)
+        assert worker.notes == ()
+
+
+def _imports(notebook):
+    """The imports in a notebook's cells, each on a line; the one that installs is left out."""
+    for cell in nbformat.reads(notebook, as_version=4).cells:
+        if cell.cell_type == "code" and "bootstrap" not in cell.metadata.get("tags", ()):
+            for statement in ast.parse(cell.source).body:
+                if isinstance(statement, ast.Import | ast.ImportFrom):
+                    yield ast.unparse(statement)
+
+
+def _modules():
+    return [m.name for m in pkgutil.walk_packages(attncourse.__path__, "attncourse.")]
 
 
 READS = """

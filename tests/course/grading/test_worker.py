@@ -13,6 +13,7 @@ import torch
 from attncourse.course.checking import run
 from attncourse.course.diagnose import agree
 from attncourse.course.execution import Failure, Outcome, execute
+from attncourse.course.grading import remote
 from attncourse.course.grading.process import LARGEST_LOG
 from attncourse.course.grading.remote import Limits, RemoteAnswer, Worker, grade
 from attncourse.course.grading.worker import _load
@@ -117,6 +118,10 @@ def ask(worker, name, *args, probe=None, forbidden=(), **kwargs):
     if worker._forbidden != forbidden:
         worker.begin(forbidden, worker.limits.seconds)
     return RemoteAnswer(worker, name).run(probe, args, kwargs)
+
+
+def ask_as_it_is(worker, name):
+    return RemoteAnswer(worker, name).run(None, (None,), {})
 
 
 def submitted(source):
@@ -319,7 +324,10 @@ QUICK = Limits(seconds=0.9, memory=2 * 2**30)
 def test_a_loop_is_ended_for_the_time_it_computes(submission, zygote):
     with Worker(submission, QUICK, zygote) as worker:
         outcome = ask(worker, "hangs", None)
-        told = "it used more than 0.9 s of processor time, and was stopped."
+        told = (
+            "it used more processor time than it may (0.9 s, or 20 times what the solution takes), "
+            "and was stopped."
+        )
         assert outcome.failure == Failure("TimeoutError", told, fatal=True)
         assert not worker.stalled
         assert 0.8 < worker.cpu < 3
@@ -329,7 +337,10 @@ def test_a_loop_is_ended_for_the_time_it_computes(submission, zygote):
 def test_who_waits_is_ended_for_the_time_that_passes(submission, zygote, name):
     with Worker(submission, Limits(seconds=0.01), zygote) as worker:
         outcome = ask(worker, name, None)
-        told = "it did not return within 2.02 s, and was stopped."
+        told = (
+            "it did not return in time for what it may compute (0.01 s, or 20 times what the "
+            "solution takes), and was stopped."
+        )
         assert outcome.failure == Failure("TimeoutError", told, fatal=True)
         assert worker.stalled
 
@@ -348,6 +359,26 @@ def test_a_child_does_not_outlive_its_worker(submission, limited, new):
         child = ask(worker, "starts_a_child", None, new=new).value
         assert alive(child)
     assert not alive(child)
+
+
+def test_records_tell_the_limit_that_is_given_and_not_what_was_measured(
+    submission, zygote, exercise, monkeypatch
+):
+    messages = set()
+    for seconds in (0.001, 0.06):
+        monkeypatch.setitem(remote._REFERENCE, exercise.name, seconds)
+        with Worker(submission, Limits(seconds=0.5), zygote) as worker:
+            worker.begin((), worker.limits.of(exercise))
+            assert worker._seconds == max(0.5, 20 * seconds)
+            messages.add(ask_as_it_is(worker, "hangs").failure.message)
+    assert len(messages) == 1
+
+
+def test_who_has_waited_too_long_altogether_may_try_again(submission, zygote):
+    with Worker(submission, LIMITS, zygote) as worker:
+        worker.waited = 10**6
+        assert ask(worker, "double", 3).failure.kind == "BudgetError"
+        assert worker.stalled
 
 
 def test_every_exercise_has_a_fresh_process(submission, zygote):
@@ -404,8 +435,11 @@ def test_a_cell_that_raises_while_it_is_loaded_costs_only_itself(zygote):
 def test_definitions_that_never_load_are_given_up_for_good(zygote):
     submission = submitted("def double(x): return x\nwhile True: pass\n")
     with Worker(submission, QUICK, zygote) as worker:
-        told = "while its definitions were loaded, it used more than 0.9 s of processor time, and"
-        expected = Failure("TimeoutError", f"{told} was stopped.", fatal=True)
+        told = (
+            "while its definitions were loaded, it used more processor time than it may (0.9 s, or "
+            "20 times what the solution takes), and was stopped."
+        )
+        expected = Failure("TimeoutError", told, fatal=True)
         assert ask(worker, "double", 1).failure == expected
         assert ask(worker, "double", 1).failure == expected
         assert worker._process is None  # no second process is started
@@ -428,6 +462,22 @@ def test_imports_of_the_course_that_are_not_there_are_not_noted(zygote):
     source = "from attncourse import attention\nimport attncourse.mechanisms\nimport torch\n"
     with Worker(submitted(source + "def double(x): return 2 * x\n"), LIMITS, zygote) as worker:
         assert ask(worker, "double", 4).value == 8
+        assert worker.notes == ()
+
+
+def test_of_an_import_that_names_answers_too_the_rest_is_there(zygote):
+    source = (
+        "from attncourse import attention, flops, causal_mask as mask\n"
+        "def double(x): return flops(lambda a: a @ a, torch.ones(2, 2)) * x\n"
+        "def masked(x): return mask(3, 3)\n"
+        "import torch\n"
+    )
+    with Worker(submitted(source), LIMITS, zygote) as worker:
+        assert ask(worker, "double", 1).value == 16
+        failure = ask(worker, "masked", 1).failure
+        assert failure.kind == "ImportError"
+        told = "attncourse.causal_mask is not available while a submission is graded"
+        assert failure.message == told
         assert worker.notes == ()
 
 

@@ -1,82 +1,24 @@
-"""The attacks: each is what a submission holds, and the most that an honest grader would give it.
+"""The attacks, by kind and name; what more there are in files beside this one."""
 
-A body stands after `import os, sys, torch`. {canary} is a file of the teacher's that holds a
-secret, {port} a server on this machine, WRONG a function that gives zeros, WASTE a right one that
-computes thirty times too much.
-"""
-
-from dataclasses import dataclass
-
-WRONG = """
-def weights(q, k):
-    return torch.zeros(q.shape[0], k.shape[0], dtype=q.dtype)
-"""
-
-WASTE = """
-def weights(q, k):
-    wide_q, wide_k = torch.cat([q] * 30, -1), torch.cat([k] * 30, -1)
-    e = (wide_q @ wide_k.mT / 30).exp()
-    return e / e.sum(-1, keepdim=True)
-"""
-
-RIGHT = """
-def weights(q, k):
-    e = (q @ k.mT).exp()
-    return e / e.sum(-1, keepdim=True)
-"""
-
-
-_USES_X = """
-def weights(q, k):
-    X
-    return torch.zeros(q.shape[0], k.shape[0], dtype=q.dtype)
-"""
-
-
-@dataclass(frozen=True)
-class Attack:
-    """What is handed in, and the most checks of three that it may pass.
-
-    confined: it does harm, or reads what it should not, unless the level is at least "kernel".
-    told: words that must be in what the learner is told.
-    """
-
-    source: str
-    most: int = 0
-    confined: bool = False
-    told: str = ""
-
-
-def _call(*lines: str) -> str:
-    """A function that does this when it is called, and gives zeros."""
-    body = "\n    ".join(lines)
-    return f"def weights(q, k):\n    {body}\n    return torch.zeros(q.shape[0], k.shape[0])\n"
-
-
-def _tell(expression: str) -> str:
-    """A function that tells what it finds, in the three ways there are."""
-    return (
-        "def weights(q, k):\n"
-        f"    found = str({expression})\n"
-        "    print(found)\n"
-        "    raise ValueError(found)\n"
-    )
-
+import escapes
+import forgeries
+import notebooks
+from attack import FRAME, USES_X, WASTE, Attack, call, tell
 
 EXITS = {
-    "exit at once": Attack(_call("os._exit(0)"), told="exited with code 0"),
-    "exit by the system": Attack(_call("sys.exit(0)"), told="SystemExit"),
+    "exit at once": Attack(call("os._exit(0)"), told="exited with code 0"),
+    "exit by the system": Attack(call("sys.exit(0)"), told="SystemExit"),
     "exit while loading": Attack("X = os._exit(0)\ndef weights(q, k):\n    return X\n"),
-    "interrupt itself": Attack(_call("raise KeyboardInterrupt"), told="exited"),
+    "interrupt itself": Attack(call("raise KeyboardInterrupt"), told="exited"),
     "an exception of its own kind": Attack(
-        "class Passed(BaseException): pass\n" + _call("raise Passed('3 of 3 passed')")
+        "class Passed(BaseException): pass\n" + call("raise Passed('3 of 3 passed')")
     ),
     "at exit": Attack(
-        "import atexit\natexit.register(lambda: os.write(4, b'passed'))\n" + _call("sys.exit(0)")
+        "import atexit\natexit.register(lambda: os.write(4, b'passed'))\n" + call("sys.exit(0)")
     ),
-    "killed by itself": Attack(_call("os.kill(os.getpid(), 9)"), told="SIGKILL"),
-    "a crash": Attack(_call("import ctypes", "ctypes.string_at(0)"), told="SIGSEGV"),
-    "an abort": Attack(_call("os.abort()"), told="ended by"),
+    "killed by itself": Attack(call("os.kill(os.getpid(), 9)"), told="SIGKILL"),
+    "a crash": Attack(call("import ctypes", "ctypes.string_at(0)"), told="SIGSEGV"),
+    "an abort": Attack(call("os.abort()"), told="ended by"),
     "signals ignored in a loop": Attack(
         "import signal\ndef ignoring():\n    for s in (signal.SIGXCPU, signal.SIGTERM):\n"
         "        signal.signal(s, signal.SIG_IGN)\n"
@@ -91,13 +33,18 @@ EXITS = {
     "recursion without a limit": Attack(
         "def weights(q, k):\n    sys.setrecursionlimit(10**9)\n    return weights(q, k)\n"
     ),
-    "sleeping": Attack("import time\n" + _call("time.sleep(3600)"), told="did not return within"),
-    "stopping itself": Attack(_call("os.kill(os.getpid(), 19)"), told="did not return within"),
+    "sleeping": Attack(
+        "import time\n" + call("time.sleep(3600)"), told="did not return in time", waits=True
+    ),
+    "stopping itself": Attack(
+        call("os.kill(os.getpid(), 19)"), told="did not return in time", waits=True
+    ),
     "a generator that never ends": Attack("def weights(q, k):\n    return list(iter(int, 1))\n"),
     "a lock that is never free": Attack(
         "import threading\ndef weights(q, k):\n    lock = threading.Lock()\n    lock.acquire()\n"
         "    lock.acquire()\n",
-        told="did not return within",
+        told="did not return in time",
+        waits=True,
     ),
 }
 
@@ -218,54 +165,46 @@ LIARS = {
     ),
 }
 
-_FRAME = (
-    "import struct, json\n"
-    "def frame(text, body=b''):\n    head = json.dumps(text).encode()\n"
-    "    return struct.pack('<IQ', len(head), len(body)) + head + body\n"
-    "def everywhere(data):\n    for number in range(0, 40):\n"
-    "        try: os.write(number, data)\n        except OSError: pass\n"
-)
-
 FORGED = {
     "an answer that says passed": Attack(
-        _FRAME + _call("everywhere(frame({{'state': 'passed', 'values': []}}))")
+        FRAME + call("everywhere(frame({{'state': 'passed', 'values': []}}))")
     ),
     "an answer before the question": Attack(
-        _FRAME + "SENT = everywhere(frame({{'id': '0' * 16, 'failure': None, 'modified': [], "
+        FRAME + "SENT = everywhere(frame({{'id': '0' * 16, 'failure': None, 'modified': [], "
         "'values': [1]}}))\ndef weights(q, k):\n    return SENT\n"
     ),
     "two answers": Attack(
-        _FRAME + "def weights(q, k):\n    frame_ = sys._getframe()\n"
+        FRAME + "def weights(q, k):\n    frame_ = sys._getframe()\n"
         "    while frame_ and 'request' not in frame_.f_locals: frame_ = frame_.f_back\n"
         "    identity = frame_.f_locals['request']['id']\n"
         "    for _ in range(9):\n        everywhere(frame({{'id': identity, 'failure': None, "
         "'modified': [], 'values': [0.5]}}))\n    return q\n"
     ),
-    "a giant frame": Attack(_FRAME + _call("everywhere(struct.pack('<IQ', 2**32 - 1, 2**63))")),
+    "a giant frame": Attack(FRAME + call("everywhere(struct.pack('<IQ', 2**32 - 1, 2**63))")),
     "a frame that never ends": Attack(
-        _FRAME
+        FRAME
         + "import time\n"
-        + _call("everywhere(struct.pack('<IQ', 1000, 0) + b'{{')", "time.sleep(3600)")
+        + call("everywhere(struct.pack('<IQ', 1000, 0) + b'{{')", "time.sleep(3600)")
     ),
     "deep JSON": Attack(
-        _FRAME + "def weights(q, k):\n    data = b'[' * 200000\n"
+        FRAME + "def weights(q, k):\n    data = b'[' * 200000\n"
         "    everywhere(struct.pack('<IQ', len(data), 0) + data)\n    return q\n"
     ),
     "JSON with giant numbers": Attack(
-        _FRAME + "def weights(q, k):\n    data = b'9' * 200000\n"
+        FRAME + "def weights(q, k):\n    data = b'9' * 200000\n"
         "    everywhere(struct.pack('<IQ', len(data), 0) + data)\n    return q\n"
     ),
     "a poisoned header": Attack(
-        _FRAME + "def weights(q, k):\n    header = json.dumps({{'0': {{'dtype': 'F64', 'shape': "
+        FRAME + "def weights(q, k):\n    header = json.dumps({{'0': {{'dtype': 'F64', 'shape': "
         "[2**40, 2**40], 'data_offsets': [0, 2**63]}}}}).encode()\n"
         "    body = struct.pack('<Q', len(header)) + header\n"
         "    everywhere(frame({{'values': [{{'tensor': '0'}}]}}, body))\n    return q\n"
     ),
     "an id that is a list": Attack(
-        _FRAME + "def weights(q, k):\n    everywhere(frame({{'id': ['x'], 'failure': [1, 2], "
+        FRAME + "def weights(q, k):\n    everywhere(frame({{'id': ['x'], 'failure': [1, 2], "
         "'modified': {{}}, 'values': {{}}}}))\n    return q\n"
     ),
-    "noise on every descriptor": Attack(_FRAME + _call("everywhere(os.urandom(10**5))")),
+    "noise on every descriptor": Attack(FRAME + call("everywhere(os.urandom(10**5))")),
     "descriptors swapped": Attack(
         "def weights(q, k):\n    for a in range(3, 9):\n        for b in range(3, 9):\n"
         "            try: os.dup2(a, b)\n            except OSError: pass\n    return q\n"
@@ -273,7 +212,7 @@ FORGED = {
 }
 
 BOMBS = {
-    "memory at once": Attack(_call("torch.zeros(10**13)"), told="not enough memory"),
+    "memory at once": Attack(call("torch.zeros(10**13)"), told="not enough memory"),
     "memory bit by bit": Attack(
         "def weights(q, k):\n    kept = []\n    while True: kept.append(bytearray(2**26))\n"
     ),
@@ -302,10 +241,10 @@ BOMBS = {
         "    os.write(fd, bytes(2**20))\n    return q\n",
         confined=True,
     ),
-    "a sum of two hundred thousand": Attack("X = " + "1+" * 200_000 + "1\n" + _USES_X),
-    "brackets without end": Attack("X = " + "(" * 50_000 + ")" * 50_000 + "\n" + _USES_X),
-    "a power tower": Attack("X = 9 ** 9 ** 9\n" + _USES_X),
-    "a long chain of attributes": Attack("X = a" + ".b" * 100_000 + "\n" + _USES_X),
+    "a sum of two hundred thousand": Attack("X = " + "1+" * 200_000 + "1\n" + USES_X),
+    "brackets without end": Attack("X = " + "(" * 50_000 + ")" * 50_000 + "\n" + USES_X),
+    "a power tower": Attack("X = 9 ** 9 ** 9\n" + USES_X),
+    "a long chain of attributes": Attack("X = a" + ".b" * 100_000 + "\n" + USES_X),
     "a time bomb": Attack(
         "import signal\ndef weights(q, k):\n"
         "    signal.signal(signal.SIGALRM, lambda *a: os._exit(0))\n"
@@ -315,32 +254,32 @@ BOMBS = {
 }
 
 SPIES = {
-    "a file of the teacher's": Attack(_tell("open({canary!r}).read()"), confined=True),
+    "a file of the teacher's": Attack(tell("open({canary!r}).read()"), confined=True),
     "through a link": Attack(
         "def weights(q, k):\n    os.symlink({canary!r}, 'link')\n    print(open('link').read())\n",
         confined=True,
     ),
-    "written over": Attack(_call("open({canary!r}, 'w').write('mine')"), confined=True),
-    "truncated": Attack(_call("os.truncate({canary!r}, 0)"), confined=True),
-    "removed": Attack(_call("os.remove({canary!r})"), confined=True),
-    "made readable": Attack(_call("os.chmod({canary!r}, 0o777)"), confined=True),
-    "renamed": Attack(_call("os.rename({canary!r}, {canary!r} + '.pwned')"), confined=True),
-    "passwords": Attack(_tell("'SECRET' if open('/etc/passwd').read() else ''"), confined=True),
-    "the environment": Attack(_tell("dict(os.environ)")),
+    "written over": Attack(call("open({canary!r}, 'w').write('mine')"), confined=True),
+    "truncated": Attack(call("os.truncate({canary!r}, 0)"), confined=True),
+    "removed": Attack(call("os.remove({canary!r})"), confined=True),
+    "made readable": Attack(call("os.chmod({canary!r}, 0o777)"), confined=True),
+    "renamed": Attack(call("os.rename({canary!r}, {canary!r} + '.pwned')"), confined=True),
+    "passwords": Attack(tell("'SECRET' if open('/etc/passwd').read() else ''"), confined=True),
+    "the environment": Attack(tell("dict(os.environ)")),
     "the parent's environment": Attack(
-        _tell("open(f'/proc/{{os.getppid()}}/environ').read()"),
+        tell("open(f'/proc/{{os.getppid()}}/environ').read()"),
     ),
     "the parent's memory": Attack(
-        _call("open(f'/proc/{{os.getppid()}}/mem', 'r+b').write(b'x')"), confined=True
+        call("open(f'/proc/{{os.getppid()}}/mem', 'r+b').write(b'x')"), confined=True
     ),
-    "the judge killed": Attack(_call("os.kill(os.getppid(), 9)"), confined=True),
-    "everyone killed": Attack(_call("os.kill(-1, 0) or print('SECRET')"), confined=True),
+    "the judge killed": Attack(call("os.kill(os.getppid(), 9)"), confined=True),
+    "everyone killed": Attack(call("os.kill(-1, 0) or print('SECRET')"), confined=True),
     "the network": Attack(
         "import socket\ndef weights(q, k):\n"
         "    socket.create_connection(('127.0.0.1', {port}), timeout=2).send(b'x')\n",
         confined=True,
     ),
-    "a shell": Attack(_tell("os.popen('cat {canary}').read()"), confined=True),
+    "a shell": Attack(tell("os.popen('cat {canary}').read()"), confined=True),
     "by a system call": Attack(
         "import ctypes\ndef weights(q, k):\n    c = ctypes.CDLL(None)\n"
         "    name = {canary!r}.encode()\n    fd = c.syscall(257, -100, name, 0)\n"
@@ -526,16 +465,45 @@ REPLAYED = {
 
 ATTACKS: dict[str, Attack] = {
     f"{kind}: {name}": attack
-    for kind, group in {
-        "exit": EXITS,
-        "judge": JUDGE,
-        "liar": LIARS,
-        "forged": FORGED,
-        "bomb": BOMBS,
-        "spy": SPIES,
-        "forbidden": FORBIDDEN,
-        "cost": COSTS,
-        "seen": REPLAYED,
+    for kind, groups in {
+        "exit": (EXITS,),
+        "judge": (JUDGE, forgeries.JUDGE),
+        "liar": (LIARS, forgeries.LIARS),
+        "forged": (FORGED, forgeries.FORGED),
+        "bomb": (BOMBS, escapes.BOMBS),
+        "spy": (SPIES, escapes.SPIES),
+        "smuggled": (escapes.SMUGGLED,),
+        "notebook": (notebooks.NOTEBOOKS,),
+        "forbidden": (FORBIDDEN,),
+        "cost": (COSTS, forgeries.COSTS),
+        "seen": (REPLAYED, escapes.KEPT),
     }.items()
+    for group in groups
     for name, attack in group.items()
 }
+
+# What must hold too where only limits on time, memory and processes are to be had.
+WITH_LIMITS_ONLY = (
+    "exit: exit at once",
+    "exit: killed by itself",
+    "exit: signals ignored in a loop",
+    "judge: frames above",
+    "judge: assert_close patched",
+    "judge: global state of torch",
+    "judge: threads",
+    "forged: an answer that says passed",
+    "forged: two answers",
+    "forged: a poisoned header",
+    "bomb: memory bit by bit",
+    "bomb: processes",
+    "bomb: a process in a session of its own",
+    "bomb: a daemon",
+    "bomb: one large file",
+    "bomb: a sum of two hundred thousand",
+    "spy: the environment",
+    "smuggled: a plugin by the environment",
+    "notebook: deep JSON",
+    "forbidden: by a built string",
+    "cost: the counter patched",
+    "cost: modes popped while it wastes",
+)

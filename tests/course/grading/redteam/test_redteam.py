@@ -7,14 +7,17 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import table
 import target
-from attacks import ATTACKS, RIGHT
+from attack import RIGHT
+from attacks import ATTACKS, WITH_LIMITS_ONLY
 
 from attncourse.course import exercise as contract
 from attncourse.course.grading import remote
 from attncourse.course.grading.remote import Limits, Worker
-from attncourse.course.grading.sandbox import choose
-from attncourse.course.submission import UnreadableError
+from attncourse.course.grading.sandbox import available, choose, missing
+from attncourse.course.grading.zygote import Zygote
+from attncourse.course.submission import Cell, Submission, UnreadableError
 
 LIMITS = Limits(seconds=0.4, memory=2**31, budget=20.0)
 LONGEST = 12.0  # seconds that an attack may take, on a machine that does other things too
@@ -51,10 +54,10 @@ def canary(tmp_path):
     return path
 
 
-def graded(source, folder, zygote, exercise):
+def graded(source, folder, zygote, exercise, name="answer.py"):
     """What a submission earns, and all that is told of it."""
-    path = folder / "answer.py"
-    path.write_text(source)
+    path = folder / name
+    path.write_text(source, encoding="utf-8", errors="surrogatepass")
     try:
         submission = remote.read(path, zygote)
     except UnreadableError as error:
@@ -87,17 +90,28 @@ def touched(canary):
     """Was the teacher's file changed?"""
     left = {path.name for path in canary.parent.iterdir()}
     kept = canary.exists() and canary.read_text() == SECRET
-    return not kept or canary.stat().st_mode & 0o777 != 0o600 or left - {"canary", "answer.py"}
+    return (
+        not kept
+        or canary.stat().st_mode & 0o777 != 0o600
+        or left - {"canary", "answer.py", "answer.ipynb"}
+    )
 
 
 def attacked(name, zygote, exercise, canary, server, tmp_path):
     attack = ATTACKS[name]
     port = server.getsockname()[1]
-    source = attack.source.replace("{{", "\0").replace("}}", "\1")
+    source = attack.source
+    if attack.file == "answer.py":
+        source = source.replace("{{", "\0").replace("}}", "\1")
     source = source.replace("{canary!r}", repr(str(canary))).replace("{canary}", str(canary))
     source = source.replace("{port}", str(port)).replace("\0", "{").replace("\1", "}")
+    if attack.file == "answer.py":
+        source = "import os, sys, torch\n" + source
     before = time.monotonic()
-    got = graded("import os, sys, torch\n" + source, tmp_path, zygote, exercise)
+    with pytest.MonkeyPatch.context() as patch:
+        if attack.waits:
+            patch.setattr(remote, "waiting", lambda seconds: 0.9)
+        got = graded(source, tmp_path, zygote, exercise, attack.file)
     assert time.monotonic() - before < LONGEST
     assert got.passed <= attack.most, got.told
     assert attack.told in got.told
@@ -109,7 +123,11 @@ def attacked(name, zygote, exercise, canary, server, tmp_path):
 def unharmed(zygote, exercise, tmp_path):
     """Does the next submission get what it deserves?"""
     quick = replace(exercise, checks={"value": target.check_value})
-    return graded("import torch\n" + RIGHT, tmp_path, zygote, quick).passed == 1
+    text = "import torch\n" + RIGHT
+    cell = Cell("honest.py", text, (0, 1))
+    honest = Submission(tmp_path / "honest.py", (cell,), ("weights",), frozenset({"weights"}))
+    with Worker(honest, LIMITS, zygote) as worker:
+        return remote.grade(honest, worker, quick, RUN).passed == 1
 
 
 def ready(zygote, exercise, tmp_path_factory):
@@ -133,12 +151,19 @@ def connected(server):
 def strong(exercise, tmp_path_factory):
     if choose("auto") == "limits":
         pytest.skip("submissions cannot be confined on this machine")
-    from attncourse.course.grading.zygote import Zygote
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ATTNCOURSE_TEST", SECRET)
         with Zygote() as made:
             yield ready(made, exercise, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def kernel(exercise, tmp_path_factory):
+    """What starts workers confined by the kernel alone, as where there is no bubblewrap."""
+    if not available("kernel"):
+        pytest.skip(f"kernel: {missing('kernel')}")
+    with Zygote("kernel") as made:
+        yield ready(made, exercise, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -159,41 +184,33 @@ def test_an_attack_is_held(name, strong, exercise, canary, server, tmp_path):
     assert not [pid for pid in children(strong) if b"sleep" in _command(pid)]
 
 
-# What must hold where only limits on time, memory and processes are to be had.
-WITH_LIMITS_ONLY = (
-    "exit: exit at once",
-    "exit: killed by itself",
-    "exit: signals ignored in a loop",
-    "judge: frames above",
-    "judge: assert_close patched",
-    "judge: global state of torch",
-    "judge: threads",
-    "forged: an answer that says passed",
-    "forged: two answers",
-    "forged: a poisoned header",
-    "bomb: memory bit by bit",
-    "bomb: processes",
-    "bomb: a process in a session of its own",
-    "bomb: a daemon",
-    "bomb: one large file",
-    "bomb: a sum of two hundred thousand",
-    "spy: the environment",
-    "forbidden: by a built string",
-    "cost: the counter patched",
-    "cost: modes popped while it wastes",
-)
+@pytest.mark.parametrize("name", [name for name, a in ATTACKS.items() if a.confined])
+def test_what_must_be_confined_is_held_by_the_kernel_alone(
+    name, kernel, exercise, canary, server, tmp_path
+):
+    if choose("auto") == "kernel":
+        return  # all attacks were just tried so
+    got = attacked(name, kernel, exercise, canary, server, tmp_path)
+    assert "SECRET" not in got.told.replace("'SECRET'", "") + got.printed
+    assert not touched(canary)
+    assert not connected(server)
 
 
 @pytest.mark.parametrize("name", WITH_LIMITS_ONLY)
 def test_an_attack_is_held_by_limits_alone(name, weak, exercise, canary, server, tmp_path):
+    before = children(weak)
     attacked(name, weak, exercise, canary, server, tmp_path)
     assert not touched(canary)
-    assert not children(weak)  # before the next is asked
+    assert children(weak) <= before  # before the next is asked
     assert unharmed(weak, exercise, tmp_path)
 
 
-def test_there_are_more_than_sixty_attacks():
+def test_the_table_tells_of_every_attack():
+    told = table.table()
     assert len(ATTACKS) > 60
+    assert told.count("\n| ") == len(ATTACKS) + 1
+    assert {name.partition(":")[0] for name in ATTACKS} == set(table.KINDS)
+    assert set(WITH_LIMITS_ONLY) <= set(ATTACKS)
 
 
 def _command(pid):
