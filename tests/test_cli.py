@@ -305,6 +305,30 @@ def test_a_folder_without_notebooks_is_refused(here):
     refused(attncourse("grade", "folder"), "there is no notebook or .py file in folder")
 
 
+def test_a_zip_is_opened_only_with_a_folder_of_results(here):
+    (here / "class.zip").write_bytes(b"")
+    refused(attncourse("grade", "class.zip"), "class.zip is a zip, which is opened only with --out")
+
+
+def test_a_cluster_that_is_not_there_is_said(here, monkeypatch):
+    monkeypatch.setattr("attncourse.course.grading.classroom.cluster.CONNECTING", 0.2)
+    (here / "ada.py").write_text(RIGHT)
+    told = [
+        "grade",
+        "ada.py",
+        "--out",
+        "r",
+        "--isolation",
+        "kernel",
+        "--scheduler",
+        "tcp://[::1]:9",
+    ]
+    result = attncourse(*told)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: there is no Dask scheduler at tcp://[::1]:9: ")
+    assert not (here / "r").exists()
+
+
 def test_a_path_that_is_not_there_is_refused(here):
     (here / "answer.py").write_text(RIGHT)
     refused(attncourse("grade", "answer.py", "missing"), "there is no file or folder missing")
@@ -375,6 +399,7 @@ def test_what_a_class_cannot_be_graded_with_is_refused(here):
     (here / "export.csv").write_text("a,b")
     sentences = {
         ("--weights", "w.toml"): "--weights needs --out: it is for grading a class",
+        ("--scheduler", "tcp://x:1"): "--scheduler needs --out: it is for grading a class",
         ("--out", "ada.py"): "ada.py is a file: --out takes a folder",
         ("--out", "full"): "full is not empty and holds no journal of an earlier run",
         ("--out", "r", "--weights", "w.toml"): (
