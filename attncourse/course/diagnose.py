@@ -5,6 +5,7 @@ the learner's own calls; where its outcomes agree with the learner's on every on
 differ from the solution's on at least one, its docstring is the diagnosis.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from attncourse.course import remembered
-from attncourse.course.execution import Outcome
+from attncourse.course.execution import Outcome, execute
 from attncourse.course.exercise import Exercise, Function, whole_doc
 
 # the defaults of torch.testing.assert_close: relative, absolute
@@ -32,7 +33,13 @@ class Call:
 
     def repeat(self, function: Function) -> Outcome:
         """The outcome of a function of the course's own on the same inputs."""
-        return remembered.outcome(function, self.probe, self.args, self.kwargs)
+        if self._key is None:
+            return execute(function, self.probe, self.args, self.kwargs)
+        return remembered.outcome(function, self.probe, self.args, self.kwargs, self._key)
+
+    @functools.cached_property
+    def _key(self) -> remembered.Key | None:
+        return remembered.key(self.args, self.kwargs)
 
 
 @dataclass(frozen=True)

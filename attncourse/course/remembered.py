@@ -19,28 +19,34 @@ LARGEST = 2**20  # bytes of tensors in one outcome and its inputs
 
 _PLAIN = (bool, int, float, str, type(None))
 
+Key = tuple[Any, ...]
+
 _kept: OrderedDict[Any, tuple[Outcome, int]] = OrderedDict()
 _bytes = 0
 
 
-def outcome(
-    function: Function, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any]
-) -> Outcome:
-    """What `execute` gives, from memory where the function was called on equal inputs before."""
-    global _bytes
+def key(args: Sequence[Any], kwargs: dict[str, Any]) -> Key | None:
+    """What tells inputs apart from others, bit for bit; None for what is not remembered."""
     leaves, form = tree_flatten((list(args), kwargs))
-    if not all(isinstance(leaf, _PLAIN) or _usual(leaf) for leaf in leaves) or (
-        _size(leaves) > LARGEST
-    ):
-        return execute(function, probe, args, kwargs)
-    key = (function, probe, str(form), *map(_digest, leaves))
-    if key in _kept:
-        _kept.move_to_end(key)
-        return _kept[key][0]
+    usual = all(isinstance(leaf, _PLAIN) or _usual(leaf) for leaf in leaves)
+    if not usual or _size(leaves) > LARGEST:
+        return None
+    return (str(form), *map(_digest, leaves))
+
+
+def outcome(
+    function: Function, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any], of: Key
+) -> Outcome:
+    """What `execute` gives, from memory if the function was called on equal inputs before."""
+    global _bytes
+    whole = (function, probe, of)
+    if whole in _kept:
+        _kept.move_to_end(whole)
+        return _kept[whole][0]
     found = execute(function, probe, args, kwargs)
     size = _size(tree_flatten(found.value)[0])
     if size <= LARGEST:
-        _kept[key] = found, size
+        _kept[whole] = found, size
         _bytes += size
         while _bytes > MOST:
             _bytes -= _kept.popitem(last=False)[1][1]
@@ -63,7 +69,7 @@ def _size(leaves: Sequence[Any]) -> int:
 
 
 def _digest(value: Any) -> Any:
-    """What tells a value apart from others, bit for bit."""
+    """A leaf of the key: the value itself, or its form and a hash of its bytes."""
     if not isinstance(value, Tensor):
         return type(value), repr(value)
     form = value.dtype, value.shape, value.stride(), value.device.type, value.requires_grad
