@@ -401,6 +401,9 @@ def test_what_a_class_cannot_be_graded_with_is_refused(here):
         ("--weights", "w.toml"): "--weights needs --out: it is for grading a class",
         ("--scheduler", "tcp://x:1"): "--scheduler needs --out: it is for grading a class",
         ("--out", "ada.py"): "ada.py is a file: --out takes a folder",
+        ("--out", "r", "--junitxml", "j.xml"): (
+            "--junitxml goes without --out, which writes junit.xml by itself"
+        ),
         ("--out", "full"): "full is not empty and holds no journal of an earlier run",
         ("--out", "r", "--weights", "w.toml"): (
             "w.toml: there is no 'x': there are title, points, canvas, weights"

@@ -66,6 +66,8 @@ def grade(context: click.Context, /, paths: tuple[Path, ...], **options: Any) ->
             if options[name]:
                 raise BadInput(f"--{name} needs --out: it is for grading a class")
         context.exit(_by_pytest(paths, options))
+    if options["junitxml"]:
+        raise BadInput("--junitxml goes without --out, which writes junit.xml by itself")
     context.exit(_class(paths, options))
 
 

@@ -3,6 +3,8 @@
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -84,6 +86,14 @@ def test_the_levels_and_limits_are_those_in_force():
     ) in words
     assert similarity.COMMON == 10
     assert "more than ten students (or a fifth) wrote" in words
+
+
+def test_the_page_of_attacks_is_the_table_that_is_tested():
+    page = (ROOT / "book/red-team.md").read_text(encoding="utf-8")
+    command = [sys.executable, ROOT / "tests/course/grading/redteam/table.py"]
+    table = subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout
+    assert table.count("\n| ") > 60
+    assert page.partition("<!-- the table -->\n")[2] == table
 
 
 def test_the_workflow_is_one():
