@@ -26,6 +26,7 @@ def seconds(environment: Path, folder: Path, paths: list[Path], jobs: int) -> fl
     program = (environment / "bin" / "nbgrader").resolve()
     settings = os.environ | {"JUPYTER_PATH": str(_kernel(folder / "jupyter"))}
     settings |= {"OMP_NUM_THREADS": "1", "JUPYTER_CONFIG_DIR": str(folder / "config")}
+    settings["PATH"] = os.pathsep.join([str(program.parent), settings["PATH"]])
     courses = [_course(folder / f"course{job}", paths[job::jobs]) for job in range(jobs)]
     for course in courses:
         command = [program, "generate_assignment", NAME, "--force"]
