@@ -10,7 +10,6 @@ python bench/kill.py --students 500 --kills 20
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,6 @@ from pathlib import Path
 import click
 import made
 
-STARTING = 5.0  # seconds in which a run has no result yet; it is killed there as well
 SAME = ("gradebook.csv", "results.json", "junit.xml", "class.html")
 
 
@@ -39,13 +37,15 @@ def main(students: int, exercises: int, kills: int, jobs: int, seed: int) -> Non
         made.write(root / "class", students, exercises)
         whole, torn = root / "undisturbed", root / "killed"
         began = time.monotonic()
-        finish(command(root / "class", whole, jobs))
+        with subprocess.Popen(
+            command(root / "class", whole, jobs), stdout=subprocess.DEVNULL
+        ) as run:
+            wait_for_more(whole, 0, run)
+            first = time.monotonic() - began
         took = time.monotonic() - began
         click.echo(f"undisturbed: {len(closed(whole))} submissions in {took:.0f} s")
-        longest = STARTING + 2 * took / kills
-        for number, found in enumerate(
-            survived(command(root / "class", torn, jobs), torn, kills, longest, seed), 1
-        ):
+        words, span = command(root / "class", torn, jobs), 1.6 * (took - first) / kills
+        for number, found in enumerate(survived(words, torn, kills, first, span, seed), 1):
             click.echo(f"kill {number}: {found} submissions are kept")
         before = len(closed(torn))
         finish(command(root / "class", torn, jobs))
@@ -62,22 +62,33 @@ def command(folder: Path, out: Path, jobs: int) -> list[str]:
 
 
 def survived(
-    words: Sequence[str], out: Path, kills: int, longest: float, seed: int
+    words: Sequence[str], out: Path, kills: int, first: float, span: float, seed: int
 ) -> Iterator[int]:
-    """Kill the command after up to `longest` seconds, again and again; what is kept each time.
+    """Kill the command at random moments; how many submissions are kept each time.
 
-    Raises AssertionError if anything was lost, or stands there twice.
+    One time in four that is before its first result, which took `first` seconds; else up to
+    `span` seconds after it. Raises AssertionError if anything was lost, or stands there twice.
     """
     dice, before = random.Random(seed), Counter[str]()
     for _ in range(kills):
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
-            time.sleep(dice.uniform(0.0, longest))
-            os.kill(run.pid, signal.SIGKILL)
+            if dice.random() < 0.25:
+                time.sleep(dice.uniform(0.0, first))
+            else:
+                wait_for_more(out, len(before), run)
+                time.sleep(dice.uniform(0.0, span))
+            run.kill()  # SIGKILL
         now = closed(out)
         assert before <= now, f"lost: {before - now}"
         assert set(now.values()) <= {1}, f"twice: {now - Counter(set(now))}"
         before = now
         yield len(now)
+
+
+def wait_for_more(out: Path, count: int, run: subprocess.Popen[bytes]) -> None:
+    """Wait until the journal closes more submissions, or the run has ended."""
+    while len(closed(out)) <= count and run.poll() is None:
+        time.sleep(0.1)
 
 
 def finish(words: Sequence[str]) -> None:
