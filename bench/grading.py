@@ -9,6 +9,7 @@ python -m venv nbgrader-env && nbgrader-env/bin/pip install nbgrader
 python bench/grading.py --nbgrader nbgrader-env
 """
 
+import contextlib
 import json
 import os
 import resource
@@ -24,6 +25,7 @@ import click
 import made
 
 from attncourse.course.grading.sandbox import choose
+from attncourse.course.grading.sandbox.kernel import adopt_orphans
 
 
 @click.command()
@@ -44,6 +46,7 @@ def main(
     keep: Path | None,
 ) -> None:
     """Grade a made class; print the rates and, with --nbgrader, their ratio."""
+    adopt_orphans()
     folder = keep or Path(tempfile.mkdtemp(prefix="bench-grading-"))
     try:
         paths = made.write(folder / "class", students, exercises)
@@ -74,6 +77,9 @@ def _ours(folder: Path, jobs: int, level: str) -> float:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     seconds = time.monotonic() - before
+    with contextlib.suppress(ChildProcessError):
+        while True:  # what the command's processes had started, and left to be waited for
+            os.wait()
     click.echo(f"{_cpu() - used:.1f} s of processor time, {seconds:.1f} s in all")
     _see(json.loads((out / "results.json").read_text(encoding="utf-8")))
     return seconds

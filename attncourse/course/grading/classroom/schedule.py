@@ -144,7 +144,8 @@ class _Pool:
                 judge.pipe.send(task)
 
     def _start(self) -> _Judge:
-        context = get_context("spawn")
+        context = get_context("forkserver")  # its one import serves all, and it has no threads
+        context.set_forkserver_preload([grade_submission.__module__])
         ours, theirs = context.Pipe()
         process = context.Process(target=_judge, args=(theirs,), daemon=True)
         process.start()
