@@ -44,8 +44,8 @@ def main(students: int, exercises: int, kills: int, jobs: int, seed: int) -> Non
             first = time.monotonic() - began
         took = time.monotonic() - began
         click.echo(f"undisturbed: {len(closed(whole))} submissions in {took:.0f} s")
-        words, span = command(root / "class", torn, jobs), 1.6 * (took - first) / kills
-        for number, found in enumerate(survived(words, torn, kills, first, span, seed), 1):
+        words = command(root / "class", torn, jobs)
+        for number, found in enumerate(survived(words, torn, kills, students, first, seed), 1):
             click.echo(f"kill {number}: {found} submissions are kept")
         before = len(closed(torn))
         finish(command(root / "class", torn, jobs))
@@ -62,21 +62,24 @@ def command(folder: Path, out: Path, jobs: int) -> list[str]:
 
 
 def survived(
-    words: Sequence[str], out: Path, kills: int, first: float, span: float, seed: int
+    words: Sequence[str], out: Path, kills: int, students: int, first: float, seed: int
 ) -> Iterator[int]:
     """Kill the command at random moments; how many submissions are kept each time.
 
-    One time in four that is before its first result, which took `first` seconds; else up to
-    `span` seconds after it. Raises AssertionError if anything was lost, or stands there twice.
+    One time in four that is before its first result, which took `first` seconds; else less than
+    a second after any number of new ones. Raises AssertionError if anything was lost, or stands
+    there twice.
     """
     dice, before = random.Random(seed), Counter[str]()
-    for _ in range(kills):
+    for left in range(kills, 0, -1):
+        missing = students - len(before)
+        more = min(dice.randrange(1 + 3 * missing // (2 * left)), max(0, missing - 2))
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
             if dice.random() < 0.25:
                 time.sleep(dice.uniform(0.0, first))
             else:
-                wait_for_more(out, len(before), run)
-                time.sleep(dice.uniform(0.0, span))
+                wait_for_more(out, len(before) + more, run)
+                time.sleep(dice.random())
             run.kill()  # SIGKILL
         now = closed(out)
         assert before <= now, f"lost: {before - now}"

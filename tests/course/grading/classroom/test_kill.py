@@ -42,9 +42,9 @@ def test_what_is_lost_and_what_stands_twice_is_seen(tmp_path, kill, fault):
     assert len(kill.closed(out)) == 500
     if fault:
         with pytest.raises(AssertionError, match=f"^{fault}"):
-            list(kill.survived(command, out, 3, 1.0, 1.0, seed=0))
+            list(kill.survived(command, out, 3, 500, 1.0, seed=0))
     else:
-        assert list(kill.survived(command, out, 3, 0.1, 0.1, seed=0)) == [500] * 3
+        assert list(kill.survived(command, out, 3, 500, 0.1, seed=0)) == [500] * 3
 
 
 def test_a_torn_line_does_not_count(tmp_path, kill):
