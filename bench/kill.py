@@ -66,9 +66,9 @@ def survived(
 ) -> Iterator[int]:
     """Kill the command at random moments; how many submissions are kept each time.
 
-    One time in four that is before its first result, which took `first` seconds; else less than
-    a second after any number of new ones. Raises AssertionError if anything was lost, or stands
-    there twice.
+    One time in four that is before its first result, which took `first` seconds; else at most
+    half a second after any number of new ones. Raises AssertionError if anything was lost, or
+    stands there twice.
     """
     dice, before = random.Random(seed), Counter[str]()
     for left in range(kills, 0, -1):
@@ -76,10 +76,10 @@ def survived(
         more = min(dice.randrange(1 + 3 * missing // (2 * left)), max(0, missing - 2))
         with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
             if dice.random() < 0.25:
-                time.sleep(dice.uniform(0.0, first))
+                wait_for_more(out, len(before), run, dice.uniform(0.0, first))
             else:
                 wait_for_more(out, len(before) + more, run)
-                time.sleep(dice.random())
+                time.sleep(dice.uniform(0.0, 0.5))
             run.kill()  # SIGKILL
         now = closed(out)
         assert before <= now, f"lost: {before - now}"
@@ -88,9 +88,12 @@ def survived(
         yield len(now)
 
 
-def wait_for_more(out: Path, count: int, run: subprocess.Popen[bytes]) -> None:
-    """Wait until the journal closes more submissions, or the run has ended."""
-    while len(closed(out)) <= count and run.poll() is None:
+def wait_for_more(
+    out: Path, count: int, run: subprocess.Popen[bytes], seconds: float = float("inf")
+) -> None:
+    """Wait until the journal closes more submissions, the run has ended, or so long."""
+    end = time.monotonic() + seconds
+    while len(closed(out)) <= count and run.poll() is None and time.monotonic() < end:
         time.sleep(0.1)
 
 
