@@ -35,6 +35,7 @@ def main(students: int, exercises: int, kills: int, jobs: int, seed: int) -> Non
     with tempfile.TemporaryDirectory(prefix="attncourse-kill-") as name:
         root = Path(name)
         made.write(root / "class", students, exercises)
+        (root / "secret").write_text("the same for both, to compare them")
         whole, torn = root / "undisturbed", root / "killed"
         began = time.monotonic()
         with subprocess.Popen(
@@ -58,7 +59,8 @@ def main(students: int, exercises: int, kills: int, jobs: int, seed: int) -> Non
 def command(folder: Path, out: Path, jobs: int) -> list[str]:
     """What a teacher types."""
     script = Path(sys.executable).with_name("attncourse")
-    return [str(script), "grade", str(folder), "--out", str(out), "--jobs", str(jobs)]
+    words = [str(script), "grade", str(folder), "--out", str(out), "--jobs", str(jobs)]
+    return [*words, "--secret", str(folder.parent / "secret")]
 
 
 def survived(

@@ -18,6 +18,8 @@ def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
     from attncourse.course.grading.classroom.archive import ArchiveError
     from attncourse.course.grading.classroom.exports.canvas import ExportError
     from attncourse.course.grading.classroom.journal import JournalError
+    from attncourse.course.grading.classroom.secret import SecretError
+    from attncourse.course.grading.classroom.secret import read as read_secret
     from attncourse.course.grading.classroom.weights import WeightsError, read
     from attncourse.course.grading.remote import Limits
     from attncourse.course.grading.sandbox import WARNING, IsolationError, choose
@@ -30,6 +32,7 @@ def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
             scheme=read(options["weights"]),
             canvas=options["canvas"],
             regrade=options["regrade"],
+            secret=read_secret(options["secret"]) if options["secret"] else None,
         )
         if order.level == "limits":
             click.echo(f"Warning: {WARNING}", err=True)
@@ -42,6 +45,7 @@ def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
         ExportError,
         IsolationError,
         JournalError,
+        SecretError,
         WeightsError,
     ) as error:
         raise BadInput(str(error)) from None

@@ -18,6 +18,11 @@ _SEVERAL = "processes at once (default: one, or with --out as many as there are 
 @click.option("--out", type=click.Path(path_type=Path), help="Grade a class; write results here.")
 @click.option("--weights", type=click.Path(path_type=Path), help="TOML: points and weights.")
 @click.option("--canvas", type=click.Path(path_type=Path), help="Canvas's export, to be filled.")
+@click.option(
+    "--secret",
+    type=click.Path(path_type=Path),
+    help="Draw the checks' inputs as another run did, whose file `secret` this is.",
+)
 @click.option("--regrade", multiple=True, help="A student or an exercise to grade again.")
 @click.option("--seconds", default=5.0, show_default=True, help="Processor time of an exercise.")
 @click.option("--memory", default=2.0, show_default=True, help="GiB a submission may use.")
@@ -59,7 +64,7 @@ def grade(context: click.Context, /, paths: tuple[Path, ...], **options: Any) ->
         if not path.exists():
             raise BadInput(f"there is no file or folder {path}")
     if options["out"] is None:
-        for name in ("weights", "canvas", "regrade", "scheduler"):
+        for name in ("weights", "canvas", "secret", "regrade", "scheduler"):
             if options[name]:
                 raise BadInput(f"--{name} needs --out: it is for grading a class")
         context.exit(_by_pytest(paths, options))

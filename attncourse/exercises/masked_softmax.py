@@ -47,7 +47,7 @@ def check_hides_what_is_masked(student):
     """a masked score may be anything: the weights stay the same"""
     scores, mask = gaussian(5, 37, seed=20), random_mask(5, 37, seed=21)
     weights = student(scores, mask)
-    numbers = (-math.inf, -3.0, 1e4)
+    numbers = (-math.inf, -3.0, 12.0, 1e4)
     others = [student(torch.where(mask, scores, number), mask) for number in numbers]
     assert_that((weights[~mask] == 0).all(), "a masked weight must be exactly zero.")
     for number, other in zip(numbers, others, strict=True):

@@ -14,8 +14,12 @@ from attncourse.course.grading.remote import Limits
 _NO_VERDICT = ("cli/", "course/grading/classroom/", "measure/bench/", "models/")
 
 
-def manifest(level: str, limits: Limits) -> dict[str, Any]:
-    """The course, its code, the limits, the isolation, the seed: plain data, the same each time."""
+def manifest(level: str, limits: Limits, secret: bytes = b"") -> dict[str, Any]:
+    """The course, its code, the limits, the isolation, the seed: plain data, the same each time.
+
+    Of the secret that the checks' inputs are drawn by only a hash is told; without one the inputs
+    are those that learners see.
+    """
     return {
         "course": attncourse.__version__,
         "code": _code(),
@@ -27,7 +31,7 @@ def manifest(level: str, limits: Limits) -> dict[str, Any]:
             "memory": limits.memory,
             "budget": limits.budget,
         },
-        "seed": "public",  # the checks' inputs are those that learners see
+        "seed": hashlib.sha256(secret).hexdigest() if secret else "public",
     }
 
 

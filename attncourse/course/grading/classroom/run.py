@@ -7,12 +7,12 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from attncourse.course import exercise as contract
-from attncourse.course.grading.classroom import exports, gradebook, pages, schedule
+from attncourse.course.grading.classroom import exports, gradebook, pages, schedule, secret
 from attncourse.course.grading.classroom.gradebook import File, Gradebook
 from attncourse.course.grading.classroom.journal import NAME, Entry, Journal
 from attncourse.course.grading.classroom.layouts import Collected, Handed, Refused, collect
@@ -34,7 +34,8 @@ class Order:
     """What the teacher asked for.
 
     level is the isolation in force; regrade names students or exercises to be graded again;
-    canvas is the gradebook that Canvas exported.
+    canvas is the gradebook that Canvas exported. The checks draw their inputs by the secret: None
+    is one that the folder of results keeps for itself, b"" gives the inputs that learners see.
     """
 
     level: str
@@ -43,6 +44,7 @@ class Order:
     scheme: Scheme = field(default_factory=Scheme)
     canvas: Path | None = None
     regrade: tuple[str, ...] = ()
+    secret: bytes | None = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,16 @@ def grade_class(
     """Grade what is handed in under `paths` and write the results to `out`.
 
     Results that are in the journal of `out` already are taken from there. scheduler is by
-    default `schedule.processes`. Raises ClassError, ArchiveError, ExportError and JournalError.
+    default `schedule.processes`. Raises ClassError, ArchiveError, ExportError, JournalError and
+    SecretError.
     """
     _prepare(out)
     if order.canvas is not None:
         exports.see(order.scheme, order.canvas)
-    conditions = manifest(order.level, order.limits)
     with tempfile.TemporaryDirectory(prefix="attncourse-class-") as temporary, Journal(out) as log:
+        if order.secret is None:
+            order = replace(order, secret=secret.own(out))
+        conditions = manifest(order.level, order.limits, order.secret or b"")
         found = collect(paths, Path(temporary), out)
         jobs = _jobs(found, digest(conditions))
         if not jobs and not found.refused:
@@ -240,4 +245,5 @@ def _tasks(pending: list[tuple[Job, tuple[str, ...] | None]], order: Order) -> I
             order.limits,
             order.level,
             only,
+            order.secret or b"",
         )

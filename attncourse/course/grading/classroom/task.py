@@ -32,7 +32,10 @@ _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")  # differs from run to run
 
 @dataclass(frozen=True)
 class Task:
-    """A submission to be graded. only: these exercises of it; None means all."""
+    """A submission to be graded. only: these exercises of it; None means all.
+
+    With a secret the checks draw inputs that nobody could know before.
+    """
 
     job: str
     student: str
@@ -42,6 +45,7 @@ class Task:
     limits: Limits
     level: str
     only: tuple[str, ...] | None = None
+    secret: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def _grade(
     """The record of one exercise, and whether it was stopped for the time that passed."""
     record = {"type": "exercise", **_whose(task), "exercise": name}
     try:
-        result: Result = _again(lambda: grade(submission, worker, contract.get(name)))
+        result: Result = _again(lambda: grade(submission, worker, contract.get(name), task.secret))
     except Exception as fault:
         failed = {"state": "needs-regrade", "fault": _fault(fault), "passed": 0, "of": 0}
         return record | failed | {"checks": [], "figure": None}, False
