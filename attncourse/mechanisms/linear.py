@@ -12,6 +12,7 @@ from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.kernels import causal, full, mean, no_state, with_ones
 from attncourse.core.recurrence import checked_state
 from attncourse.core.shapes import checked
+from attncourse.kernels import available
 from attncourse.mechanisms.kernel import (
     causal_kernel_attention_by_definition,
     kernel_attention_by_definition,
@@ -163,4 +164,8 @@ def _joined(state: Any, q: Tensor, v: Tensor) -> Tensor:
     return torch.cat([s, z[..., None]], dim=-1)
 
 
-FORMS = (causal_linear_attention_by_definition, causal_linear_attention)
+FORMS = (
+    causal_linear_attention_by_definition,
+    causal_linear_attention,
+    *available("linear", "chunked_linear_attention"),
+)
