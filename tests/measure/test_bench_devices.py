@@ -3,6 +3,7 @@
 The device is a stand-in; what a CUDA device does is in test_gpu.py.
 """
 
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -231,3 +232,20 @@ def test_pairs_are_counted_as_a_mask_does(pairs, n):
 @pytest.mark.parametrize("case", [c for c in cuda.SDPA if "math" in c.name], ids=lambda c: c.name)
 def test_pytorchs_attention_by_a_named_kernel_equals_the_definition(case):
     assert compare(case, Shape(d=16), backward=True).right
+
+
+@pytest.mark.parametrize("case", cuda.kernels(), ids=lambda case: case.name)
+def test_our_kernels_equal_their_definitions_through_the_interpreter(case):
+    short = replace(case, check_length=40)
+    assert compare(short, Shape(d=16), backward=True).right
+
+
+@pytest.mark.parametrize("case", cuda.FLEX, ids=lambda case: case.name)
+def test_flex_attention_equals_the_definition_uncompiled(case, monkeypatch):
+    from torch.nn.attention.flex_attention import flex_attention
+
+    monkeypatch.setattr(cuda, "compiled_flex", lambda: flex_attention)
+    short = replace(case, check_length=70)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's, that it is not compiled
+        assert compare(short, Shape(d=16), backward=False).right
