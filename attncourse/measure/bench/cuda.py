@@ -112,8 +112,8 @@ def run_flex(q: Tensor, k: Tensor, v: Tensor, mask: Any) -> Any:
     return compiled_flex()(q, k, v, block_mask=mask)
 
 
-# FlexAttention's own form of a mask: batch, head, query and key; without annotations, since it looks
-# at the signature
+# FlexAttention's form of a mask: of batch, head, query and key; it reads the signature, so that
+# nothing may wrap them
 sees_past: Function = lambda b, h, i, j: i >= j  # noqa: E731
 sees_window: Function = lambda b, h, i, j: (i >= j) & (i - j <= WINDOW)  # noqa: E731
 
