@@ -92,12 +92,7 @@ def fixed_mask(n: int, stride: int, summary: int) -> Bool[Tensor, "n n"]:
     Source: Child et al. 2019, section 4.3.
     """
     check_length(n)
-    check_stride(stride)
-    if not 1 <= summary <= stride:
-        raise ValueError(
-            f"summary must be at least 1 and at most stride: got summary={summary} and"
-            f" stride={stride}"
-        )
+    check_summary(stride, summary)
     columns = torch.tensor([j % stride >= stride - summary for j in range(n)])
     return (block_mask(n, stride) | columns).tril()
 
@@ -199,6 +194,16 @@ def check_stride(stride: int) -> None:
     """Raise ValueError unless stride is at least 1."""
     if stride < 1:
         raise ValueError(f"stride must be at least 1: got stride={stride}")
+
+
+def check_summary(stride: int, summary: int) -> None:
+    """Raise ValueError unless 1 <= summary <= stride."""
+    check_stride(stride)
+    if not 1 <= summary <= stride:
+        raise ValueError(
+            f"summary must be at least 1 and at most stride: got summary={summary} and"
+            f" stride={stride}"
+        )
 
 
 def check_random(n: int, block: int, random: Tensor) -> None:
