@@ -59,6 +59,8 @@ def flexible_attention(
     Raises ValueError where shapes do not fit, NotImplementedError for gradients on the CPU.
     Source: Dong et al. 2024 (arXiv 2412.05496), sections 3 and 4.
     """
+    if q.numel() == 0:  # which FlexAttention cannot divide into blocks
+        return v.new_zeros(*q.shape[:-1], v.shape[-1])
     queries, keys, values = (_batch_and_heads(x) for x in (q, k, v))
     blocks = None
     if mask_mod is not None:

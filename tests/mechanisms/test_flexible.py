@@ -62,7 +62,7 @@ def test_the_rule_makes_the_mechanism(form, rule, mechanism):
 
 
 @every_form
-@pytest.mark.parametrize("lead", [(), (3,), (2, 3), (2, 1, 2, 3), (0, 3)], ids=str)
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3), (2, 1, 2, 3), (0, 3), (3, 0)], ids=str)
 def test_without_rules_it_is_attention(form, lead):
     x = attention_inputs(*lead)
     assert_same(form(*x), attention(*x))
