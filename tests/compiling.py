@@ -1,4 +1,4 @@
-"""What torch.compile makes of the library as it is installed; run as a script, it prints JSON.
+"""What torch.compile makes of the library as it is installed; a script that prints JSON.
 
 The tests' own import hook checks annotations with code that cannot be traced, so that this runs in
 a process without it. Backend "eager" runs the graphs uncompiled: what is looked at is whether there
@@ -6,6 +6,7 @@ is one graph, gradients included, and whether it computes the same.
 """
 
 import json
+import sys
 import warnings
 
 import torch
@@ -68,15 +69,32 @@ def message_of_a_wrong_shape():
     return None
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    warnings.simplefilter("ignore")  # torch.compile's own, where it falls back
+def machine_code():
+    """Why attention by a rule does not compute the same as C++, if it does not."""
+    torch._dynamo.reset()
+    q, k, v = (gaussian(2, 3, 300, 16, seed=seed).float() for seed in range(3))
+    rule = attncourse.sliding_window_mod(300, 20)
+    try:
+        compiled = torch.compile(attncourse.flexible_attention, fullgraph=True)
+        expected = attncourse.sliding_window_attention(q, k, v, window=20)
+        assert_same(compiled(q, k, v, mask_mod=rule), expected)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def graphs():
     broken = {name: why for name, row in MECHANISMS.items() if (why := graph(row, fullgraph=True))}
-    found = {
+    return {
         "broken": broken,
         "wrong": {name: why for name in broken if (why := graph(MECHANISMS[name]))},
         "recompilations": recompilations(),
         "apart": functions_do_not_share_their_graphs(),
         "message": message_of_a_wrong_shape(),
     }
-    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")  # torch.compile's own, where it falls back
+    print(json.dumps({"graphs": graphs, "machine_code": machine_code}[sys.argv[1]]()))

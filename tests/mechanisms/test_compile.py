@@ -1,4 +1,4 @@
-"""torch.compile makes one graph of every fast form, value and gradient, but of those listed here."""
+"""torch.compile makes one graph of every fast form, gradient included, but of those listed here."""
 
 import json
 import shutil
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from rows import MECHANISMS
 
 TESTS = Path(__file__).parent.parent
@@ -24,13 +25,17 @@ SEVERAL_GRAPHS = {
 }
 
 
-@pytest.fixture(scope="module")
-def compiled():
+def found(what):
     """What a process without the import hook of the tests finds."""
-    script = [sys.executable, str(TESTS / "compiling.py")]
+    script = [sys.executable, str(TESTS / "compiling.py"), what]
     done = subprocess.run(script, capture_output=True, text=True, check=False, cwd=TESTS.parent)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return found("graphs")
 
 
 def test_one_graph_computes_the_same_in_value_and_gradient(compiled):
@@ -59,3 +64,8 @@ def test_a_wrong_shape_is_told_as_without_compiling(compiled):
     assert compiled["message"] == (
         "q and k must share d, their last axis: got d=3 for q (5, 3) and d=8 for k (5, 8)"
     )
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+def test_a_rule_becomes_machine_code_that_computes_the_same():
+    assert found("machine_code") is None
