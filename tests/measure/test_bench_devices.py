@@ -219,8 +219,8 @@ def test_pairs_are_counted_as_a_mask_does(pairs, n):
     i, j = torch.arange(n)[:, None], torch.arange(n)
     masks = {
         cuda.all_pairs: torch.ones(n, n, dtype=torch.bool),
-        cuda.past_pairs: cuda.sees_past(i, i, i, j),
-        cuda.window_pairs: cuda.sees_window(i, i, i, j),
+        cuda.past_pairs: cuda.sees_past(n)(i, i, i, j),
+        cuda.window_pairs: cuda.sees_window(n)(i, i, i, j),
     }
     assert pairs(n) == int(masks[pairs].sum())
     work = cuda.pairs_work(pairs)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
+from attncourse.core.flex import MaskMod, causal_mod, sliding_window_mod
 from attncourse.measure.bench.case import HALVES, Case, Function, Inputs, Size
 from attncourse.measure.bench.exact import causal_by_definition
 from attncourse.measure.bench.sparse import WINDOW
@@ -96,13 +97,14 @@ def compiled_flex() -> Any:
     return torch.compile(flex_attention, dynamic=False)
 
 
-def flex(visible: Function) -> Function:
-    """FlexAttention on queries, keys, values and a block mask."""
+def flex(rule: Callable[[int], MaskMod]) -> Function:
+    """Queries, keys, values, and the block mask of the rule for so many tokens."""
 
     def with_mask(q: Tensor, k: Tensor, v: Tensor) -> Inputs:
         from torch.nn.attention.flex_attention import create_block_mask
 
-        return q, k, v, create_block_mask(visible, None, None, q.shape[-2], k.shape[-2], q.device)
+        n = q.shape[-2]
+        return q, k, v, create_block_mask(rule(n), None, None, n, n, q.device)
 
     return with_mask
 
@@ -112,10 +114,15 @@ def run_flex(q: Tensor, k: Tensor, v: Tensor, mask: Any) -> Any:
     return compiled_flex()(q, k, v, block_mask=mask)
 
 
-# FlexAttention's form of a mask: of batch, head, query and key; it reads the signature, so that
-# nothing may wrap them
-sees_past: Function = lambda b, h, i, j: i >= j  # noqa: E731
-sees_window: Function = lambda b, h, i, j: (i >= j) & (i - j <= WINDOW)  # noqa: E731
+def sees_past(n: int) -> MaskMod:
+    """Query i sees the keys up to its own."""
+    return causal_mod(n, n)
+
+
+def sees_window(n: int) -> MaskMod:
+    """Query i sees its own key and `WINDOW` before it."""
+    return sliding_window_mod(n, WINDOW, causal=True)
+
 
 FLEX = (
     Case(

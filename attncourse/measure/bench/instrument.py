@@ -29,8 +29,8 @@ class Instrument:
     effort: Effort = field(default_factory=Effort)
     device: str = "cpu"
     launch: Callable[[Call], float] | None = None
-    copies: Callable[[int], int] = lambda size: 1
-    free: Callable[[], float] = lambda: float("inf")
+    copies: Callable[[int], int] = field(default_factory=lambda: _one)
+    free: Callable[[], float] = field(default_factory=lambda: _unbounded)
 
 
 def instrument_for(
@@ -52,6 +52,14 @@ def instrument_for(
         copies=partial(_copies, gpu.cache_bytes(device)),
         free=partial(_free, device),
     )
+
+
+def _one(size: int) -> int:
+    return 1
+
+
+def _unbounded() -> float:
+    return float("inf")
 
 
 def _ceilings(
