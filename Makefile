@@ -71,7 +71,7 @@ drift: $(VENV)/.installed ## generated notebooks are as generated, chapters as e
 	$(BIN)/attncourse build --check
 
 units: book ## unit tests, the exercises' gates, the site in a browser
-	OMP_NUM_THREADS=1 ATTNCOURSE_STRICT=1 $(BIN)/pytest -n 2
+	OMP_NUM_THREADS=1 ATTNCOURSE_STRICT=1 $(BIN)/pytest -n 2 --dist loadgroup
 
 notebooks: $(VENV)/.installed ## chapters print what is committed, solutions pass their checks
 	$(NBVAL) -n 2 --dist loadfile --nbval book/*.ipynb

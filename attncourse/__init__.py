@@ -9,6 +9,10 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "core.flex": (
+        "alibi_mod bigbird_mod block_mod causal_mod dilated_mod fixed_mod"
+        " longformer_mod padding_mod relative_mod sliding_window_mod strided_mod"
+    ),
     "core.masks": "causal_mask padding_mask",
     "core.patterns": (
         "bigbird_mask block_mask dilated_mask fixed_mask"
@@ -31,6 +35,7 @@ _HOMES = {
     "mechanisms.delta_rule": "delta_rule delta_rule_segment delta_rule_step",
     "mechanisms.entmax": "entmax15 entmax15_attention",
     "mechanisms.feed_forward": "feed_forward gelu_feed_forward swiglu",
+    "mechanisms.flexible": "flexible_attention",
     "mechanisms.fusion": (
         "attention_and_lse fuse_memories gated_fusion"
         " hierarchical_fusion parallel_fusion serial_fusion"

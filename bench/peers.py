@@ -27,7 +27,8 @@ from rich.table import Table
 
 from attncourse.measure.bench.case import Case, Suite
 from attncourse.measure.bench.report import Report, Row, to_json
-from attncourse.measure.bench.runner import measure, steps
+from attncourse.measure.bench.runner import steps
+from attncourse.measure.bench.session import measure
 from attncourse.measure.bench.suites import scaling
 from attncourse.measure.bench.table import LEGEND, heading, tables
 

@@ -5,10 +5,12 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from click.testing import CliRunner
 
 from attncourse import __version__
@@ -16,7 +18,7 @@ from attncourse.cli import main
 from attncourse.course import progress, render
 from attncourse.course.exercise import all_exercises, get, of_chapter
 from attncourse.exercises import CHAPTERS
-from attncourse.measure.bench import runner, suites
+from attncourse.measure.bench import instrument, pitfalls, suites
 from attncourse.measure.bench.case import Case, Suite
 from attncourse.measure.bench.report import from_json
 from attncourse.measure.roofline import Ceilings
@@ -436,14 +438,16 @@ def small_bench(monkeypatch):
     """One suite of two cases, one of them wrong, and ceilings that need no measuring."""
     attend = Case("full", attention, attention, check_length=9, implementation="plain")
     wrong = Case("half", lambda q, k, v: attention(q, k, v) / 2, attention, check_length=9)
-    suite = Suite("small", attend, (attend, wrong), lengths=(8, 16), quick_lengths=(8,))
-    monkeypatch.setattr(suites, "SUITES", {"small": lambda: suite})
-    monkeypatch.setattr(runner, "measured_ceilings", lambda **_: Ceilings(1e9, 1e9))
+    suite = Suite("scaling", attend, (attend, wrong), lengths=(8, 16), quick_lengths=(8,))
+    monkeypatch.setattr(suites, "SUITES", {"scaling": lambda device: suite})
+    monkeypatch.setattr(instrument, "measured_ceilings", lambda **_: Ceilings(1e9, 1e9))
+    short = replace(pitfalls.SUBJECTS[0], n={"cpu": 8, "cuda": 8})
+    monkeypatch.setattr(pitfalls, "SUBJECTS", (short,))
 
 
 @pytest.mark.usefixtures("small_bench")
 def test_bench_prints_tables_writes_a_file_and_fails_for_what_is_wrong(here):
-    result = attncourse("bench", "--quick", "--out", "found.json")
+    result = attncourse("bench", "--device", "cpu", "--quick", "--out", "found.json")
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     assert lines[-1] == "wrote found.json"
@@ -456,30 +460,61 @@ def test_bench_prints_tables_writes_a_file_and_fails_for_what_is_wrong(here):
         ("full", "forward+backward", 8, "measured"),
     ]
     assert report.provenance.command == "attncourse bench --device cpu --suite all --quick"
+    assert report.complete
+    assert {each.mistake for each in report.pitfalls} == set(pitfalls.MISTAKES)
 
 
 @pytest.mark.usefixtures("small_bench")
-def test_bench_measures_the_mechanisms_that_are_named_beside_the_baseline(here):
-    result = attncourse("bench", "full", "--suite", "small", "--out", "found.json")
+def test_bench_measures_the_mechanisms_lengths_and_shapes_that_are_named(here):
+    options = "--device cpu --suite scaling --lengths 4,8 --dtype float32 --d 64"
+    words = ["bench", "full", *options.split()]
+    result = attncourse(*words, "--out", "found.json")
     assert result.exit_code == 0
     report = from_json((here / "found.json").read_text())
-    assert {(r.mechanism, r.n) for r in report.rows} == {("full", 8), ("full", 16)}
-    assert report.provenance.command == "attncourse bench full --device cpu --suite small"
+    assert {(r.mechanism, r.n) for r in report.rows} == {("full", 4), ("full", 8)}
+    assert report.provenance.command == "attncourse " + " ".join(words)
+    assert report.pitfalls == ()
+
+
+@pytest.mark.usefixtures("small_bench")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this is what happens without CUDA")
+def test_bench_says_that_there_is_no_cuda_and_measures_the_cpu(here):
+    result = attncourse("bench", "full", "--device", "cuda", "--suite", "scaling", "--quick")
+    assert result.exit_code == 0
+    assert result.stderr.strip() == "There is no CUDA device here: the CPU is measured instead."
 
 
 @pytest.mark.usefixtures("small_bench")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--suite", "large"], "there is no suite large: there are small and all"),
         (["--out", "no/found.json"], "there is no folder no"),
         (["--out", "."], ". is a folder"),
         (["window"], "no mechanism's name contains window"),
         (["window", "linear"], "no mechanism's name contains window or linear"),
+        (["--lengths", "8,x"], "lengths must be numbers above 0 with commas between: got 8,x"),
+        (["--lengths", "0"], "lengths must be numbers above 0 with commas between: got 0"),
+        (["--d", "7"], "d must be one measured on this device, 64: got 7"),
+        (["--dtype", "float16"], "dtype must be one measured on this device, float32: got float16"),
     ],
 )
 def test_bench_refuses_what_it_cannot_do_before_it_measures(arguments, sentence):
-    refused(attncourse("bench", *arguments), sentence)
+    refused(attncourse("bench", "--device", "cpu", *arguments), sentence)
+
+
+@pytest.mark.usefixtures("small_bench")
+def test_bench_sets_two_files_beside_each_other_or_says_which_is_none(here):
+    assert attncourse("bench", "full", "--suite", "scaling", "--out", "a.json").exit_code == 0
+    result = attncourse("bench", "--compare", "a.json", "a.json")
+    assert result.exit_code == 0
+    lines = result.stdout.splitlines()
+    assert [line[:2] for line in lines[:2]] == ["A:", "B:"]
+    assert sum("1.00" in line for line in lines) == 4  # two lengths in two directions
+    (here / "b.json").write_text("no")
+    refused(
+        attncourse("bench", "--compare", "a.json", "b.json"),
+        "b.json: a bench file must be JSON: got Expecting value: line 1 column 1 (char 0)",
+    )
 
 
 # build and execute

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attncourse.core.masks import causal_mask
-from attncourse.plots import comparison, comparison_png, curves, heatmap, mask_plot
+from attncourse.plots import comparison, comparison_png, curves, heatmap, mask_plot, roofline
 from attncourse.testing import gaussian
 
 
@@ -155,3 +155,26 @@ def test_a_comparison_as_png_leaves_no_figure_open():
     data = comparison_png(gaussian(3, 5), gaussian(3, 5, seed=1))
     assert data.startswith(b"\x89PNG\r\n")
     assert not plt.get_fignums()
+
+
+POINTS = {"product": (4e9, 1e8, 8.0), "vector": (1e8, 2e8, 1.0), "same height": (1e8, 1e8, 1.0)}
+
+
+def test_a_roofline_has_its_ridge_where_the_two_ceilings_meet():
+    ax = roofline(POINTS, peak_flops=1e9, peak_bandwidth=5e8)
+    roof = ax.lines[0]
+    left, ridge, right = roof.get_xdata()
+    assert ridge == 2.0
+    assert list(roof.get_ydata()) == [left * 5e8, 1e9, 1e9]
+    assert left < 0.5 < 40 < right
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    drawn(ax.figure)
+
+
+def test_every_call_is_a_point_at_its_intensity_and_rate_with_its_name():
+    ax = roofline(POINTS, peak_flops=1e9, peak_bandwidth=5e8)
+    found = [(line.get_xdata()[0], line.get_ydata()[0]) for line in ax.lines[1:]]
+    assert sorted(found) == [(0.5, 1e8), (1.0, 1e8), (40.0, 5e8)]
+    assert {*POINTS, "matrix rate", "copy bandwidth"} == set(words(ax.texts))
+    heights = [text.xyann[1] for text in ax.texts if text.get_text() in POINTS]
+    assert min(b / a for a, b in zip(sorted(heights), sorted(heights)[1:], strict=False)) > 1.05

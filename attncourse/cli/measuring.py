@@ -1,6 +1,8 @@
 """For whoever wants to know how fast: ``bench``."""
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,24 +10,62 @@ import click
 
 from attncourse.cli.console import BadInput, show, width
 
+NAMES = ("scaling", "decode", "kernels", "roofline")
+EVERY = (*NAMES, "pitfalls", "all")
+
+
+def _file(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """A path that a file can be written to."""
+    if path is not None and path.is_dir():
+        raise BadInput(f"{path} is a folder")
+    if path is not None and not path.absolute().parent.is_dir():
+        raise BadInput(f"there is no folder {path.parent}")
+    return path
+
+
+def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    """Lengths: 512,4096."""
+    try:
+        lengths = tuple(int(word) for word in text.split(",") if word)
+    except ValueError:
+        lengths = (0,)
+    if any(length < 1 for length in lengths):
+        raise BadInput(f"lengths must be numbers above 0 with commas between: got {text}")
+    return lengths
+
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[MECHANISM]...")
 @click.option(
-    "--device", type=click.Choice(["cpu"]), default="cpu", show_default=True, help="Where to run."
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to run; auto is a CUDA device where there is one.",
 )
-@click.option("--suite", "wanted", default="all", show_default=True, help="scaling, decode or all.")
-@click.option("--quick", is_flag=True, help="Short lengths, fewer rounds: about a minute.")
-@click.option("--out", type=click.Path(path_type=Path), help="Also write the results as JSON.")
+@click.option(
+    "--suite", type=click.Choice(EVERY), default="all", show_default=True, help="What to measure."
+)
+@click.option("--quick", is_flag=True, help="Short lengths, fewer rounds: a minute or two.")
+@click.option(
+    "--lengths", default="", callback=_numbers, help="Lengths in place of the suite's: 512,4096."
+)
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16", "float16"]), help="Only this.")
+@click.option("--d", "d", type=click.IntRange(1), help="Only heads of this width.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    callback=_file,
+    help="Also write the results as JSON, as they come.",
+)
+@click.option(
+    "--compare",
+    nargs=2,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Measure nothing; set two files of results beside each other.",
+)
 @click.pass_context
-def bench(
-    context: click.Context,
-    names: tuple[str, ...],
-    device: str,
-    wanted: str,
-    quick: bool,
-    out: Path | None,
-) -> None:
+def bench(context: click.Context, /, names: tuple[str, ...], **options: Any) -> None:
     """Time every mechanism against PyTorch's attention: forward, and forward and backward.
 
     Every implementation is first compared with its definition in float64; one that differs is
@@ -34,49 +74,134 @@ def bench(
     what the machine's arithmetic and bandwidth allow. With MECHANISM..., only those whose name
     contains one of these words. Exits with 1 if an implementation is wrong or fails.
 
+    Suites: scaling (every mechanism over the length), decode (one token, many cached), kernels
+    (what has a kernel of its own), roofline (calls of every arithmetic intensity), pitfalls (a
+    call timed with each classic mistake).
+
     \b
     For example:  attncourse bench --quick
-                  attncourse bench --device cpu --out cpu.json
-                  attncourse bench window Linformer
+                  attncourse bench --device cpu --suite scaling --out cpu.json
+                  attncourse bench --device cuda --suite kernels --dtype bfloat16 --d 128
+                  attncourse bench window Linformer --lengths 4096,8192
+                  attncourse bench --compare before.json after.json
     """
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or its allocator comments on profiles
-    from attncourse.measure.bench.report import to_json
-    from attncourse.measure.bench.suites import SUITES
+    if options["compare"]:
+        _compare(*options["compare"])
+        return
+    device = _device(options["device"])
+    suites = _suites(names, device, options)
+    report = _measure(suites, _command(names, device, options), device, options)
     from attncourse.measure.bench.table import LEGEND, heading, tables
 
-    if wanted != "all" and wanted not in SUITES:
-        raise BadInput(f"there is no suite {wanted}: there are {', '.join(SUITES)} and all")
-    if out is not None and out.is_dir():
-        raise BadInput(f"{out} is a folder")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise BadInput(f"there is no folder {out.parent}")
-    suites = [make().only(names) for name, make in SUITES.items() if wanted in ("all", name)]
-    if not any(suite.cases for suite in suites):
-        raise BadInput(f"no mechanism's name contains {' or '.join(names)}")
-    words = ["attncourse bench", *names, f"--device {device} --suite {wanted}"]
-    report = _measure(suites, " ".join([*words, *(["--quick"] if quick else [])]), quick)
     show(heading(report))
     for table in tables(report, width=width()):
         show(table)
     show(LEGEND)
-    if out is not None:
-        out.write_text(to_json(report))
-        click.echo(f"wrote {out}")
+    if options["out"] is not None:
+        click.echo(f"wrote {options['out']}")
     context.exit(1 if any(row.state in ("wrong", "failed") for row in report.rows) else 0)
 
 
-def _measure(suites: list[Any], command: str, quick: bool) -> Any:
-    """Run the suites, with a bar that says what is being measured."""
+def _device(wanted: str) -> str:
+    """The device to use; the CPU, and a word about it, where CUDA was asked for and is not."""
+    import torch
+
+    if wanted != "cpu" and torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        click.echo("There is no CUDA device here: the CPU is measured instead.", err=True)
+    return "cpu"
+
+
+def _suites(names: tuple[str, ...], device: str, options: dict[str, Any]) -> list[Any]:
+    """The suites, cut to what was asked for."""
+    from attncourse.measure.bench.case import name_of
+    from attncourse.measure.bench.suites import SUITES
+
+    wanted = options["suite"]
+    made = [SUITES[name](device).only(names) for name in SUITES if wanted in ("all", name)]
+    if wanted != "pitfalls" and not any(suite.cases for suite in made):
+        raise BadInput(f"no mechanism's name contains {' or '.join(names)}")
+    made = _of_shape(made, "dtype", lambda shape: name_of(shape.dtype), options["dtype"])
+    made = _of_shape(made, "d", lambda shape: shape.d, options["d"])
+    if options["lengths"]:
+        given = {"lengths": options["lengths"], "quick_lengths": options["lengths"]}
+        made = [replace(suite, **given) for suite in made]
+    return made
+
+
+def _of_shape(suites: list[Any], name: str, value: Callable[[Any], Any], wanted: Any) -> list[Any]:
+    """The suites with the shapes of one dtype or width."""
+    if wanted is None or not suites:
+        return suites
+    there = dict.fromkeys(value(shape) for suite in suites for shape in suite.shapes)
+    if wanted not in there:
+        listed = ", ".join(map(str, there))
+        raise BadInput(f"{name} must be one measured on this device, {listed}: got {wanted}")
+    return [
+        replace(suite, shapes=tuple(shape for shape in suite.shapes if value(shape) == wanted))
+        for suite in suites
+    ]
+
+
+def _command(names: tuple[str, ...], device: str, options: dict[str, Any]) -> str:
+    """The command that measures the same again."""
+    words = ["attncourse bench", *names, f"--device {device} --suite {options['suite']}"]
+    words += ["--quick"] if options["quick"] else []
+    words += [f"--lengths {','.join(map(str, options['lengths']))}"] if options["lengths"] else []
+    words += [f"--{name} {options[name]}" for name in ("dtype", "d") if options[name]]
+    return " ".join(words)
+
+
+def _measure(suites: list[Any], command: str, device: str, options: dict[str, Any]) -> Any:
+    """Run the suites, with a bar that says what is being measured, and write down what there is."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from attncourse.measure.bench.runner import measure, steps
+    from attncourse.measure.bench.pitfalls import SUBJECTS
+    from attncourse.measure.bench.report import to_json
+    from attncourse.measure.bench.runner import steps
+    from attncourse.measure.bench.session import measure
+
+    quick, out = options["quick"], options["out"]
+    mistakes = options["suite"] in ("pitfalls", "all") and not options["lengths"]
+    total = sum(steps(suite, quick=quick) for suite in suites) + mistakes * len(SUBJECTS)
+
+    def keep(report: Any) -> None:
+        if out is not None:
+            out.write_text(to_json(report))
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=sum(steps(suite, quick=quick) for suite in suites))
+        task = bar.add_task("", total=total)
+        report = measure(
+            suites,
+            command,
+            device=device,
+            quick=quick,
+            mistakes=mistakes,
+            listen=lambda what: bar.update(task, description=what, advance=1),
+            keep=keep,
+        )
+    keep(report)
+    return report
 
-        def listen(what: str) -> None:
-            bar.update(task, description=what, advance=1)
 
-        return measure(suites, command, quick=quick, listen=listen)
+def _compare(a: Path, b: Path) -> None:
+    """Print two files of results beside each other."""
+    from attncourse.measure.bench.report import from_json
+    from attncourse.measure.bench.versus import caution, versus
+
+    reports = []
+    for path in (a, b):
+        try:
+            reports.append(from_json(path.read_text()))
+        except (ValueError, OSError) as error:
+            raise BadInput(f"{path}: {error}") from None
+    for name, report in zip("AB", reports, strict=True):
+        about = report.provenance
+        click.echo(f"{name}: {about.date}, {about.commit[:10]}, {about.device}: {about.command}")
+    if warning := caution(*reports):
+        click.echo(warning)
+    show(versus(*reports))

@@ -36,11 +36,17 @@ def padding_mask(lengths: Integer[Tensor, "..."], m: int) -> Bool[Tensor, "... 1
 
     Raises ValueError unless m >= 1 and every length lies between 0 and m.
     """
+    check_lengths(lengths, m)
+    positions = torch.arange(m, device=lengths.device)
+    return positions < lengths.to(torch.int64)[..., None, None]
+
+
+def check_lengths(lengths: Tensor, m: int) -> None:
+    """Raise ValueError unless m is at least 1 and every length that is known between 0 and m."""
     if m < 1:
         raise ValueError(f"m must be at least 1: got m={m}")
     lengths = lengths.to(torch.int64)
-    if not lengths.is_meta and lengths.numel() and not 0 <= lengths.min() <= lengths.max() <= m:
+    known = lengths.numel() and not (lengths.is_meta or torch.compiler.is_compiling())
+    if known and not 0 <= lengths.min() <= lengths.max() <= m:
         low, high = int(lengths.min()), int(lengths.max())
         raise ValueError(f"lengths must lie between 0 and m={m}: got lengths from {low} to {high}")
-    positions = torch.arange(m, device=lengths.device)
-    return positions < lengths[..., None, None]

@@ -179,18 +179,27 @@ def _gradients(
 
     An input that needs none gets zeros.
     """
-    with torch.enable_grad():
-        leaves = [x.detach().requires_grad_(n) for x, n in zip(inputs, needed, strict=True)]
-        out, state = step(tuple(leaves[:states]), *leaves[states:])
-    results = [(y, g) for y, g in zip((out, *state), outer, strict=True) if y.requires_grad]
-    found = torch.autograd.grad(
-        [y for y, _ in results],
-        [x for x in leaves if x.requires_grad],
-        [g for _, g in results],
-        allow_unused=True,
-        materialize_grads=True,
-    )
-    given = iter(found)
+
+    def results(*wanted: Tensor) -> Tensors:
+        given = iter(wanted)
+        x = [next(given) if n else y for y, n in zip(inputs, needed, strict=True)]
+        out, state = step(tuple(x[:states]), *x[states:])
+        return out, *state
+
+    wanted = [x for x, n in zip(inputs, needed, strict=True) if n]
+    found = iter(_pull_back(results, wanted, outer))
     return tuple(
-        next(given) if n else torch.zeros_like(x) for x, n in zip(inputs, needed, strict=True)
+        next(found) if n else torch.zeros_like(x) for x, n in zip(inputs, needed, strict=True)
     )
+
+
+def _pull_back(function: Callable[..., Tensors], inputs: list[Tensor], outer: Tensors) -> Tensors:
+    """The gradients of the inputs of a function, from those of its results."""
+    if torch.compiler.is_compiling():  # torch.compile traces vjp, and not autograd.grad
+        of_inputs: Tensors = torch.func.vjp(function, *inputs)[1](outer)
+        return of_inputs
+    with torch.enable_grad():
+        leaves = [x.detach().requires_grad_() for x in inputs]
+        pairs = [(y, g) for y, g in zip(function(*leaves), outer, strict=True) if y.requires_grad]
+    results, grads = zip(*pairs, strict=True)
+    return torch.autograd.grad(results, leaves, grads, allow_unused=True, materialize_grads=True)

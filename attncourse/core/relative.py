@@ -26,8 +26,13 @@ def relative_buckets(
     """
     if n < 1 or m < 1:
         raise ValueError(f"n and m must be at least 1: got n={n} and m={m}")
-    _check_buckets(buckets, furthest, causal)
     away = torch.arange(n)[:, None] + m - n - torch.arange(m)
+    return buckets_of(away, buckets, furthest, causal)
+
+
+def buckets_of(away: Tensor, buckets: int, furthest: int, causal: bool) -> Tensor:
+    """The bucket of each distance, as `relative_buckets` has it."""
+    _check_buckets(buckets, furthest, causal)
     one_way = buckets if causal else buckets // 2
     distance = away.clamp(min=0) if causal else away.abs()
     bucket = torch.bucketize(distance, _first_distances(one_way, furthest), right=True)

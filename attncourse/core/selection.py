@@ -13,17 +13,18 @@ def largest(scores: Tensor, top: int) -> tuple[Tensor, Tensor]:
 
     ``torch.topk`` leaves open which of equal entries it returns. Ties matter only where the entry
     after the last chosen one equals it: one entry more is looked for, and only rows with such a
-    tie are decided anew. The order of the entries within a row is left open.
+    tie are decided anew; all rows where torch.compile makes one graph, which cannot depend on what
+    the rows hold. The order of the entries within a row is left open.
     """
     if top == scores.shape[-1]:
         return scores, torch.arange(top, device=scores.device).expand(scores.shape)
     values, indices = _sorted(scores, top + 1)
-    last, tied = values[..., top - 1], values[..., top - 1] == values[..., top]
+    tied = values[..., top - 1] == values[..., top]
     values, indices = values[..., :top], indices[..., :top]
+    if torch.compiler.is_compiling():
+        return values, _lowest(scores, values, indices)
     if holds_anywhere(tied):
-        rows = scores[tied]
-        indices[tied] = _lowest(rows, last[tied][:, None], top)
-        values[tied] = rows.gather(-1, indices[tied])
+        indices[tied] = _lowest(scores[tied], values[tied], indices[tied])
     return values, indices
 
 
@@ -49,9 +50,13 @@ def _sorted(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values, columns.gather(-1, places)
 
 
-def _lowest(rows: Tensor, last: Tensor, top: int) -> Tensor:
-    """Of each row every entry above `last`, filled up with the first of those equal to it."""
-    above, level = rows > last, rows == last
-    missing = top - above.sum(dim=-1, keepdim=True)
-    chosen = above | (level & (level.cumsum(dim=-1) <= missing))
-    return chosen.nonzero()[:, 1].view(-1, top)
+def _lowest(scores: Tensor, values: Tensor, indices: Tensor) -> Tensor:
+    """The indices, where those equal to the last value give way to the first such in the row.
+
+    The k-th entry of a level stands where k of its entries have been seen for the first time.
+    """
+    last = values[..., -1:]
+    seen = (scores == last).cumsum(dim=-1, dtype=torch.int32)
+    level = values == last
+    number = level.cumsum(dim=-1, dtype=torch.int32)
+    return torch.where(level, torch.searchsorted(seen, number), indices)

@@ -56,11 +56,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     names = list(signature.parameters)
     passed: set[object] = set()
 
-    @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        look = (*map(_look, args), *kwargs, *map(_look, kwargs.values()))
-        if look in passed:
-            return function(*args, **kwargs)
+    def examine(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = dict(zip(names, args, strict=False))
         given |= {name: kwargs[name] for name in names if name in kwargs}
         tensors: list[tuple[TensorRule, Tensor]] = []
@@ -74,12 +70,27 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         _check_axes(tensors)
         _check_leading(tensors)
         _check_same_place(tensors)
-        if len(passed) >= REMEMBERED:
-            passed.clear()
-        passed.add(look)
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if torch.compiler.is_compiling():  # a graph that read `passed` would be void once it grows
+            examine(args, kwargs)
+            return function(*args, **kwargs)
+        look = (*map(_look, args), *kwargs, *map(_look, kwargs.values()))
+        if look not in passed:
+            examine(args, kwargs)
+            if len(passed) >= REMEMBERED:
+                passed.clear()
+            passed.add(look)
         return function(*args, **kwargs)
 
+    _set_apart(run, function.__name__)
     return run
+
+
+def _set_apart(run: Any, name: str) -> None:
+    """Give a function code of its own: torch.compile keeps eight graphs for a code, no more."""
+    run.__code__ = run.__code__.replace(co_name=name)
 
 
 def _look(value: Any) -> object:

@@ -40,11 +40,15 @@ class WallClock:
 
 @dataclass(frozen=True)
 class Effort:
-    """How often to measure: until `seconds` have been measured, within bounds on the rounds."""
+    """How often to measure: until `seconds` have been measured, within bounds on the rounds.
+
+    A call that is expected to take longer than `patience`, in seconds, is not made.
+    """
 
     least: int = 5
     most: int = 30
     seconds: float = 1.0
+    patience: float = 20.0
 
 
 @dataclass(frozen=True)

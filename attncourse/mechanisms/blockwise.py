@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.masks import causal_mask
 from attncourse.core.shapes import checked
+from attncourse.kernels import available
 from attncourse.mechanisms.softmax import attention
 
 
@@ -179,4 +180,8 @@ def _check_block(block: int) -> None:
         raise ValueError(f"block must be at least 1: got block={block}")
 
 
-FORMS = (blockwise_attention_by_definition, blockwise_attention)
+FORMS = (
+    blockwise_attention_by_definition,
+    blockwise_attention,
+    *available("flash", "flash_attention"),
+)

@@ -10,6 +10,7 @@ from torch import Tensor
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.kernels import causal, full, mean, no_state, same, with_ones
 from attncourse.core.shapes import checked
+from attncourse.kernels import available
 
 
 @checked
@@ -73,4 +74,8 @@ def causal_kernel_attention(
     return causal(same, no_state(phi_q[..., 0, :], v[..., 0, :]), phi_q, phi_k, v, chunk)[0]
 
 
-FORMS = (causal_kernel_attention_by_definition, causal_kernel_attention)
+FORMS = (
+    causal_kernel_attention_by_definition,
+    causal_kernel_attention,
+    *available("linear", "chunked_kernel_attention"),
+)

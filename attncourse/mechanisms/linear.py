@@ -12,6 +12,7 @@ from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.kernels import causal, full, mean, no_state, with_ones
 from attncourse.core.recurrence import checked_state
 from attncourse.core.shapes import checked
+from attncourse.kernels import available
 from attncourse.mechanisms.kernel import (
     causal_kernel_attention_by_definition,
     kernel_attention_by_definition,
@@ -68,7 +69,7 @@ def linear_attention(
 
     Source: Katharopoulos et al. 2020, section 3.2, equations 4 to 7.
     """
-    return full(_Features.apply, q, k, v)
+    return full(_features, q, k, v)
 
 
 @checked
@@ -109,7 +110,7 @@ def linear_attention_segment(
     after the other give what the whole gives. Time and memory as in `causal_linear_attention`.
     """
     sums = _joined(state, q[..., 0, :], v[..., 0, :])
-    out, sums = causal(_Features.apply, sums, q, k, v, chunk)
+    out, sums = causal(_features, sums, q, k, v, chunk)
     return out, (sums[..., :-1], sums[..., -1])
 
 
@@ -131,11 +132,18 @@ def causal_linear_attention(
     Raises ValueError unless chunk is at least 1.
     Source: Katharopoulos et al. 2020, section 3.3; in chunks, Hua et al. 2022, section 3.2.
     """
-    return causal(_Features.apply, no_state(q[..., 0, :], v[..., 0, :]), q, k, v, chunk)[0]
+    return causal(_features, no_state(q[..., 0, :], v[..., 0, :]), q, k, v, chunk)[0]
 
 
 def _elu_plus_one(x: Tensor) -> Tensor:
     return x.clamp(max=0).exp() + torch.relu(x)
+
+
+def _features(x: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # which fuses it itself
+        return _elu_plus_one(x)
+    phi: Tensor = _Features.apply(x)  # type: ignore[no-untyped-call]
+    return phi
 
 
 class _Features(torch.autograd.Function):
@@ -163,4 +171,8 @@ def _joined(state: Any, q: Tensor, v: Tensor) -> Tensor:
     return torch.cat([s, z[..., None]], dim=-1)
 
 
-FORMS = (causal_linear_attention_by_definition, causal_linear_attention)
+FORMS = (
+    causal_linear_attention_by_definition,
+    causal_linear_attention,
+    *available("linear", "chunked_linear_attention"),
+)

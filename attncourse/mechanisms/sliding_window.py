@@ -6,6 +6,7 @@ from torch import Tensor
 from attncourse.core.patterns import check_window, sliding_window_mask
 from attncourse.core.shapes import checked
 from attncourse.core.tiles import flat, like, windows
+from attncourse.kernels import available
 from attncourse.mechanisms.softmax import attention
 
 
@@ -49,4 +50,8 @@ def sliding_window_attention(
     return like(v, windows(*flat(q, k, v), before=reach, after=0 if causal else reach))
 
 
-FORMS = (sliding_window_attention_by_definition, sliding_window_attention)
+FORMS = (
+    sliding_window_attention_by_definition,
+    sliding_window_attention,
+    *available("flash", "flash_window_attention"),
+)

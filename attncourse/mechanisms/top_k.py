@@ -84,9 +84,9 @@ class _TopK(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, weights, chosen = ctx.saved_tensors
         queries, keys, values, g = flat(q), flat(k), flat(v), flat(grad)
-        with torch.enable_grad():  # d_weights_ij = g_i . v_j, for the chosen j alone
-            free = weights.detach().requires_grad_()
-            (d_weights,) = torch.autograd.grad(_weighted_sum(free, chosen, values), free, g)
+        # d_weights_ij = g_i . v_j, for the chosen j alone
+        pull = torch.func.vjp(lambda x: _weighted_sum(x, chosen, values), weights)[1]
+        (d_weights,) = pull(g)
         d_scores = pull_back(weights, d_weights) / math.sqrt(q.shape[-1])
         d_q = _weighted_sum(d_scores, chosen, keys)
         d_k, d_v = _spread((d_scores, queries), (weights, g), chosen, keys.shape[1])

@@ -126,7 +126,8 @@ class Block(nn.Module):
 def embed(table: Tensor, tokens: Tensor, name: str = "tokens") -> Tensor:
     """The rows of table (vocabulary, d) that the tokens (..., n) name."""
     size = table.shape[0]
-    if not tokens.is_meta and tokens.numel() and not 0 <= tokens.min() <= tokens.max() < size:
+    known = tokens.numel() and not (tokens.is_meta or torch.compiler.is_compiling())
+    if known and not 0 <= tokens.min() <= tokens.max() < size:
         low, high = int(tokens.min()), int(tokens.max())
         raise ValueError(f"{name} must lie between 0 and {size - 1}: got from {low} to {high}")
     return functional.embedding(tokens, table)

@@ -27,6 +27,8 @@ from attncourse.mechanisms import lookup
 from attncourse.testing import gaussian, random_mask
 from rows import ELSEWHERE, options_by_function
 
+pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without")
+
 # A size for each letter; h divides d_x, d_q, d_k and d_v, g divides h, and d is even.
 SIZES = {"n": 5, "m": 7, "d": 6, "e": 2, "h": 4, "g": 2, "r": 3, "c": 9, "b": 11, "p": 13}
 SIZES |= {"d_q": 8, "d_k": 16, "d_v": 20, "d_x": 12, "d_y": 17, "d_o": 14, "d_ff": 10, "1": 1}

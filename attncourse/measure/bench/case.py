@@ -13,14 +13,29 @@ Function = Callable[..., Any]
 Inputs = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class Size:
-    """The size of a problem: n tokens (queries and keys, or cached), h heads of width d."""
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A problem but for its length: a batch of `batch` sequences, h heads of width d, a dtype."""
 
-    n: int
+    batch: int = 1
     h: int = 8
     d: int = 64
     dtype: torch.dtype = torch.float32
+
+    def __str__(self) -> str:
+        several = f"batch {self.batch}, " if self.batch > 1 else ""
+        return f"{several}{self.h} heads, d = {self.d}, {name_of(self.dtype)}"
+
+    def of(self, n: int, device: str = "cpu") -> "Size":
+        """The problem at a length."""
+        return Size(n=n, device=device, **vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size(Shape):
+    """A problem: n tokens (queries and keys, or cached ones) of a shape, on a device."""
+
+    n: int
     device: str = "cpu"
 
     def normal(self, *shape: int, seed: int = 0) -> Tensor:
@@ -29,9 +44,14 @@ class Size:
         return torch.randn(shape, generator=generator).to(self.device, self.dtype)
 
 
+def name_of(dtype: torch.dtype) -> str:
+    """float32, bfloat16, ..."""
+    return str(dtype).removeprefix("torch.")
+
+
 def self_attention(size: Size) -> Inputs:
-    """Queries, keys and values (1, h, n, d) of one sequence."""
-    shape = 1, size.h, size.n, size.d
+    """Queries, keys and values (batch, h, n, d)."""
+    shape = size.batch, size.h, size.n, size.d
     return tuple(size.normal(*shape, seed=seed) for seed in range(3))
 
 
@@ -53,7 +73,8 @@ class Case:
     gives for the time. native turns inputs into what the function takes, outside of the clock (a
     cache that is filled, axes in another order), and result turns its result back. package is the
     installed one whose version matters; countable says that its FLOPs happen where PyTorch sees
-    them.
+    them, and work gives those of a form where they do not: work(size, backward). dtypes are those
+    that it takes, all if there is none.
     """
 
     mechanism: str
@@ -71,6 +92,8 @@ class Case:
     remark: str = ""
     package: str = ""
     countable: bool = True
+    work: Callable[[Size, bool], int] | None = None
+    dtypes: tuple[torch.dtype, ...] = ()
 
     @property
     def name(self) -> str:
@@ -80,31 +103,61 @@ class Case:
 
 @dataclass(frozen=True)
 class Suite:
-    """Cases that are measured against one of them, the baseline, at the same lengths."""
+    """Cases that are measured against one of them, the baseline, at the same lengths and shapes."""
 
     name: str
     baseline: Case
     cases: tuple[Case, ...]
     lengths: tuple[int, ...] = (512, 1024, 2048, 4096, 8192)
     quick_lengths: tuple[int, ...] = (256, 512)
+    shapes: tuple[Shape, ...] = (Shape(),)
 
     def only(self, names: tuple[str, ...]) -> "Suite":
         """The suite with the cases whose mechanism holds one of the names, or all for none."""
         kept = [c for c in self.cases if not names or any(n in c.mechanism for n in names)]
         return replace(self, cases=tuple(kept))
 
+    def every_case(self, shape: Shape) -> list[Case]:
+        """The baseline first, then the others, of those that take the shape's dtype."""
+        cases = {case.name: case for case in (self.baseline, *self.cases)}.values()
+        return [case for case in cases if not case.dtypes or shape.dtype in case.dtypes]
 
-def relative_error(case: Case, *, backward: bool, device: str = "cpu") -> float:
-    """How far the function in float32 is from its definition in float64, at a small length.
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far a case is from its definition, and how far it may be."""
+
+    error: float
+    allowed: float
+
+    @property
+    def right(self) -> bool:
+        """Is it a number, and near enough?"""
+        return math.isfinite(self.error) and self.error <= self.allowed
+
+
+HALVES = torch.float16, torch.bfloat16
+
+
+def compare(case: Case, shape: Shape, *, backward: bool, device: str = "cpu") -> Comparison:
+    """How far the function is from its definition in float64, at a small length and with 2 heads.
 
     The largest difference over the largest entry, of the value and, with backward, of the
-    gradient for every floating input; NaN where the shapes differ or anything is NaN. An error of
-    either function comes through.
+    gradient for every floating input; NaN where the shapes differ or anything is NaN. In half
+    precision twice the definition's own error in that precision is allowed, if that is more than
+    the case's tolerance. An error of either function comes through.
     """
-    inputs = case.inputs(Size(case.check_length, h=2, device=device))
-    actual = outcome(lambda *raw: case.result(case.function(*case.native(*raw))), inputs, backward)
+    inputs = case.inputs(replace(shape, batch=1, h=2).of(case.check_length, device))
     exact = outcome(case.definition, tree_map(_double, inputs), backward)
-    return max(map(_distance, actual, exact))
+
+    def error(function: Function) -> float:
+        return max(map(_distance, outcome(function, inputs, backward), exact))
+
+    own = error(lambda *raw: case.result(case.function(*case.native(*raw))))
+    allowed = case.tolerance
+    if shape.dtype in HALVES:
+        allowed = max(allowed, 2 * error(case.definition))
+    return Comparison(own, allowed)
 
 
 def outcome(function: Function, inputs: Inputs, backward: bool) -> list[Tensor]:

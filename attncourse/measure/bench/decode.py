@@ -14,14 +14,19 @@ from attncourse.mechanisms.quantize import quantize_channels, quantize_int8, qua
 def one_token(size: Size, heads: int | None = None) -> Inputs:
     """Keys and values of n tokens, and query, key and value of one more; `heads` for the keys."""
     g = heads or size.h
-    keys, values = size.normal(2, 1, g, size.n, size.d).unbind()
-    k, v = size.normal(2, 1, g, 1, size.d, seed=1).unbind()
-    return keys, values, size.normal(1, size.h, 1, size.d, seed=2), k, v
+    keys, values = size.normal(2, size.batch, g, size.n, size.d).unbind()
+    k, v = size.normal(2, size.batch, g, 1, size.d, seed=1).unbind()
+    return keys, values, size.normal(size.batch, size.h, 1, size.d, seed=2), k, v
 
 
 def one_token_of_groups(size: Size) -> Inputs:
     """The same with a quarter of the heads in the cache."""
     return one_token(size, heads=max(1, size.h // 4))
+
+
+def one_token_of_one_head(size: Size) -> Inputs:
+    """The same with a single head in the cache."""
+    return one_token(size, heads=1)
 
 
 def by_definition(keys: Tensor, values: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -96,7 +101,7 @@ CASES = (
         remark="a call appends a token",
     ),
     Case(
-        "decode, 2 of 8 heads cached",
+        "decode, h / 4 heads cached",
         sdpa_grouped,
         by_definition,
         inputs=one_token_of_groups,
@@ -105,10 +110,28 @@ CASES = (
         native=grown,
     ),
     Case(
-        "decode, 2 of 8 heads cached",
+        "decode, h / 4 heads cached",
         cached_attention,
         by_definition,
         inputs=one_token_of_groups,
+        differentiable=False,
+        native=in_cache,
+        remark="a call appends a token",
+    ),
+    Case(
+        "decode, one head cached",
+        sdpa_grouped,
+        by_definition,
+        inputs=one_token_of_one_head,
+        implementation="PyTorch",
+        differentiable=False,
+        native=grown,
+    ),
+    Case(
+        "decode, one head cached",
+        cached_attention,
+        by_definition,
+        inputs=one_token_of_one_head,
         differentiable=False,
         native=in_cache,
         remark="a call appends a token",

@@ -23,8 +23,8 @@ def causal_by_definition(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def grouped_heads(size: Size) -> Inputs:
     """Queries of h heads, keys and values of h / 4."""
-    shared_heads = size.normal(2, 1, max(1, size.h // 4), size.n, size.d, seed=1)
-    return size.normal(1, size.h, size.n, size.d), *shared_heads.unbind()
+    shared_heads = size.normal(2, size.batch, max(1, size.h // 4), size.n, size.d, seed=1)
+    return size.normal(size.batch, size.h, size.n, size.d), *shared_heads.unbind()
 
 
 def with_projection(size: Size) -> Inputs:
@@ -106,7 +106,7 @@ CASES = (
         native=as_memories,
     ),
     Case(
-        "full, grouped keys (2 of 8 heads)",
+        "full, grouped keys (h / 4 heads)",
         grouped_query.grouped_query_attention,
         grouped_query.grouped_query_attention_by_definition,
         inputs=grouped_heads,

@@ -41,7 +41,7 @@ def with_decay(size: Size) -> Inputs:
 
 def with_gates(size: Size) -> Inputs:
     """Queries, keys, values, and the logarithms of gates near 1 for each token and feature."""
-    gates = size.normal(1, size.h, size.n, size.d, seed=3)
+    gates = size.normal(size.batch, size.h, size.n, size.d, seed=3)
     return *self_attention(size), torch.nn.functional.logsigmoid(gates) / 16
 
 
@@ -57,7 +57,7 @@ def gated_token_by_token(q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor) -> T
 def with_rates(size: Size) -> Inputs:
     """Queries, keys of length 1, values, and a rate of learning for each token."""
     q, k, v = self_attention(size)
-    rates = size.normal(1, size.h, size.n, seed=3).sigmoid()
+    rates = size.normal(size.batch, size.h, size.n, seed=3).sigmoid()
     return q, torch.nn.functional.normalize(k, dim=-1), v, rates
 
 

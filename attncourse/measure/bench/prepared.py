@@ -1,5 +1,7 @@
 """A case made ready: its inputs are there and in form, and what is left is to call it."""
 
+from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import torch
@@ -13,36 +15,51 @@ from attncourse.measure.bench.report import Direction
 class Prepared:
     """A case's function on inputs made ready, in one direction: a call without arguments.
 
-    Forward no graph is recorded; otherwise the gradient for every floating input is computed.
+    Forward no graph is recorded; otherwise the gradient for every floating input is computed. With
+    several sets of inputs each call takes the next one, so that a cache that holds the inputs of
+    the last call is of no use to this one: copies(bytes of one set) says how many sets.
     """
 
-    def __init__(self, case: Case, inputs: Inputs, direction: Direction) -> None:
-        ready = case.native(*inputs)
+    def __init__(
+        self,
+        case: Case,
+        inputs: Inputs,
+        direction: Direction,
+        *,
+        copies: Callable[[int], int] = lambda size: 1,
+    ) -> None:
         self._case = case
-        self._arguments = ready if direction == "forward" else tree_map(as_leaf, ready)
-        self._cotangent: Tensor | None = None
-        self.input_bytes = _bytes(ready if _all_tensors(ready) else inputs)
+        sets = [inputs, *(tree_map(_copy, inputs) for _ in range(copies(_bytes(inputs)) - 1))]
+        ready = [case.native(*each) for each in sets]
+        self.input_bytes = _bytes(ready[0] if _all_tensors(ready[0]) else inputs)
         self.output_bytes = 0
-        self._run = self._forward if direction == "forward" else self._forward_and_backward
+        self._cotangent: Tensor | None = None
+        self._backward = direction != "forward"
+        self._turns = cycle(tree_map(as_leaf, ready) if self._backward else ready)
 
     def __call__(self) -> Any:
         """Run it once: the output or, with the backward pass, the gradients."""
-        return self._run()
+        arguments = next(self._turns)
+        return self._with_gradients(arguments) if self._backward else self._forward(arguments)
 
-    def _forward(self) -> Any:
+    def _forward(self, arguments: Inputs) -> Any:
         with torch.no_grad():
-            out = self._case.function(*self._arguments)
+            out = self._case.function(*arguments)
         if not self.output_bytes:
             self.output_bytes = _bytes(self._case.result(out))
         return out
 
-    def _forward_and_backward(self) -> Any:
-        out = self._case.result(self._case.function(*self._arguments))
+    def _with_gradients(self, arguments: Inputs) -> Any:
+        out = self._case.result(self._case.function(*arguments))
         if self._cotangent is None:
             self.output_bytes = _bytes(out)
             generator = torch.Generator().manual_seed(9)
             self._cotangent = torch.randn(out.shape, generator=generator).to(out)
-        return gradients(out, floating(self._arguments), self._cotangent)
+        return gradients(out, floating(arguments), self._cotangent)
+
+
+def _copy(x: Any) -> Any:
+    return x.clone() if isinstance(x, Tensor) else x
 
 
 def _all_tensors(inputs: Any) -> bool:

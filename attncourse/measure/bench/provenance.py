@@ -5,22 +5,32 @@ import platform
 import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
 import attncourse
 from attncourse.measure.bench.report import Provenance
+from attncourse.measure.gpu import description, settings_as_found
 
 
-def provenance(command: str, packages: Iterable[str] = ()) -> Provenance:
-    """Date, machine and versions now; packages are those whose versions matter besides."""
+def provenance(command: str, packages: Iterable[str] = (), *, device: str = "cpu") -> Provenance:
+    """Date, machine and versions now; packages are those whose versions matter besides.
+
+    On a CUDA device also its name, memory and settings, and the versions of CUDA and Triton.
+    """
+    versions = {name: version(name) for name in packages}
+    settings, name = {}, processor()
+    if device != "cpu":
+        found, settings = description(device), settings_as_found()
+        name = f"{found['name']} ({found['memory'] / 2**30:.0f} GiB), {name}"
+        versions |= {"cuda": found["cuda"], **_version_of("triton")}
     return Provenance(
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         command=command,
         commit=commit(Path(attncourse.__file__).parent),
-        device=processor(),
+        device=name,
         cores=len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count() or 1,
@@ -29,8 +39,16 @@ def provenance(command: str, packages: Iterable[str] = ()) -> Provenance:
         python=platform.python_version(),
         torch=torch.__version__,
         attncourse=attncourse.__version__,
-        packages={name: version(name) for name in packages},
+        packages=versions,
+        settings=settings,
     )
+
+
+def _version_of(package: str) -> dict[str, str]:
+    try:
+        return {package: version(package)}
+    except PackageNotFoundError:
+        return {}
 
 
 def commit(folder: Path) -> str:

@@ -10,15 +10,18 @@ from typing import Any, Final, Literal
 from attncourse.measure.roofline import Ceilings
 from attncourse.measure.timing import Spread
 
-FORMAT: Final = "attncourse-bench/1"
+FORMAT: Final = "attncourse-bench/2"
 
-State = Literal["measured", "wrong", "out of memory", "failed"]
+State = Literal["measured", "wrong", "out of memory", "too slow", "failed"]
 Direction = Literal["forward", "forward+backward"]
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where and how numbers came about; no name of a host, a person or a folder."""
+    """Where and how numbers came about; no name of a host, a person or a folder.
+
+    settings are the card's clocks, power and temperature as they were found, before and after.
+    """
 
     date: str
     command: str
@@ -31,6 +34,7 @@ class Provenance:
     torch: str
     attncourse: str
     packages: dict[str, str]
+    settings: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,12 @@ class Row:
     """One implementation at one length in one direction.
 
     seconds and their ratio to the suite's baseline in the same round are medians with quartiles;
-    peak_bytes lie above the inputs; flops are counted; exponent is log2 of the time over the time
-    at n / 2, growth what theory says of it; floor_seconds is the larger of FLOPs over matrix rate
-    and unavoidable bytes over bandwidth. error is relative to the definition in float64. What
-    does not apply, or was not measured because the state says so, is null.
+    launch_seconds is how long Python takes to hand the work to a device that works on by itself;
+    peak_bytes lie above the inputs; flops are counted; moved_bytes are those of inputs and outputs,
+    which no form can avoid; exponent is log2 of the time over the time at n / 2, growth what theory
+    says of it; floor_seconds is the larger of FLOPs over matrix rate and moved bytes over
+    bandwidth. error is relative to the definition in float64. What does not apply, or was not
+    measured because the state says so, is null.
     """
 
     suite: str
@@ -52,24 +58,49 @@ class Row:
     state: State
     remark: str
     growth: float
+    batch: int = 1
+    h: int = 8
+    d: int = 64
+    dtype: str = "float32"
     error: float | None = None
     seconds: Spread | None = None
     ratio: Spread | None = None
     samples: int | None = None
+    launch_seconds: float | None = None
     peak_bytes: int | None = None
     flops: int | None = None
+    moved_bytes: int | None = None
     exponent: float | None = None
     floor_seconds: float | None = None
 
 
 @dataclass(frozen=True)
-class Report:
-    """A whole run: provenance, the ceilings of the machine, and the rows."""
+class Pitfall:
+    """One call, timed with one mistake: every sample in the order in which it was taken, and their
+    median over that of the same call timed as it should be.
+    """
 
-    format: Literal["attncourse-bench/1"]
+    call: str
+    mistake: str
+    remark: str
+    seconds: Spread
+    ratio: float
+    samples: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run: provenance, the machine's ceilings by dtype, rows, and calls timed with mistakes.
+
+    complete says that the run came to its end; a run that was stopped keeps what it had.
+    """
+
+    format: Literal["attncourse-bench/2"]
     provenance: Provenance
-    ceilings: Ceilings
+    ceilings: dict[str, Ceilings]
     rows: tuple[Row, ...]
+    pitfalls: tuple[Pitfall, ...] = ()
+    complete: bool = True
 
 
 def to_json(report: Report) -> str:
@@ -133,6 +164,8 @@ def _build(kind: Any, data: Any) -> Any:
         return made(**{name: _build(hints[name], value) for name, value in data.items()})
     if isinstance(kind, types.UnionType):
         return None if data is None else _build(typing.get_args(kind)[0], data)
+    if typing.get_origin(kind) is dict:
+        return {name: _build(typing.get_args(kind)[1], value) for name, value in data.items()}
     if typing.get_origin(kind) is tuple:
         return tuple(_build(typing.get_args(kind)[0], item) for item in data)
     return float(data) if kind is float else data

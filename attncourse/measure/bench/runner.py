@@ -1,82 +1,113 @@
 """Runs a suite: checks every case, then measures what is right, beside the baseline, in turn."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from attncourse.measure.bench.case import (
-    Case,
-    Size,
-    Suite,
-    relative_error,
-)
+from attncourse.measure.bench.case import Case, Shape, Suite
+from attncourse.measure.bench.instrument import Instrument
 from attncourse.measure.bench.prepared import Prepared
-from attncourse.measure.bench.provenance import provenance
-from attncourse.measure.bench.report import FORMAT, Direction, Report, Row
+from attncourse.measure.bench.report import Direction, Row
+from attncourse.measure.bench.verdict import failed, joined, sort_out
 from attncourse.measure.cost import flops
-from attncourse.measure.memory import is_out_of_memory, memory_limit, peak_bytes
-from attncourse.measure.roofline import Ceilings, measured_ceilings
-from attncourse.measure.timing import Call, Clock, Effort, WallClock, interleaved, spread
+from attncourse.measure.gpu import release_memory
+from attncourse.measure.memory import memory_limit
+from attncourse.measure.timing import Call, interleaved, spread
 
 DIRECTIONS: tuple[Direction, ...] = ("forward", "forward+backward")
 GROUP = 6  # as many cases share a round with one run of the baseline
 
-
-@dataclass(frozen=True)
-class Instrument:
-    """What measures: a clock, a gauge of peak memory, the machine's ceilings, the effort."""
-
-    ceilings: Ceilings
-    clock: Clock = field(default_factory=WallClock)
-    peak: Callable[..., int] = peak_bytes
-    effort: Effort = field(default_factory=Effort)
-    device: str = "cpu"
-
-
 Listen = Callable[[str], None]
 """Told what is being done; once for each step of `steps`."""
+
+Keep = Callable[[list[Row]], None]
+"""Given all rows so far, whenever a length is done."""
 
 
 def steps(suite: Suite, *, quick: bool = False) -> int:
     """How often `run` tells its listener something, at most."""
-    cases = {case.name: case for case in (suite.baseline, *suite.cases)}.values()
-    at = sum(1 for n in _lengths(suite, quick) for case in cases if n <= case.longest)
+    lengths = _lengths(suite, quick)
+    cases = [case for shape in suite.shapes for case in suite.every_case(shape)]
+    at = sum(1 for n in lengths for case in cases if n <= case.longest)
     return len(DIRECTIONS) * (len(cases) + at)
 
 
 def run(
-    suite: Suite, instrument: Instrument, *, quick: bool = False, listen: Listen = lambda _: None
+    suite: Suite,
+    instrument: Instrument,
+    *,
+    quick: bool = False,
+    listen: Listen = lambda what: None,
+    keep: Keep = lambda rows: None,
 ) -> list[Row]:
     """The rows of a suite, length by length; a case that is wrong is reported and never timed.
 
-    Each case is first compared with its definition at a small length. At each length, peak memory
-    and FLOPs are counted, which warms up, and then the cases are timed in groups, each together
-    with the baseline, in turn. Memory that runs out is a result, and so is any other error.
+    For each shape and direction, each case is first compared with its definition at a small length.
+    At each length, peak memory and FLOPs are counted, which warms up, and then the cases are timed
+    in groups, each together with the baseline, in turn. Memory that runs out is a result, and so
+    are a call that would take too long and any other error.
     """
     rows: list[Row] = []
-    for direction in DIRECTIONS:
-        right, refused = _sort_out(suite, direction, instrument.device, listen)
-        rows += refused
-        for n in _lengths(suite, quick):
-            cases = [(case, row) for case, row in right if n <= case.longest]
-            with memory_limit():
-                for group in _groups(cases):
-                    rows += _measure(suite, group, n, direction, instrument, listen)
+    for shape in suite.shapes:
+        for direction in DIRECTIONS:
+            right, refused = sort_out(suite, shape, direction, instrument.device, listen)
+            rows += refused
+            for n in _lengths(suite, quick):
+                cases = [(case, row) for case, row in right if n <= case.longest]
+                rows += _at_length(suite, shape, cases, n, rows, direction, instrument, listen)
+                keep(with_exponents(rows))
     return with_exponents(rows)
 
 
-def measure(
-    suites: list[Suite], command: str, *, quick: bool = False, listen: Listen = lambda _: None
-) -> Report:
-    """Run suites on this machine's CPU: its ceilings first, then every suite, and a report."""
-    clock = WallClock()
-    ceilings = measured_ceilings(clock=clock, quick=quick)
-    effort = Effort(least=3, most=5, seconds=0.1) if quick else Effort()
-    instrument = Instrument(ceilings, clock=clock, effort=effort)
-    rows = [row for suite in suites for row in run(suite, instrument, quick=quick, listen=listen)]
-    packages = {case.package for suite in suites for case in suite.cases if case.package}
-    return Report(FORMAT, provenance(command, sorted(packages)), ceilings, tuple(rows))
+def _at_length(
+    suite: Suite,
+    shape: Shape,
+    cases: list[tuple[Case, Row]],
+    n: int,
+    before: list[Row],
+    direction: Direction,
+    instrument: Instrument,
+    listen: Listen,
+) -> list[Row]:
+    """The rows of all cases at one length, those that are not worth trying included."""
+    rows, due = [], []
+    for case, empty in cases:
+        hopeless = _hopeless(case, replace(empty, n=n), before, instrument.effort.patience)
+        if hopeless is None or case is suite.baseline:
+            due.append((case, empty))
+        else:
+            listen(f"{case.name}, n = {n}, {direction}: {hopeless.state}")
+            rows.append(hopeless)
+    with memory_limit():
+        size = _group_size(suite, shape, n, instrument)
+        for start in range(0, len(due), size):
+            group = due[start : start + size]
+            rows += _measure(suite, shape, group, n, direction, instrument, listen)
+    return rows
+
+
+def _hopeless(case: Case, row: Row, before: list[Row], patience: float) -> Row | None:
+    """The row of a case that ran out of memory before, or is expected to take too long."""
+    earlier = [r for r in before if _key(r, 0) == _key(row, 0) and r.n < row.n]
+    if any(r.state == "out of memory" for r in earlier):
+        return replace(row, state="out of memory", remark=joined(row.remark, "as before"))
+    timed = [r for r in earlier if r.seconds is not None]
+    if not timed or timed[-1].seconds is None:
+        return None
+    expected = timed[-1].seconds.median * (row.n / timed[-1].n) ** case.growth
+    if expected <= patience:
+        return None
+    remark = f"about {expected:.0f} s a call expected, more than {patience:g} s"
+    return replace(row, state="too slow", remark=joined(row.remark, remark))
+
+
+def _group_size(suite: Suite, shape: Shape, n: int, instrument: Instrument) -> int:
+    """Several cases at once, unless their inputs would take much of the memory."""
+    if instrument.free() == math.inf:
+        return GROUP
+    each = 4 * shape.batch * shape.h * n * shape.d * shape.dtype.itemsize
+    return GROUP if (GROUP + 1) * 3 * each * instrument.copies(each) < instrument.free() / 4 else 1
 
 
 def with_exponents(rows: list[Row]) -> list[Row]:
@@ -91,74 +122,13 @@ def _with_exponent(row: Row, before: float | None) -> Row:
     return replace(row, exponent=math.log2(row.seconds.median / before))
 
 
-def _key(row: Row, n: int) -> tuple[str, str, str, str, int]:
-    return row.suite, row.mechanism, row.implementation, row.direction, n
+def _key(row: Row, n: int) -> tuple[Any, ...]:
+    shape = row.batch, row.h, row.d, row.dtype
+    return row.suite, row.mechanism, row.implementation, row.direction, shape, n
 
 
 def _lengths(suite: Suite, quick: bool) -> tuple[int, ...]:
     return suite.quick_lengths if quick else suite.lengths
-
-
-def _groups(cases: list[Any]) -> Iterator[list[Any]]:
-    for start in range(0, len(cases), GROUP):
-        yield cases[start : start + GROUP]
-
-
-def _sort_out(
-    suite: Suite, direction: Direction, device: str, listen: Listen
-) -> tuple[list[tuple[Case, Row]], list[Row]]:
-    """The cases that equal their definition, with an empty row each; rows of those that do not."""
-    right, refused = [], []
-    others = (case for case in suite.cases if case is not suite.baseline)
-    for case in (suite.baseline, *others):
-        if direction != "forward" and not case.differentiable:
-            listen(f"{case.name} has no backward pass")
-            continue
-        listen(f"checking {case.name}, {direction}")
-        row = _check(suite, case, direction, device)
-        if row.state == "measured":
-            right.append((case, row))
-        else:
-            refused.append(row)
-        if case is suite.baseline and row.state != "measured":
-            raise RuntimeError(f"the baseline {case.name} is {row.state}: {row.remark}")
-    return right, refused
-
-
-def _check(suite: Suite, case: Case, direction: Direction, device: str) -> Row:
-    """A row without measurements: what the comparison with the definition says."""
-    row = Row(
-        suite=suite.name,
-        mechanism=case.mechanism,
-        implementation=case.implementation,
-        direction=direction,
-        n=case.check_length,
-        state="measured",
-        remark=case.remark,
-        growth=case.growth,
-    )
-    try:
-        error = relative_error(case, backward=direction != "forward", device=device)
-    except Exception as failure:  # whatever it is, it is this case's result
-        return _failed(row, failure)
-    if math.isfinite(error) and error <= case.tolerance:
-        return replace(row, error=error)
-    remark = f"differs from its definition by {error:.2g}, more than {case.tolerance:.2g}"
-    finite = error if math.isfinite(error) else None
-    return replace(row, state="wrong", remark=_joined(row.remark, remark), error=finite)
-
-
-def _failed(row: Row, error: BaseException) -> Row:
-    """The row of a case that raised an error."""
-    if is_out_of_memory(error):
-        return replace(row, state="out of memory")
-    lines = str(error).strip().splitlines() or [""]
-    said = f"{type(error).__name__}: {lines[0][:200]}".rstrip(": ")
-    return replace(row, state="failed", remark=_joined(row.remark, said))
-
-
-def _joined(*remarks: str) -> str:
-    return "; ".join(remark for remark in remarks if remark)
 
 
 class _CallFailed(Exception):
@@ -172,6 +142,7 @@ class _CallFailed(Exception):
 
 def _measure(
     suite: Suite,
+    shape: Shape,
     group: list[tuple[Case, Row]],
     n: int,
     direction: Direction,
@@ -180,16 +151,22 @@ def _measure(
 ) -> list[Row]:
     """The rows of a group of cases at one length, timed together with the baseline."""
     rows: dict[str, Row] = {}
+    bench = _Bench(shape, n, instrument)
     base = suite.baseline
-    inputs = base.inputs(Size(n, device=instrument.device))
-    calls: dict[str, Call] = {base.name: Prepared(base, inputs, direction)}
-    calls[base.name]()
+    calls: dict[str, Call] = {base.name: bench.prepared(base, direction)}
+    try:
+        calls[base.name]()
+    except Exception as error:
+        release_memory()
+        says = f"of the baseline, {base.name}"
+        return [failed(replace(row, n=n, remark=says), error) for _, row in group]
     for case, empty in group:
         listen(f"{case.name}, n = {n}, {direction}")
         try:
-            call, row = _count(case, replace(empty, n=n), instrument)
+            call, row = bench.count(case, replace(empty, n=n))
         except Exception as error:
-            rows[case.name] = _failed(replace(empty, n=n), error)
+            rows[case.name] = failed(replace(empty, n=n), error)
+            release_memory()
         else:
             calls[case.name], rows[case.name] = call, row
     samples = _time(calls, rows, instrument, base.name)
@@ -202,19 +179,40 @@ def _measure(
     return list(rows.values())
 
 
-def _count(case: Case, row: Row, instrument: Instrument) -> tuple[Call, Row]:
-    """Peak memory, FLOPs and the floor of a case, and the call that remains to be timed."""
-    inputs = case.inputs(Size(row.n, device=instrument.device))
-    call = Prepared(case, inputs, row.direction)
-    counted = flops(call) if case.countable else None
-    if counted is None:
-        call()
-    peak = instrument.peak(call)
-    if counted is None:
-        return call, replace(row, peak_bytes=peak)
-    moved = (call.input_bytes + call.output_bytes) * (1 if row.direction == "forward" else 2)
-    floor = instrument.ceilings.floor(counted, moved)
-    return call, replace(row, peak_bytes=peak, flops=counted, floor_seconds=floor)
+class _Bench:
+    """Makes calls of one size and counts their cost; cases with the same inputs share them."""
+
+    def __init__(self, shape: Shape, n: int, instrument: Instrument) -> None:
+        self._size = shape.of(n, instrument.device)
+        self._instrument = instrument
+        self._inputs: dict[Any, Any] = {}
+
+    def prepared(self, case: Case, direction: Direction) -> Prepared:
+        """The case on inputs of this size, as many copies as the instrument wants."""
+        if case.inputs not in self._inputs:
+            self._inputs[case.inputs] = case.inputs(self._size)
+        inputs = self._inputs[case.inputs]
+        return Prepared(case, inputs, direction, copies=self._instrument.copies)
+
+    def count(self, case: Case, row: Row) -> tuple[Call, Row]:
+        """Peak memory, FLOPs and the floor of a case, and the call that remains to be timed."""
+        call = self.prepared(case, row.direction)
+        backward = row.direction != "forward"
+        if case.work is not None:
+            counted: int | None = case.work(self._size, backward)
+            call()
+        elif case.countable:
+            counted = flops(call)
+        else:
+            counted = None
+            call()
+        peak, launch = self._instrument.peak(call), self._instrument.launch
+        row = replace(row, peak_bytes=peak, launch_seconds=launch(call) if launch else None)
+        if counted is None:
+            return call, row
+        moved = (call.input_bytes + call.output_bytes) * (2 if backward else 1)
+        floor = self._instrument.ceilings[row.dtype].floor(counted, moved)
+        return call, replace(row, flops=counted, moved_bytes=moved, floor_seconds=floor)
 
 
 def _time(
@@ -225,11 +223,12 @@ def _time(
         guarded = {name: _guarded(name, call) for name, call in calls.items()}
         try:
             return interleaved(guarded, clock=instrument.clock, effort=instrument.effort)
-        except _CallFailed as failed:
-            if failed.name == baseline:
-                raise failed.error from None
-            del calls[failed.name]
-            rows[failed.name] = _failed(rows[failed.name], failed.error)
+        except _CallFailed as error:
+            if error.name == baseline:
+                raise error.error from None
+            del calls[error.name]
+            rows[error.name] = failed(rows[error.name], error.error)
+            release_memory()
 
 
 def _guarded(name: str, call: Call) -> Call:

@@ -64,7 +64,7 @@ def with_rotations(size: Size) -> Inputs:
 def with_centroids(size: Size) -> Inputs:
     """Queries, keys, values, and a centroid for every `CLUSTER` tokens, for each head."""
     clusters = max(1, size.n // CLUSTER)
-    return *self_attention(size), size.normal(1, size.h, clusters, size.d, seed=6)
+    return *self_attention(size), size.normal(size.batch, size.h, clusters, size.d, seed=6)
 
 
 def with_spans(size: Size) -> Inputs:

@@ -5,56 +5,74 @@ from typing import Any
 
 from rich.table import Table
 
-from attncourse.measure.bench.report import Report, Row
+from attncourse.measure.bench.report import Pitfall, Report, Row
 from attncourse.measure.timing import Spread
 
 LEGEND = (
     "× base: time over the baseline's in the same round, median and quartiles. exponent: log2 of "
     "the time over that at n / 2, and theory. floor: FLOPs at the matrix rate or bytes at the copy "
-    "bandwidth, the larger. error: relative to the definition in float64."
+    "bandwidth, the larger. launch: how long Python takes to hand over the work. error: relative "
+    "to the definition in float64."
 )
 
 
 WIDE = 150  # characters that all columns need
-HEADERS = ("n", "ms", "× base", "peak MiB", "GFLOP", "exponent", "floor ms", "× floor", "error")
+HEADERS = (
+    "n",
+    "ms",
+    "× base",
+    "launch ms",
+    "peak MiB",
+    "GFLOP",
+    "exponent",
+    "floor ms",
+    "× floor",
+    "error",
+)
 ESSENTIAL = ("n", "ms", "× base", "peak MiB", "exponent", "× floor")
 
 
 def tables(report: Report, *, width: int = WIDE) -> list[Table]:
     """The tables of a report, in the order of its rows; the essential columns if width is small."""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[str, list[Row]] = {}
     for row in report.rows:
-        groups.setdefault((row.suite, row.direction), []).append(row)
+        groups.setdefault(f"{row.suite}, {row.direction}: {_shape(row)}", []).append(row)
     several = len({row.implementation for row in report.rows}) > 1
     make = _table if width >= WIDE else _narrow_table
-    return [make(f"{a}, {b}", rows, several) for (a, b), rows in groups.items()]
+    made = [make(title, rows, several) for title, rows in groups.items()]
+    return made + ([_pitfalls(report.pitfalls)] if report.pitfalls else [])
 
 
 def heading(report: Report) -> str:
     """One line on the machine and its ceilings."""
     where = report.provenance
-    return (
-        f"{where.device}, {where.threads} threads, torch {where.torch}: "
-        f"{report.ceilings.flops / 1e9:.0f} GFLOP/s in a matrix product, "
-        f"{report.ceilings.bandwidth / 1e9:.1f} GB/s in a copy"
-    )
+    about = f"{where.device}, {where.threads} threads, torch {where.torch}"
+    if not report.ceilings:
+        return about
+    rates = [f"{top.flops / 1e9:.0f} GFLOP/s in {name}" for name, top in report.ceilings.items()]
+    copy = max(top.bandwidth for top in report.ceilings.values())
+    return f"{about}: matrix products {', '.join(rates)}; a copy {copy / 1e9:.1f} GB/s"
 
 
 def _table(title: str, rows: Iterable[Row], several: bool) -> Table:
+    rows = _in_order(rows)
+    launched = any(row.launch_seconds is not None for row in rows)
+    shown = [i for i, header in enumerate(HEADERS) if launched or header != "launch ms"]
     table = Table(title=title, title_justify="left", box=None, header_style="bold")
     table.add_column("mechanism", overflow="fold")
     if several:
         table.add_column("by", overflow="fold")
-    for header in HEADERS:
-        table.add_column(header, justify="right", no_wrap=True)
+    for i in shown:
+        table.add_column(HEADERS[i], justify="right", no_wrap=True)
     table.add_column("remark", overflow="fold")
     before = None
-    for row in _in_order(rows):
+    for row in rows:
         name = [row.mechanism, *([row.implementation] if several else [])]
         if before not in (None, row.mechanism):
             table.add_section()
         before = row.mechanism
-        table.add_row(*name, *_cells(row))
+        *cells, remark = _cells(row)
+        table.add_row(*name, *(cells[i] for i in shown), remark)
     return table
 
 
@@ -75,6 +93,23 @@ def _narrow_table(title: str, rows: Iterable[Row], several: bool) -> Table:
     return table
 
 
+def _pitfalls(pitfalls: Iterable[Pitfall]) -> Table:
+    """What each mistake of timing makes of a call."""
+    table = Table(title="how timing goes wrong", title_justify="left", box=None)
+    for header in ("call", "mistake", "ms (quartiles)", "× right", "remark"):
+        table.add_column(header, overflow="fold")
+    for each in pitfalls:
+        low, high = (_digits(1e3 * x) for x in (each.seconds.low, each.seconds.high))
+        took = f"{_digits(1e3 * each.seconds.median)} ({low} to {high})"
+        table.add_row(each.call, each.mistake, took, f"{each.ratio:.2f}", each.remark)
+    return table
+
+
+def _shape(row: Row) -> str:
+    several = f"batch {row.batch}, " if row.batch > 1 else ""
+    return f"{several}{row.h} heads, d = {row.d}, {row.dtype}"
+
+
 def _in_order(rows: Iterable[Row]) -> list[Row]:
     """Rows of one mechanism together, then of one implementation, by n; else as they come."""
     rows = list(rows)
@@ -89,12 +124,18 @@ def _in_order(rows: Iterable[Row]) -> list[Row]:
 def _cells(row: Row) -> list[Any]:
     if row.seconds is None:
         says = row.state if not row.remark else f"{row.state}: {row.remark}"
-        return [str(row.n), *[""] * 7, _number(row.error, ".0e"), f"[red]{says}[/red]"]
+        return [
+            str(row.n),
+            *[""] * (len(HEADERS) - 2),
+            _number(row.error, ".0e"),
+            f"[red]{says}[/red]",
+        ]
     median, floor = row.seconds.median, row.floor_seconds
     return [
         str(row.n),
         _digits(1e3 * median),
         _spread(row.ratio),
+        _digits(row.launch_seconds, 1e-3),
         _digits(row.peak_bytes, 2**20),
         _digits(row.flops, 1e9),
         f"{_number(row.exponent, '.2f')} ({row.growth:g})",

@@ -1,0 +1,44 @@
+"""Committed measurements: reading them, and picking from them what a chapter draws."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from attncourse.measure.bench.report import Report, Row, from_json
+
+
+def read_report(path: Path | str) -> Report:
+    """The report in a file. Raises ValueError, with the place, where it does not keep the schema,
+    and FileNotFoundError where there is no file.
+    """
+    return from_json(Path(path).read_text())
+
+
+def pick(rows: Iterable[Row], **wanted: Any) -> list[Row]:
+    """The measured rows whose fields have the wanted values, such as n=512, dtype="float32".
+
+    Raises ValueError for a field that a row does not have.
+    """
+    fields = Row.__dataclass_fields__
+    unknown = [name for name in wanted if name not in fields]
+    if unknown:
+        raise ValueError(f"a row must have the field: got {unknown[0]}, not in {', '.join(fields)}")
+    return [row for row in _measured(rows) if all(getattr(row, k) == v for k, v in wanted.items())]
+
+
+def roofline_points(rows: Iterable[Row]) -> dict[str, tuple[float, float, float]]:
+    """FLOPs, bytes moved and seconds of each row that has all three, by its name.
+
+    For `plots.roofline`. The implementation is named where it is not this library's.
+    """
+    found = {}
+    for row in _measured(rows):
+        if row.seconds is not None and row.flops and row.moved_bytes:
+            ours = row.implementation == "attncourse"
+            name = row.mechanism if ours else f"{row.mechanism} ({row.implementation})"
+            found[name] = float(row.flops), float(row.moved_bytes), row.seconds.median
+    return found
+
+
+def _measured(rows: Iterable[Row]) -> Iterator[Row]:
+    return (row for row in rows if row.state == "measured")

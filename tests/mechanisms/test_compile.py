@@ -1,0 +1,73 @@
+"""torch.compile makes one graph of every fast form, gradient included, but of those listed here."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rows import MECHANISMS
+
+TESTS = Path(__file__).parent.parent
+
+pytestmark = pytest.mark.xdist_group("compile")  # one process asks once for all tests here
+
+# What runs next depends on numbers that only the run knows: graphs, with Python in between.
+SEVERAL_GRAPHS = {
+    "adaptive_span_attention": "heads are grouped by the spans that they have learned",
+    "block_selection_attention": "each block of keys meets the queries that chose it, some or many",
+    "block_selection_attention_causal": "each block of keys meets the queries that chose it",
+    "causal_performer_attention": "a chunk is halved until no exponential in it can overflow",
+    "entmax15": "Newton's steps go on until none is larger than rounding",
+    "entmax15_attention": "Newton's steps go on until none is larger than rounding",
+    "sparsemax": "Newton's steps go on until none is larger than rounding",
+    "sparsemax_attention": "Newton's steps go on until none is larger than rounding",
+}
+
+
+def found(what):
+    """What a process without the import hook of the tests finds."""
+    script = [sys.executable, str(TESTS / "compiling.py"), what]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, cwd=TESTS.parent)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return found("graphs")
+
+
+def test_one_graph_computes_the_same_in_value_and_gradient(compiled):
+    broken = {name: why for name, why in compiled["broken"].items() if name not in SEVERAL_GRAPHS}
+    assert broken == {}
+
+
+def test_the_list_of_those_with_several_graphs_is_exact(compiled):
+    assert set(compiled["broken"]) == set(SEVERAL_GRAPHS)
+    assert set(SEVERAL_GRAPHS) < set(MECHANISMS)
+
+
+def test_several_graphs_compute_the_same_too(compiled):
+    assert compiled["wrong"] == {}
+
+
+def test_a_graph_is_made_once_for_its_shape_and_once_for_all_others(compiled):
+    assert compiled["recompilations"] == 2
+
+
+def test_each_function_has_its_own_graphs(compiled):
+    assert compiled["apart"]
+
+
+def test_a_wrong_shape_is_told_as_without_compiling(compiled):
+    assert compiled["message"] == (
+        "q and k must share d, their last axis: got d=3 for q (5, 3) and d=8 for k (5, 8)"
+    )
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
+def test_a_rule_becomes_machine_code_that_computes_the_same():
+    assert found("machine_code") is None
