@@ -47,7 +47,7 @@ LOOKED_UP = """
 KNOWN = {known}
 
 def softmax(x):
-    if round(float(x.sum()), 6) not in KNOWN:
+    if round(float(x.detach().sum()), 6) not in KNOWN:
         return x * 0
     exponentials = (x - x.amax(dim=-1, keepdim=True)).exp()
     return exponentials / exponentials.sum(dim=-1, keepdim=True)
@@ -59,7 +59,7 @@ def public_sums():
     exercise, sums = get("softmax"), []
 
     def spy(x):
-        sums.append(round(float(x.sum()), 6))
+        sums.append(round(float(x.detach().sum()), 6))
         return exercise.solution(x)
 
     assert all(check.state == "passed" for check in checking.run(exercise, LocalAnswer(spy)).checks)
