@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 from attncourse.course.checking import LocalAnswer, Result, Student, run
 from attncourse.course.diagnose import same_value
 from attncourse.course.exercise import all_exercises, whole_doc
+from attncourse.testing import secret_inputs
 
 EXERCISES = list(all_exercises().values())
 WRONG = [(e, name) for e in EXERCISES for name in e.wrong]
@@ -79,6 +80,19 @@ def test_a_right_answer_passes(exercise, name):
 
 
 # What a module must hold
+
+
+@pytest.mark.parametrize("secret", [b"the secret of a run", b"that of another"])
+@exercises
+def test_the_gates_hold_on_inputs_that_a_class_is_graded_on(exercise, secret):
+    with secret_inputs(secret):
+        assert grade(exercise, exercise.solution).state == "passed"
+        for name, function in exercise.right.items():
+            assert grade(exercise, function).state == "passed", name
+        for name, function in exercise.wrong.items():
+            result = grade(exercise, function)
+            named = {c.misconception.name for c in result.checks if c.misconception}
+            assert (result.state, named) == ("failed", {name})
 
 
 @exercises
