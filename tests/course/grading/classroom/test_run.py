@@ -152,10 +152,10 @@ def test_a_fault_of_the_grader_is_no_grade_and_is_tried_again(
 ):
     real = task.grade
 
-    def failing(submission, worker, exercise):
+    def failing(submission, worker, exercise, secret):
         if submission.path.name == "bob.py":
             raise GraderFault("no worker can be started")
-        return real(submission, worker, exercise)
+        return real(submission, worker, exercise, secret)
 
     monkeypatch.setattr(task, "grade", failing)
     report = graded(folder, tmp_path / "out")

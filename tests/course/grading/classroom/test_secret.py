@@ -78,3 +78,6 @@ def test_an_answer_that_knows_the_public_inputs_passes_with_them_and_fails_with_
     assert (tmp_path / "own" / "secret").is_file()
     assert not (tmp_path / "public" / "secret").exists()
     assert points["own"] < points["public"]
+    told = {"public": "on the same inputs.", "own": "on inputs drawn for this class."}
+    for name, words in told.items():
+        assert words in (tmp_path / name / "class.html").read_text()

@@ -40,7 +40,8 @@ def table() -> str:
 def _held(attack) -> str:
     """What counts as held, in words."""
     earns = f"at most {attack.most} of 3 checks pass" if attack.most else "no check passes"
-    return f"{earns}; it is told “{attack.told}”".replace("|", "\\|") if attack.told else earns
+    told = attack.told.replace("|", "\\|")
+    return f"{earns}; it is told `{told}`" if told else earns
 
 
 def _levels(name, attack) -> str:
