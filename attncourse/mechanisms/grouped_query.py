@@ -67,14 +67,26 @@ def attend_in_groups(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None
     wide = accumulation_dtype(q.dtype)
     keys, values = k.to(wide), v.to(wide)
     stacked = torch.unflatten(q.to(wide), -3, (g, h // g)).flatten(-3, -2)  # (..., g, h n / g, d)
-    if mask is None:
+    if mask is None and _rows_lie_together(keys, values):
         out = scaled_dot_product_attention(stacked, keys, values)
     else:
         scores = stacked @ keys.mT / math.sqrt(q.shape[-1])
-        by_head = torch.unflatten(scores, -2, (h // g, n))
-        out = masked_softmax(by_head, _by_group(mask, g)).flatten(-3, -2) @ values
+        out = _weights(scores, mask, h // g, n, g) @ values
     out = torch.unflatten(out, -2, (h // g, n))
     return out.flatten(-4, -3).to(v.dtype)
+
+
+def _rows_lie_together(*matrices: Tensor) -> bool:
+    """Is a row of each matrix contiguous? Of others, such as a cache's, SDPA makes copies."""
+    return all(x.stride(-1) == 1 for x in matrices)
+
+
+def _weights(scores: Tensor, mask: Tensor | None, share: int, n: int, g: int) -> Tensor:
+    """The weights of the stacked queries (..., g, share n, m)."""
+    if mask is None:
+        return torch.softmax(scores, dim=-1)
+    by_head = torch.unflatten(scores, -2, (share, n))
+    return masked_softmax(by_head, _by_group(mask, g)).flatten(-3, -2)
 
 
 def check_groups(q: Tensor, k: Tensor) -> None:

@@ -9,6 +9,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from attncourse.core.masks import causal_mask
 from attncourse.measure.analytic import kv_cache_bytes
 from attncourse.measure.cost import flops, largest_tensor
+from attncourse.measure.memory import peak_bytes
 from attncourse.mechanisms.cache import (
     FORMS,
     KVCache,
@@ -205,6 +206,16 @@ def test_a_step_in_place_makes_no_copy_of_the_cache():
     assert largest_tensor(lambda *x: cached_attention(cache, *x), *new) <= 2 * 8 * 512  # views
     assert cache.keys.data_ptr() == held
     assert largest_tensor(lambda *x: grouped_decode_step((k, v), *x)[0], *new) >= 2 * 257 * 8
+
+
+@pytest.mark.parametrize("g", [1, 2, 8])
+def test_a_step_copies_nothing_of_what_is_cached(g):
+    """Not even inside of PyTorch's operators, where no count of tensors sees it."""
+    keys = gaussian(1, g, 500, 64).float()
+    cache = KVCache(capacity=600)
+    cache.append(keys, keys)
+    new = gaussian(1, 8, 1, 64).float(), keys[..., :1, :], keys[..., :1, :]
+    assert peak_bytes(cached_attention, cache, *new) < keys.nbytes / (2 if g > 1 else 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
