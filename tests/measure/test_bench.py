@@ -9,12 +9,12 @@ from dataclasses import asdict, replace
 import jsonschema
 import pytest
 import torch
+from bench_cases import BASELINE, RIGHT
 from rich.console import Console
-from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.bench import instrument as bench_instrument
 from attncourse.measure.bench import runner
-from attncourse.measure.bench.case import Case, Shape, Suite, compare, self_attention
+from attncourse.measure.bench.case import Shape, Suite, compare, self_attention
 from attncourse.measure.bench.instrument import Instrument
 from attncourse.measure.bench.provenance import commit, processor, provenance
 from attncourse.measure.bench.report import (
@@ -35,15 +35,6 @@ from attncourse.measure.roofline import Ceilings
 from attncourse.measure.timing import Effort, Spread
 from attncourse.mechanisms.softmax import attention
 
-BASELINE = Case(
-    "full",
-    scaled_dot_product_attention,
-    attention,
-    growth=2.0,
-    check_length=20,
-    implementation="torch",
-)
-RIGHT = Case("dense", attention, attention, growth=2.0, check_length=20)
 CASES = [case for make in SUITES.values() for case in make().cases]
 
 

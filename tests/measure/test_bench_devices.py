@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from bench_cases import BASELINE, RIGHT
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.bench import cuda, suites
-from attncourse.measure.bench.case import Case, Shape, Suite, compare, self_attention
+from attncourse.measure.bench.case import Shape, Suite, compare, self_attention
 from attncourse.measure.bench.instrument import Instrument, _copies
 from attncourse.measure.bench.prepared import Prepared
 from attncourse.measure.bench.runner import GROUP, run, steps
@@ -19,15 +20,6 @@ from attncourse.measure.roofline import Ceilings
 from attncourse.measure.timing import Effort
 from attncourse.mechanisms.softmax import attention
 
-BASELINE = Case(
-    "full",
-    scaled_dot_product_attention,
-    attention,
-    growth=2.0,
-    check_length=20,
-    implementation="torch",
-)
-RIGHT = Case("dense", attention, attention, growth=2.0, check_length=20)
 SHAPES = Shape(h=2, d=8), Shape(h=2, d=16, dtype=torch.bfloat16)
 
 

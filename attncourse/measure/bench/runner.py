@@ -80,7 +80,7 @@ def _at_length(
             listen(f"{case.name}, n = {n}, {direction}: {hopeless.state}")
             rows.append(hopeless)
     with memory_limit():
-        size = _group_size(suite, shape, n, instrument)
+        size = _group_size(shape, n, instrument)
         for start in range(0, len(due), size):
             group = due[start : start + size]
             rows += _measure(suite, shape, group, n, direction, instrument, listen)
@@ -102,7 +102,7 @@ def _hopeless(case: Case, row: Row, before: list[Row], patience: float) -> Row |
     return replace(row, state="too slow", remark=joined(row.remark, remark))
 
 
-def _group_size(suite: Suite, shape: Shape, n: int, instrument: Instrument) -> int:
+def _group_size(shape: Shape, n: int, instrument: Instrument) -> int:
     """Several cases at once, unless their inputs would take much of the memory."""
     if instrument.free() == math.inf:
         return GROUP
