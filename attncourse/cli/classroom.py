@@ -118,7 +118,8 @@ def _tell(report: Any, out: Path) -> int:
 
     book, rows = report.book, report.book.rows
     known = f", {report.known} known already" if report.known else ""
-    click.echo(f"{len(rows)} students, {report.graded} submissions graded{known}.")
+    students, graded = _many(len(rows), "student"), _many(report.graded, "submission")
+    click.echo(f"{students}, {graded} graded{known}.")
     middle = insight.median(insight.percents(book))
     if middle is not None:
         click.echo(f"Median {middle:.0f}% of {book.scheme.points:g} points.")
@@ -136,6 +137,10 @@ def _tell(report: Any, out: Path) -> int:
     if again:
         click.echo(f"To grade again, by the same command: {', '.join(again)}.", err=True)
     return 1 if again else 0
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _counts(book: Any) -> dict[str, int]:
