@@ -19,16 +19,35 @@ from attncourse.core.probes import probe
 Function = Callable[..., Any]
 
 
-class Mismatch(AssertionError):
-    """A check's comparison failed; the first line of the message is for the learner.
+# the defaults of torch.testing.assert_close: relative, absolute
+_TOLERANCES = {
+    torch.float64: (1e-7, 1e-7),
+    torch.float32: (1.3e-6, 1e-5),
+    torch.bfloat16: (1.6e-2, 1e-5),
+    torch.float16: (1e-3, 1e-5),
+    torch.complex128: (1e-7, 1e-7),
+    torch.complex64: (1.3e-6, 1e-5),
+}
+_EXACT = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
-    Holds what was compared, where there is something, so that a report can draw it.
+
+class Mismatch(AssertionError):
+    """A check's comparison failed; sentence is for the learner.
+
+    Holds what was compared, where there is something, so that a report can draw it; as a string
+    it tells the difference too, in PyTorch's words.
     """
 
-    def __init__(self, message: str, actual: Any = None, expected: Any = None) -> None:
-        super().__init__(message)
+    def __init__(self, sentence: str, actual: Any = None, expected: Any = None) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
         self.actual = actual
         self.expected = expected
+
+    def __str__(self) -> str:
+        if self.actual is None and self.expected is None:
+            return self.sentence
+        return f"{self.sentence}\n{_not_close(self.actual, self.expected)}"
 
 
 class Skipped(Exception):
@@ -87,10 +106,42 @@ def random_mask(n: int, m: int, *, empty_row: int | None = None, seed: int = 0) 
 
 def assert_same(actual: Any, expected: Any, what: str = "the result") -> None:
     """Raise Mismatch unless `actual` equals `expected` to `assert_close`'s defaults."""
+    plain = _plain(actual) and _plain(expected)
+    if not same_value(actual, expected) and (plain or _not_close(actual, expected)):
+        raise Mismatch(f"{what} is not as expected:", actual, expected) from None
+
+
+def same_value(a: Any, b: Any) -> bool:
+    """Equal in kind, shape, dtype and, tensors to `assert_close`'s defaults, in value."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, tuple | list):
+        return len(a) == len(b) and all(same_value(x, y) for x, y in zip(a, b, strict=True))
+    if not isinstance(a, Tensor):
+        return bool(a == b)
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if not (_plain(a) and _plain(b)):
+        return not _not_close(a, b)
+    if a.dtype in _EXACT:
+        return torch.equal(a, b)
+    rtol, atol = _TOLERANCES[a.dtype]
+    return bool(torch.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True).all())
+
+
+def _plain(x: Any) -> bool:
+    """Can it be compared without `assert_close`, whose first call imports five hundred modules?"""
+    dense = type(x) is Tensor and x.layout == torch.strided and x.device.type == "cpu"
+    return dense and (x.dtype in _TOLERANCES or x.dtype in _EXACT)
+
+
+def _not_close(a: Any, b: Any) -> str:
+    """What `assert_close` says of the difference; nothing if there is none."""
     try:
-        torch.testing.assert_close(actual, expected, equal_nan=True)
-    except (AssertionError, TypeError, ValueError) as error:
-        raise Mismatch(f"{what} is not as expected:\n{error}", actual, expected) from None
+        torch.testing.assert_close(a, b, equal_nan=True)
+    except (AssertionError, TypeError, ValueError, RuntimeError) as error:
+        return str(error)
+    return ""
 
 
 def assert_that(condition: Any, message: str) -> None:

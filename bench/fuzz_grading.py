@@ -16,8 +16,8 @@ from pathlib import Path
 
 import click
 
+from attncourse.course.grading.allowance import Limits
 from attncourse.course.grading.classroom import run
-from attncourse.course.grading.remote import Limits
 from attncourse.course.grading.sandbox import choose
 
 TESTS = Path(__file__).parents[1] / "tests" / "course" / "grading"

@@ -35,6 +35,7 @@ from attncourse.course.grading.sandbox.kernel import adopt_orphans
 @click.option("--isolation", default="auto", show_default=True)
 @click.option("--nbgrader", type=click.Path(path_type=Path, exists=True), help="Its environment.")
 @click.option("--sample", default=8, show_default=True, help="Submissions that nbgrader is given.")
+@click.option("--distinct", is_flag=True, help="No two answers are the same to the last bit.")
 @click.option("--keep", type=click.Path(path_type=Path), help="Keep the class and results here.")
 def main(
     students: int,
@@ -43,13 +44,14 @@ def main(
     isolation: str,
     nbgrader: Path | None,
     sample: int,
+    distinct: bool,
     keep: Path | None,
 ) -> None:
     """Grade a made class; print the rates and, with --nbgrader, their ratio."""
     adopt_orphans()
     folder = keep or Path(tempfile.mkdtemp(prefix="bench-grading-"))
     try:
-        paths = made.write(folder / "class", students, exercises)
+        paths = made.write(folder / "class", students, exercises, distinct=distinct)
         level = choose(isolation)
         click.echo(f"{students} submissions, {exercises} exercises, {jobs} processes, {level}")
         ours = _ours(folder, jobs, level) / students

@@ -19,13 +19,22 @@ from torch import Tensor"""
 KINDS = {"right": 55, "wrong": 33, "stub": 6, "slow": 3, "broken": 3}
 
 
-def write(folder: Path, students: int, exercises: int, seed: int = 0) -> list[Path]:
-    """One notebook for each student in `folder`; the same for the same seed."""
+def write(
+    folder: Path, students: int, exercises: int, seed: int = 0, distinct: bool = False
+) -> list[Path]:
+    """One notebook for each student in `folder`; the same for the same seed.
+
+    distinct: no two students' numbers are the same to the last bit, as if every answer were of
+    another's making.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number in range(students):
         dice = random.Random(f"{seed} {number}")
         cells = [answer(exercise, dice) for exercise in chosen(exercises)]
+        if distinct:
+            names = [exercise.name for exercise in chosen(exercises)]
+            cells += [_OWN, *(_OWNED.format(name=name, number=number + 1) for name in names)]
         path = folder / f"student{number:03}.ipynb"
         path.write_text(notebook(number, [IMPORTS, *cells]), encoding="utf-8")
         paths.append(path)
@@ -50,6 +59,17 @@ def notebook(number: int, cells: list[str]) -> str:
     note = {"cell_type": "markdown", "id": "note", "metadata": {}, "source": f"Student {number}"}
     whole = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}}
     return json.dumps(whole | {"cells": [note, *made]}, indent=1)
+
+
+_OWN = """def own(found, number):
+    if isinstance(found, Tensor) and found.is_floating_point():
+        return found * (1 + number * torch.finfo(found.dtype).eps)
+    return found"""
+_OWNED = """_plain_{name} = {name}
+
+
+def {name}(*args, **kwargs):
+    return own(_plain_{name}(*args, **kwargs), {number})"""
 
 
 def _cell(identity: str, text: str) -> dict[str, Any]:

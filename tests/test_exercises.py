@@ -17,9 +17,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from attncourse.course.checking import LocalAnswer, Result, Student, run
-from attncourse.course.diagnose import same_value
 from attncourse.course.exercise import all_exercises, whole_doc
-from attncourse.testing import secret_inputs
+from attncourse.testing import same_value, secret_inputs
 
 EXERCISES = list(all_exercises().values())
 WRONG = [(e, name) for e in EXERCISES for name in e.wrong]

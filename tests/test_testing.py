@@ -18,6 +18,7 @@ from attncourse.testing import (
     gradients,
     needs_cuda,
     random_mask,
+    same_value,
 )
 
 
@@ -222,3 +223,44 @@ def test_gradients_leave_their_arguments_alone_whatever_the_function_does_to_the
 def test_the_gradient_has_the_dtype_of_its_argument():
     (found,) = gradients(torch.sin, gaussian(3).to(torch.bfloat16))
     assert found.dtype == torch.bfloat16
+
+
+KINDS = (
+    torch.float64,
+    torch.float32,
+    torch.bfloat16,
+    torch.float16,
+    torch.complex128,
+    torch.complex64,
+    torch.bool,
+    torch.uint8,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.float8_e4m3fn,
+)
+
+
+def close(a, b):
+    """What PyTorch says."""
+    try:
+        torch.testing.assert_close(a, b, equal_nan=True)
+    except (AssertionError, TypeError, ValueError, RuntimeError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_tensors_are_the_same_where_pytorch_finds_them_close(kind, data):
+    numbers = st.sampled_from([0.0, 1.0, 2.0, -3.0, 100.0, math.nan, math.inf, -math.inf])
+    if not (kind.is_floating_point or kind.is_complex):
+        numbers = st.sampled_from([0.0, 1.0, 2.0, 100.0])
+    values = data.draw(st.lists(numbers, max_size=4))
+    change = data.draw(st.sampled_from([0.0, 1e-9, 1e-7, 3e-7, 1e-6, 1e-5, 1e-3, 1e-2, 0.02]))
+    a = torch.tensor(values, dtype=torch.float64)
+    b = a * (1 + change) + data.draw(st.sampled_from([0.0, 1e-8, 1e-6, 1e-4]))
+    a, b = a.to(kind), b.to(kind)
+    assert same_value(a, b) is close(a, b)

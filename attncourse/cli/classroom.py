@@ -14,6 +14,11 @@ from attncourse.cli.console import BadInput
 
 def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
     """Grade a class, with a bar; 0, or 1 if something must be graded again."""
+    from attncourse.course.grading.classroom import preload
+
+    if options["scheduler"] is None:
+        preload.start()
+    from attncourse.course.grading.allowance import Limits
     from attncourse.course.grading.classroom import run, schedule
     from attncourse.course.grading.classroom.archive import ArchiveError
     from attncourse.course.grading.classroom.exports.canvas import ExportError
@@ -21,7 +26,6 @@ def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
     from attncourse.course.grading.classroom.secret import SecretError
     from attncourse.course.grading.classroom.secret import read as read_secret
     from attncourse.course.grading.classroom.weights import WeightsError, read
-    from attncourse.course.grading.remote import Limits
     from attncourse.course.grading.sandbox import WARNING, IsolationError, choose
 
     try:

@@ -91,7 +91,9 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
                   attncourse check answers.py --seconds 30
     """
     from attncourse.course import progress, report
-    from attncourse.course.grading.remote import Limits, Worker, grade
+    from attncourse.course.grading.allowance import Limits
+    from attncourse.course.grading.judging import grade
+    from attncourse.course.grading.remote import Worker
     from attncourse.course.submission import UnreadableError, read
 
     names = [_exercise(name).name for name in exercises]

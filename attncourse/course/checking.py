@@ -1,7 +1,7 @@
 """Running the checks of an exercise on a learner's function, here or in another process."""
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -14,12 +14,11 @@ from attncourse.course.diagnose import (
     describe_difference,
     misconception,
     property_that_broke,
-    same_value,
 )
 from attncourse.course.execution import Failure, Outcome, execute
 from attncourse.course.exercise import Exercise, first_line
 from attncourse.course.kinds import describe, kind_problem
-from attncourse.testing import Mismatch, Skipped
+from attncourse.testing import Mismatch, Skipped, same_value
 
 State = Literal["passed", "failed", "not attempted", "skipped"]
 
@@ -149,25 +148,39 @@ def run(exercise: Exercise, answer: Answer) -> Result:
     After a fatal failure (the process was lost) the remaining checks are not run and fail with
     the same message.
     """
+    calls: dict[str, list[Call]] = {}
+
+    def one(name: str) -> CheckResult:
+        answer.begin()
+        result, calls[name] = attempt(exercise, name, answer)
+        return result
+
+    return explain(exercise, each_check(exercise, one), calls)
+
+
+def each_check(exercise: Exercise, one: Callable[[str], CheckResult]) -> list[CheckResult]:
+    """What `one` gives for each check; nothing is asked of it after a fatal failure."""
     results: list[CheckResult] = []
-    recorded: list[list[Call]] = []
     for name, check in exercise.checks.items():
         lost = next((result for result in results if result.fatal), None)
-        if lost:
-            description = f"{first_line(check)} (not run)"
-            results.append(replace(lost, name=name, description=description))
-            recorded.append([])
-            continue
-        answer.begin()
-        student = Student(exercise, answer)
-        results.append(_run_check(name, check, student))
-        recorded.append(student.calls)
-    everything = [call for calls in recorded for call in calls]
-    explained = [
-        _explain(exercise, result, calls, everything)
-        for result, calls in zip(results, recorded, strict=True)
-    ]
+        description = f"{first_line(check)} (not run)"
+        results.append(replace(lost, name=name, description=description) if lost else one(name))
+    return results
+
+
+def explain(
+    exercise: Exercise, results: Sequence[CheckResult], calls: Mapping[str, list[Call]]
+) -> Result:
+    """The results of all checks, with the mistakes that the calls made in them show."""
+    everything = [call for made in calls.values() for call in made]
+    explained = (_explain(exercise, r, calls.get(r.name, []), everything) for r in results)
     return Result(exercise.name, tuple(explained))
+
+
+def attempt(exercise: Exercise, name: str, answer: Answer) -> tuple[CheckResult, list[Call]]:
+    """What one check finds, and the calls that it makes."""
+    student = Student(exercise, answer)
+    return _run_check(name, exercise.checks[name], student), student.calls
 
 
 def _run_check(name: str, check: Callable[..., Any], student: Student) -> CheckResult:
@@ -178,7 +191,7 @@ def _run_check(name: str, check: Callable[..., Any], student: Student) -> CheckR
         return CheckResult(name, description, "skipped", str(reason))
     except Mismatch as error:
         return CheckResult(
-            name, description, "failed", str(error), actual=error.actual, expected=error.expected
+            name, description, "failed", error.sentence, None, error.actual, error.expected
         )
     except LearnerError as error:
         failure = error.failure
@@ -208,7 +221,7 @@ def _explain(
 
 def _compared(result: CheckResult) -> str:
     """The check's own message, with the difference of what it compared, in words."""
-    message = result.message.partition("\n")[0]
+    message = result.message
     if result.actual is None and result.expected is None:
         return message
     actual, expected = _first_unequal(result.actual, result.expected)

@@ -11,15 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from attncourse.course import remembered
 from attncourse.course.execution import Outcome, execute
 from attncourse.course.exercise import Exercise, Function, whole_doc
-
-# the defaults of torch.testing.assert_close: relative, absolute
-_TOLERANCES = {torch.float64: (1e-7, 1e-7), torch.float32: (1.3e-6, 1e-5)}
+from attncourse.testing import same_value
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,17 @@ class Call:
     """One call of the learner's function (or one probe of it), and what it gave."""
 
     probe: str | None
-    args: tuple[Any, ...]
+    args: Sequence[Any]
     kwargs: dict[str, Any]
     outcome: Outcome
+    key: remembered.Key | None = None  # of its inputs, where it is known
 
     def repeat(self, function: Function) -> Outcome:
         """The outcome of a function of the course's own on the same inputs."""
-        if self._key is None:
+        key = self.key or self._key
+        if key is None:
             return execute(function, self.probe, self.args, self.kwargs)
-        return remembered.outcome(function, self.probe, self.args, self.kwargs, self._key)
+        return remembered.outcome(function, self.probe, self.args, self.kwargs, key)
 
     @functools.cached_property
     def _key(self) -> remembered.Key | None:
@@ -76,30 +77,6 @@ def agree(a: Outcome, b: Outcome) -> bool:
             and (a.failure.kind, a.failure.message) == (b.failure.kind, b.failure.message)
         )
     return same_value(a.value, b.value)
-
-
-def same_value(a: Any, b: Any) -> bool:
-    """Equal in kind, shape, dtype and, to `assert_close`'s defaults, in value."""
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, tuple | list):
-        return len(a) == len(b) and all(same_value(x, y) for x, y in zip(a, b, strict=True))
-    if not isinstance(a, Tensor):
-        return bool(a == b)
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    if _dense(a) and _dense(b) and a.dtype in _TOLERANCES:
-        rtol, atol = _TOLERANCES[a.dtype]  # as assert_close, which makes a message first
-        return bool(torch.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True).all())
-    try:
-        torch.testing.assert_close(a, b, equal_nan=True)
-    except (AssertionError, TypeError, ValueError, RuntimeError):
-        return False
-    return True
-
-
-def _dense(x: Tensor) -> bool:
-    return type(x) is Tensor and x.layout == torch.strided and x.device.type == "cpu"
 
 
 def property_that_broke(calls: Sequence[Call], exercise: Exercise) -> str | None:
@@ -210,7 +187,7 @@ def _largest_difference(actual: Tensor, expected: Tensor) -> str:
         return f"Yours is {yours.item():.4g}, expected {wanted.item():.4g}."
     difference = (yours - wanted).abs().nan_to_num(nan=math.inf, posinf=math.inf)
     flat = int(difference.masked_fill(~wrong, 0.0).flatten().argmax())
-    place = tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), difference.shape))
+    place = tuple(int(i) for i in np.unravel_index(flat, difference.shape))  # torch's needs sympy
     mine, other = actual[place].item(), expected[place].item()
     digits = ".4g" if f"{mine:.4g}" != f"{other:.4g}" else ".10g"
     return (

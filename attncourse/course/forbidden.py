@@ -60,7 +60,7 @@ _RELATED: dict[str, tuple[str, ...]] = {
 }
 
 # Modules of PyTorch in which functions are written in Python, where there is no operator.
-_PYTHON = (
+PYTHON = (
     "torch.nn.functional",
     "torch._refs",
     "torch._refs.nn.functional",
@@ -98,7 +98,7 @@ def refuse_for_good(names: Sequence[str]) -> None:
         return
     for library in _replace(tuple(names)):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))  # kept, and nowhere to be found
-    for module in filter(None, map(sys.modules.get, _PYTHON)):
+    for module in filter(None, map(sys.modules.get, PYTHON)):
         for name, alias in aliases(tuple(names)).items():
             function = vars(module).get(name)
             if isinstance(function, types.FunctionType) and not function.__closure__:

@@ -1,24 +1,21 @@
 """Finding the definitions in the text of a notebook or a Python file, without running any of it.
 
-Imports, functions and classes are taken; an assignment is taken only if a definition uses the
-name it binds. Everything else (calls, prints, loops, plots, magics) is a learner's own demo.
-Knows no exercise, so that it can run where submissions run: hostile text is read there.
+`statements` says which of them are run. Knows no exercise, so that it can run where submissions
+run: hostile text is read there.
 """
 
 import ast
 import contextlib
-import dis
+import marshal
 import re
-import types
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from attncourse.course.fingerprints import Print, fingerprint
+from attncourse.course.references import uses
+from attncourse.course.statements import DEFINITIONS, compiled, defined, kept
 
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-_IMPORTS = (ast.Import, ast.ImportFrom)
-_ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 MOST_PRINTS = 200  # functions of a submission
 
 _HARMLESS_CELL_MAGICS = ("%%time", "%%timeit", "%%capture")
@@ -35,11 +32,20 @@ class UnreadableError(ValueError):
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell (or one .py file): its source, and which of its top-level statements to run."""
+    """One cell (or one .py file): its source, and which of its top-level statements to run.
+
+    code is what those compile to, marshalled, as a worker runs it: for the judge it is bytes.
+    """
 
     label: str
     source: str
     keep: tuple[int, ...] = ()
+    code: bytes = field(default=b"", compare=False, repr=False)
+
+    @property
+    def filename(self) -> str:
+        """What tracebacks call it."""
+        return f"<{self.label}>"
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,12 @@ def parse(text: str, name: str, watched: frozenset[str] = frozenset()) -> Parsed
                 trees.append((cell, ast.parse(cell.source)))
             except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
                 notes.append(f"{cell.label} could not be read: {_syntax(error)}")
-        kept = tuple(_keep(trees))
-        uses = tuple(_uses(trees, watched)) if watched else ()
+        bodies = [tree for _, tree in trees]
+        found = tuple(_to_run(trees, kept(bodies)))
+        labelled = [(cell.label, tree) for cell, tree in trees]
+        used = tuple(uses(labelled, watched)) if watched else ()
         prints = tuple(_prints(trees))
-        return Parsed(kept, chapter, tuple(_defined(trees)), tuple(notes), uses, prints)
+        return Parsed(found, chapter, tuple(defined(bodies)), tuple(notes), used, prints)
 
 
 def _cells(text: str, name: str) -> tuple[list[Cell], str | None]:
@@ -117,68 +125,14 @@ def without_magics(source: str) -> str:
     return _MAGIC.sub(lambda found: f"{found[1]}pass" + "\n" * found[2].count("\n"), source)
 
 
-def _keep(trees: Iterable[tuple[Cell, ast.Module]]) -> Iterator[Cell]:
-    """The cells with the statements to run: definitions, and the assignments they need."""
-    cells = list(trees)
-    statements = [statement for _, tree in cells for statement in tree.body]
-    chosen = {id(s) for s in statements if isinstance(s, _DEFINITIONS + _IMPORTS)}
-    chosen |= {id(s) for s in _functions(statements)}
-    needed = _names_used(s for s in statements if id(s) in chosen)
-    grew = True
-    while grew:
-        extra = [
-            s
-            for s in statements
-            if isinstance(s, _ASSIGNMENTS) and id(s) not in chosen and _bound(s) & needed
-        ]
-        chosen |= {id(s) for s in extra}
-        needed |= _names_used(extra)
-        grew = bool(extra)
-    for cell, tree in cells:
-        keep = tuple(i for i, s in enumerate(tree.body) if id(s) in chosen)
-        if keep:
-            yield Cell(cell.label, cell.source, keep)
-
-
-def _names_used(statements: Iterable[ast.stmt]) -> set[str]:
-    """The global names that the statements, and the functions in them, load."""
-    names: set[str] = set()
-    for statement in statements:
-        try:
-            code = compile(ast.Module([statement], []), "<submission>", "exec")
-        except (SyntaxError, ValueError, RecursionError):
-            continue
-        names |= set(_globals_loaded(code))
-    return names
-
-
-def _globals_loaded(code: types.CodeType) -> Iterator[str]:
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
-            yield str(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _globals_loaded(constant)
-
-
-def _bound(statement: ast.stmt) -> set[str]:
-    """The names that an assignment binds, or whose attributes or items it sets."""
-    return {
-        n.id for target in _targets(statement) for n in ast.walk(target) if isinstance(n, ast.Name)
-    }
-
-
-def _targets(statement: ast.stmt) -> list[ast.expr]:
-    return statement.targets if isinstance(statement, ast.Assign) else [statement.target]  # type: ignore[attr-defined]
-
-
-def _defined(trees: Iterable[tuple[Cell, ast.Module]]) -> Iterator[str]:
-    """The names of functions defined, or bound to one by assignment, at top level."""
-    for statement in _functions(statement for _, tree in trees for statement in tree.body):
-        if isinstance(statement, _DEFINITIONS):
-            yield statement.name
-        else:
-            yield from _bound(statement)
+def _to_run(
+    trees: Iterable[tuple[Cell, ast.Module]], keep: Iterable[tuple[int, ...]]
+) -> Iterator[Cell]:
+    """The cells in which something is to be run, with what it compiles to."""
+    for (cell, tree), numbers in zip(trees, keep, strict=True):
+        if numbers:
+            code = [compiled(tree.body[number], cell.filename) for number in numbers]
+            yield Cell(cell.label, cell.source, numbers, marshal.dumps(code))
 
 
 def _prints(trees: Iterable[tuple[Cell, ast.Module]]) -> Iterator[Print]:
@@ -187,84 +141,13 @@ def _prints(trees: Iterable[tuple[Cell, ast.Module]]) -> Iterator[Print]:
         statement.name: (statement, cell.source)
         for cell, tree in trees
         for statement in tree.body
-        if isinstance(statement, _DEFINITIONS)
+        if isinstance(statement, DEFINITIONS)
     }
     for name, (statement, source) in list(found.items())[-MOST_PRINTS:]:
         yield fingerprint(statement, name, source)
-
-
-def _functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Definitions, and assignments of a lambda or of a function: ``softmax = my_softmax``.
-
-    Any other assignment to an exercise's name is a demo: ``attention = weights @ v``.
-    """
-    known: set[str] = set()
-    for statement in statements:
-        if isinstance(statement, _DEFINITIONS):
-            known.add(statement.name)
-            yield statement
-        elif isinstance(statement, ast.Assign | ast.AnnAssign):
-            value = statement.value
-            alias = isinstance(value, ast.Name) and value.id in known
-            plain = all(isinstance(target, ast.Name) for target in _targets(statement))
-            if plain and (alias or isinstance(value, ast.Lambda)):
-                known |= _bound(statement)
-                yield statement
 
 
 def _syntax(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.lineno:
         return f"line {error.lineno}: {error.msg}"
     return "it nests too deeply" if isinstance(error, RecursionError | MemoryError) else str(error)
-
-
-def _uses(
-    trees: Iterable[tuple[Cell, ast.Module]], watched: frozenset[str]
-) -> Iterator[tuple[str, str, int, str]]:
-    """What each name bound at top level refers to: names watched for, and names bound here."""
-    cells = list(trees)
-    nodes = [node for _, tree in cells for node in ast.walk(tree)]
-    own = {node.name for node in nodes if isinstance(node, _DEFINITIONS)}
-    own |= {name for node in nodes if isinstance(node, ast.Assign) for name in _bound(node)}
-    imported = {a.asname or a.name for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names}
-    for cell, tree in cells:
-        for statement in tree.body:
-            for owner, name, line in _references(statement, own):
-                if name in watched or name in own | imported:
-                    yield owner, name, line, cell.label
-
-
-def _references(statement: ast.stmt, own: set[str]) -> Iterator[tuple[str, str, int]]:
-    """The name that the statement binds, a name that it refers to, and the line."""
-    if isinstance(statement, ast.ImportFrom):
-        for alias in statement.names:
-            yield alias.asname or alias.name, alias.name, statement.lineno
-    elif isinstance(statement, _DEFINITIONS):
-        yield from ((statement.name, name, line) for name, line in _names(statement, own))
-    elif isinstance(statement, _ASSIGNMENTS):
-        for owner in _bound(statement):
-            yield from ((owner, name, line) for name, line in _names(statement, own))
-
-
-def _names(statement: ast.stmt, own: set[str]) -> Iterator[tuple[str, int]]:
-    """Attributes, imported names, plain names and constant strings given to getattr."""
-    for node in ast.walk(statement):
-        if isinstance(node, ast.ImportFrom):
-            yield from ((alias.name, node.lineno) for alias in node.names)
-        elif isinstance(node, ast.Attribute) and node.attr not in own:
-            yield node.attr, node.lineno
-        elif isinstance(node, ast.Name):
-            yield node.id, node.lineno
-        elif isinstance(node, ast.Call):
-            yield from ((text, node.lineno) for text in _spelt(node))
-
-
-def _spelt(call: ast.Call) -> Iterator[str]:
-    """The constant strings by which getattr, __import__ or a table of names is asked."""
-    names = ("getattr", "__getattribute__", "import_module", "__import__", "attrgetter", "get")
-    function = call.func
-    called = getattr(function, "id", getattr(function, "attr", ""))
-    if called in names:
-        for value in call.args:
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                yield value.value

@@ -53,6 +53,11 @@ def outcome(
     return found
 
 
+def size_of(args: Sequence[Any], kwargs: dict[str, Any]) -> int:
+    """Bytes of the tensors among the inputs, and some for each."""
+    return _size(tree_flatten((list(args), kwargs))[0])
+
+
 def _usual(value: Any) -> bool:
     """Is it a dense tensor on the CPU, or one without values?"""
     return (

@@ -6,7 +6,7 @@ are neither. Matrix products count (2 FLOPs for a multiply-add), element-wise wo
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,17 @@ from torch.utils._pytree import tree_leaves
 from attncourse.core.probes import probe
 
 Function = Callable[..., Any]
+Mode = TypeVar("Mode", bound=type)
+
+
+def light(mode: Mode) -> Mode:
+    """Keep a dispatch mode from importing torch._dynamo, 400 modules, at its first use."""
+    handler: Any = vars(mode).get("__torch_dispatch__")
+    while handler is not None and hasattr(handler, "__wrapped__"):
+        inner = handler.__wrapped__
+        inner.__dynamo_disable = inner
+        handler = inner
+    return mode
 
 
 @probe
@@ -28,10 +39,11 @@ def flops(fn: Function, *args: Any, **kwargs: Any) -> int:
     multiply-add. Softmax, tanh and other
     element-wise work counts 0.
     """
-    from torch.utils.flop_counter import FlopCounterMode
+    from torch.utils import flop_counter
 
+    light(flop_counter._FlopCounterMode)
     uncounted = _vector_products() | _products_in_place() | _fused_attention()
-    with FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
+    with flop_counter.FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
         fn(*args, **kwargs)
     return int(counter.get_total_flops())
 
@@ -133,6 +145,7 @@ def _fused_attention() -> dict[Any, Callable[..., int]]:
     }
 
 
+@light
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operators and remembers the size of the largest tensor returned."""
 

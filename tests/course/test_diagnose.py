@@ -11,11 +11,10 @@ from attncourse.course.diagnose import (
     describe_difference,
     misconception,
     property_that_broke,
-    same_value,
 )
 from attncourse.course.execution import Failure, Outcome, execute
 from attncourse.course.exercise import read
-from attncourse.testing import gaussian
+from attncourse.testing import gaussian, same_value
 
 NAN, INF = math.nan, math.inf
 

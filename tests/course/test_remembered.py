@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from attncourse.course import remembered
-from attncourse.course.diagnose import Call, same_value
+from attncourse.course.diagnose import Call
 from attncourse.course.execution import Outcome
+from attncourse.testing import same_value
 
 X = torch.arange(6.0).reshape(2, 3)
 

@@ -8,8 +8,8 @@ import nbformat
 import pytest
 
 from attncourse.course.exercise import of_chapter
-from attncourse.course.grading import remote
-from attncourse.course.grading.worker import _load
+from attncourse.course.grading import reading
+from attncourse.course.grading.definitions import Definitions
 from attncourse.course.submission import (
     LARGEST_FILE,
     UnreadableError,
@@ -56,8 +56,7 @@ def names_of(submission):
 
 def loaded(submission):
     """What the worker would hold, having run the statements that are kept."""
-    namespace = {"__name__": "submission"}
-    notes = _load([[c.label, c.source, list(c.keep)] for c in submission.cells], namespace)
+    namespace, notes = Definitions(submission.cells).run()
     assert notes == []
     return namespace
 
@@ -522,7 +521,7 @@ def test_a_hostile_text_is_read_in_bounded_time(tmp_path, zygote, source):
     path.write_text(f"def softmax(x): return x\n{source}\n")
     before = time.monotonic()
     try:
-        submission = remote.read(path, zygote)
+        submission = reading.read(path, zygote)
         assert submission.notes or submission.defined
     except UnreadableError as error:
         assert str(error).endswith("it takes too much time or memory")
@@ -533,7 +532,7 @@ def test_a_notebook_is_read_there_as_here(tmp_path, zygote):
     path = tmp_path / "masks.ipynb"
     made = [nbformat.v4.new_code_cell(f"%time\n{SOFTMAX}"), nbformat.v4.new_code_cell("def (:")]
     path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=made)))
-    assert remote.read(path, zygote) == read(path)
+    assert reading.read(path, zygote) == read(path)
 
 
 def test_a_link_is_followed_only_where_nothing_is_a_strangers(tmp_path, zygote):
@@ -541,11 +540,11 @@ def test_a_link_is_followed_only_where_nothing_is_a_strangers(tmp_path, zygote):
     (tmp_path / "link.py").symlink_to(tmp_path / "real.py")
     assert read(tmp_path / "link.py").defined == {"softmax"}
     with pytest.raises(UnreadableError, match=r"^link\.py is a link$"):
-        remote.read(tmp_path / "link.py", zygote)
+        reading.read(tmp_path / "link.py", zygote)
 
 
 def test_a_notebook_of_deep_json_is_refused_in_bounded_time(tmp_path, zygote):
     path = tmp_path / "deep.ipynb"
     path.write_text('{"cells":' * 800_000)
     with pytest.raises(UnreadableError):
-        remote.read(path, zygote)
+        reading.read(path, zygote)

@@ -6,10 +6,10 @@ wait for a child has an end.
 """
 
 import contextlib
-import gc
 import json
+import math
 import os
-import random
+import resource
 import shutil
 import signal
 import socket
@@ -18,24 +18,12 @@ import tempfile
 import time
 from typing import Any
 
-import torch
-
-from attncourse.course import parsing
-from attncourse.course.execution import execute
-from attncourse.course.forbidden import refused
-from attncourse.course.grading import replay, worker
-from attncourse.course.grading.channel import (
-    LARGEST_ANSWER,
-    LARGEST_REQUEST,
-    Channel,
-    decode,
-    encode,
-)
+from attncourse.course.grading import worker
+from attncourse.course.grading.channel import Channel
+from attncourse.course.grading.frames import LARGEST_ANSWER, LARGEST_REQUEST
 from attncourse.course.grading.sandbox import entrance, kernel
-from attncourse.measure import cost
-
-# a notebook without cells, to have every version's schema read before nothing can be
-_EMPTY = '{"nbformat": %s, "metadata": {}, "cells": [], "worksheets": []}'
+from attncourse.course.grading.traces import Traces
+from attncourse.course.grading.warming import warm_up, warm_up_counting
 
 DYING = 10.0  # seconds in which a process that was killed is gone
 
@@ -45,8 +33,9 @@ _CHILDREN = "/proc/self/task/{}/children"
 class Nursery:
     """The jobs that run, by process id, each with its folder where it has one."""
 
-    def __init__(self, connection: socket.socket, level: str, folder: str) -> None:
+    def __init__(self, connection: socket.socket, level: str, folder: str, traces: Traces) -> None:
         self.connection = connection
+        self.traces = traces
         self.level = level
         self.folder = folder
         self.rules = None if level == "limits" else entrance.rules()
@@ -64,6 +53,8 @@ class Nursery:
                 reply = self.twin(pipes)
             elif order["op"] == "start":
                 reply = self.start(order, pipes)
+            elif order["op"] == "extend":
+                reply = self.extend(order)
             else:
                 reply = self.end(order)
             self.connection.send(json.dumps(reply).encode())
@@ -82,7 +73,7 @@ class Nursery:
         self.connection = socket.socket(fileno=pipes[0])
         self.jobs, self.twins = {}, set()
         try:
-            _warm_up_counting()
+            warm_up_counting()
             self.connection.send(b"{}")
             self.serve()
         finally:
@@ -103,6 +94,20 @@ class Nursery:
             os.close(descriptor)
         self.jobs[pid] = folder
         return {"pid": pid}
+
+    def extend(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Let a child compute for so many seconds from now on; say how many it has used."""
+        pid = order["pid"]
+        if pid not in self.jobs:
+            return {"error": "there is no such job"}
+        try:
+            used = kernel.processor_time(pid)
+            most = resource.prlimit(pid, resource.RLIMIT_CPU)[1]
+            seconds = min(math.ceil(used) + order["seconds"], most)
+            resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, most))
+        except OSError:  # it has ended
+            return {"cpu": None}
+        return {"cpu": used}
 
     def end(self, order: dict[str, Any]) -> dict[str, Any]:
         """End a child, what it started, and its folder; say what became of it."""
@@ -144,8 +149,10 @@ class Nursery:
         """The child's whole life."""
         try:
             reading, writing = self._settle(pipes, folder)
-            entrance.enter(self.level, self.rules, order["memory"], order["seconds"])
-            worker.serve(Channel(reading, writing, LARGEST_REQUEST, LARGEST_ANSWER))
+            channel = Channel(reading, writing, LARGEST_REQUEST, LARGEST_ANSWER)
+            seconds = order["seconds"], order["most"]
+            entrance.enter(self.level, self.rules, order["memory"], *seconds)
+            worker.serve(channel, self.traces)
             os._exit(0)
         except BaseException:  # the submission broke it, or told it to end
             os._exit(1)
@@ -175,54 +182,11 @@ def main() -> None:
     kernel.adopt_orphans()
     if level != "limits":
         kernel.not_readable()
-    _warm_up()
-    nursery = Nursery(connection, level, folder)
+    nursery = Nursery(connection, level, folder, warm_up())
     connection.send(b"{}")
     nursery.serve()
     if level != "bubblewrap":
         shutil.rmtree(folder, ignore_errors=True)  # a judge that was killed cannot
-
-
-def _warm_up() -> None:
-    """Do once what every child would have to do, and stay on one thread."""
-    torch.set_num_threads(1)
-    random.seed(0)
-    for mode in (replay._Recorder, cost._Watch):
-        replay.light(mode)
-    _try((None, "gradients", "largest_tensor"))
-    with refused(("softmax",)):  # has the tables of operators made
-        pass
-    # a grammar that jsonschema builds for seconds where it finds this package; not for notebooks
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    for version in ('3, "nbformat_minor": 0', *(f'4, "nbformat_minor": {n}' for n in range(6))):
-        parsing.parse(_EMPTY % version, "empty.ipynb")
-    decode(*encode({}, torch.ones(2)))
-    worker.prepare()
-    _settle_down()
-
-
-def _warm_up_counting() -> None:
-    """What else is needed to count; elsewhere it would be memory to be copied with every child."""
-    from torch.utils import flop_counter
-
-    replay.light(flop_counter._FlopCounterMode)
-    _try(("largest_tensor", "flops"))
-    _settle_down()
-
-
-def _settle_down() -> None:
-    """Make forking cheap: no collection touches what is here, and it lies in large pages."""
-    gc.collect()
-    gc.freeze()
-    kernel.large_pages()
-
-
-def _try(probes: tuple[str | None, ...]) -> None:
-    """Call a function as children will. Raises RuntimeError where that fails."""
-    for probe in probes:
-        outcome = execute(lambda a: (a @ a).softmax(-1), probe, (torch.ones(2, 2),), {})
-        if outcome.failure:
-            raise RuntimeError(outcome.failure.message)
 
 
 def _await(pid: int, seconds: float) -> tuple[int, int, Any]:

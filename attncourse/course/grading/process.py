@@ -6,7 +6,8 @@ import signal
 import threading
 from dataclasses import dataclass
 
-from attncourse.course.grading.channel import Channel, plain_text
+from attncourse.course.grading.channel import Channel
+from attncourse.course.grading.frames import plain_text
 from attncourse.course.grading.zygote import GraderFault, Zygote
 
 LARGEST_LOG = 16 * 2**10  # bytes of a submission's output that are kept
@@ -53,17 +54,21 @@ class Fate:
 class Process:
     """A child of the zygote, with two pipes to talk and one for what it prints.
 
-    memory is in bytes, seconds of processor time.
+    memory is in bytes, seconds of processor time; with `extend` it may have more, up to `most`.
     """
 
-    def __init__(self, zygote: Zygote, memory: int, seconds: int, log: Log) -> None:
+    def __init__(
+        self, zygote: Zygote, memory: int, seconds: int, log: Log, most: int | None = None
+    ) -> None:
         self._zygote = zygote
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
         printed, prints = os.pipe()
         self.channel = Channel(ours_in, ours_out)
         try:
-            self._job = zygote.start(memory, seconds, (theirs_in, theirs_out, prints))
+            self._job = zygote.start(
+                memory, seconds, most or seconds, (theirs_in, theirs_out, prints)
+            )
         except GraderFault:
             self.channel.close()
             os.close(printed)
@@ -78,6 +83,10 @@ class Process:
     def pid(self) -> int:
         """The process's number, as its zygote sees it."""
         return self._job.pid
+
+    def extend(self, seconds: int) -> float | None:
+        """Let it compute for so long from now on; how long it has until now, None if it ended."""
+        return self._zygote.extend(self._job, seconds)
 
     def end(self, patience: float = 0.0) -> Fate:
         """End the process and all it started, unless it ends by itself within `patience` s."""

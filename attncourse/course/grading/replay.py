@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from attncourse.measure.cost import light
+
 COSTS = ("flops", "largest_tensor", "operators")
 MOST_STEPS = 50_000
 LARGEST = 4 * 2**20  # bytes of JSON in which a record may travel
@@ -31,6 +33,7 @@ class Unrepeatable(Exception):
     """The call or its record has something that cannot be repeated elsewhere."""
 
 
+@light
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Writes down every operator, its arguments and the numbers given to its results."""
 
@@ -186,12 +189,3 @@ def _real(value: Any) -> Any:
     if value.is_floating_point():
         return torch.randn(value.shape, dtype=torch.float64).to(value.dtype)
     return torch.ones(value.shape, dtype=value.dtype)
-
-
-def light(mode: type) -> None:
-    """Keep a dispatch mode from importing torch._dynamo, a thousand modules, at its first use."""
-    handler: Any = vars(mode).get("__torch_dispatch__")
-    while handler is not None and hasattr(handler, "__wrapped__"):
-        inner = handler.__wrapped__
-        inner.__dynamo_disable = inner
-        handler = inner

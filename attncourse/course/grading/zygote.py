@@ -72,9 +72,13 @@ class Zygote:
             self._twin = _Twin(self)
         return self._twin
 
-    def start(self, memory: int, seconds: int, pipes: tuple[int, int, int]) -> Job:
-        """Fork a child that reads, writes and prints to these pipes. Raises GraderFault."""
-        order = {"op": "start", "memory": memory, "seconds": seconds}
+    def start(self, memory: int, seconds: int, most: int, pipes: tuple[int, int, int]) -> Job:
+        """Fork a child that reads, writes and prints to these pipes. Raises GraderFault.
+
+        It may hold so many bytes and use so many seconds of processor time, which `extend`
+        extends, up to `most`.
+        """
+        order = {"op": "start", "memory": memory, "seconds": seconds, "most": most}
         try:
             reply = self._ask(order, pipes)
         except GraderFault:  # the zygote was lost meanwhile, by no fault of this job
@@ -87,10 +91,16 @@ class Zygote:
 
         It is killed unless it ends by itself within `patience` seconds. Raises GraderFault.
         """
-        if job.generation != self._generation or self._socket is None:
-            raise GraderFault("the process that workers are started from was lost")
-        reply = self._ask({"op": "end", "pid": job.pid, "patience": patience})
+        reply = self._ask_of(job, {"op": "end", "patience": patience})
         return reply["code"], reply["cpu"], reply["memory"]
+
+    def extend(self, job: Job, seconds: int) -> float | None:
+        """Let a child use so many more seconds of processor time from now on.
+
+        How many it has used until now; None if it has ended. Raises GraderFault.
+        """
+        used: float | None = self._ask_of(job, {"op": "extend", "seconds": seconds})["cpu"]
+        return used
 
     def stop(self) -> None:
         """End the process and every child that is left."""
@@ -114,6 +124,12 @@ class Zygote:
             os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=ENDING)
+
+    def _ask_of(self, job: Job, order: dict[str, Any]) -> Any:
+        """Send an order about a child. Raises GraderFault."""
+        if job.generation != self._generation or self._socket is None:
+            raise GraderFault("the process that workers are started from was lost")
+        return self._ask(order | {"pid": job.pid})
 
     def _ask(self, order: dict[str, Any], pipes: tuple[int, ...] = ()) -> Any:
         """Send an order and wait for the reply. Raises GraderFault."""

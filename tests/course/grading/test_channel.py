@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from attncourse.course.grading import channel as limits
-from attncourse.course.grading.channel import Channel, ChannelError, ChannelTimeout
-from attncourse.course.grading.remote import _outcome, _parsed
+from attncourse.course.grading import frames as limits
+from attncourse.course.grading.channel import Channel, ChannelTimeout
+from attncourse.course.grading.exchange import outcome_of
+from attncourse.course.grading.frames import ChannelError
+from attncourse.course.grading.reading import _parsed
 from attncourse.course.kinds import Foreign
 from attncourse.course.parsing import Parsed, UnreadableError
 from attncourse.testing import gaussian
@@ -501,7 +503,7 @@ def test_an_answer_is_an_outcome_of_plain_values_or_an_error_of_the_channel(text
     whole = frame(text, tensors)
     head_size, _ = struct.unpack_from("<IQ", whole)
     try:
-        outcome = _outcome(
+        outcome = outcome_of(
             *limits.decode(whole[12 : 12 + head_size], whole[12 + head_size :]), "id"
         )
     except ChannelError:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from attncourse.course import exercise as contract
-from attncourse.course.grading import remote
-from attncourse.course.grading.remote import Limits, Worker
+from attncourse.course.grading import judging, reading
+from attncourse.course.grading.allowance import Limits
+from attncourse.course.grading.remote import Worker
 from attncourse.course.submission import UnreadableError
 
 sys.path.append(str(Path(__file__).parent / "classroom"))
@@ -23,11 +24,11 @@ def verdict(number, folder, zygote):
     path = folder / f"mutant-{number}.ipynb"
     path.write_bytes(mutant(number))
     try:
-        submission = remote.read(path, zygote)
+        submission = reading.read(path, zygote)
     except UnreadableError as error:
         return str(error)
     with Worker(submission, LIMITS, zygote) as worker:
-        found = [remote.grade(submission, worker, contract.get(n)) for n in submission.exercises]
+        found = [judging.grade(submission, worker, contract.get(n)) for n in submission.exercises]
     return [result.state for result in found]
 
 

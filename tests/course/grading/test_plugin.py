@@ -12,7 +12,7 @@ import pytest
 
 from attncourse.course import report, source
 from attncourse.course.exercise import first_line, get, of_chapter, whole_doc
-from attncourse.course.grading import remote  # noqa: F401  (loaded here, so kept between runs)
+from attncourse.course.grading import judging, reading, remote  # noqa: F401  (loaded here, so kept between runs)
 
 pytest_plugins = ["pytester"]
 

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from attncourse.course.grading import replay
-from attncourse.course.grading.remote import Limits, RemoteAnswer, Worker
+from attncourse.course.grading.allowance import Limits
+from attncourse.course.grading.judging import RemoteAnswer
+from attncourse.course.grading.remote import Worker
 from attncourse.course.submission import Cell, Submission
 from attncourse.measure.cost import flops, largest_tensor, operators
 from attncourse.testing import assert_same, attention_inputs

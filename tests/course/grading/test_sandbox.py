@@ -16,7 +16,9 @@ import pytest
 import attncourse
 from attncourse.course import render
 from attncourse.course.exercise import all_exercises
-from attncourse.course.grading.remote import Limits, Worker
+from attncourse.course.grading.allowance import Limits
+from attncourse.course.grading.judging import RemoteAnswer
+from attncourse.course.grading.remote import Worker
 from attncourse.course.grading.sandbox import (
     LEVELS,
     WARNING,
@@ -169,7 +171,7 @@ def test_what_the_exercises_notebooks_import_a_worker_has(zygote):
     code = "\n".join([*imports, "def names(x): return sorted(globals())"])
     submission = Submission(Path("a.py"), (Cell("a.py", code, tuple(range(len(imports) + 1))),))
     with Worker(submission, Limits(), zygote) as worker:
-        found = worker.ask("names", None, [1], {}).value
+        found = RemoteAnswer(worker, "names").run(None, [1], {}).value
         assert {"check", "hint", "torch", "Tensor"} <= set(found)
         assert worker.notes == ()
 
@@ -220,7 +222,7 @@ def test_a_worker_reads_what_it_needs_and_no_other_file(level):
     with Zygote(level) as zygote, Worker(submission, Limits(), zygote) as worker:
 
         def outcome(name, place):
-            got = worker.ask(name, None, [place], {})
+            got = RemoteAnswer(worker, name).run(None, [place], {})
             return got.failure.kind if got.failure else got.value
 
         refused = ("PermissionError", "FileNotFoundError")
@@ -238,4 +240,4 @@ def test_a_worker_reads_what_it_needs_and_no_other_file(level):
 def test_a_zygote_that_cannot_run_is_a_fault_of_the_grader(monkeypatch):
     monkeypatch.setattr("attncourse.course.grading.zygote._RUN", "raise OSError('no torch')")
     with Zygote("limits") as zygote, pytest.raises(GraderFault, match="OSError: no torch$"):
-        zygote.start(2**31, 5, (0, 1, 2))
+        zygote.start(2**31, 5, 5, (0, 1, 2))

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from attncourse.course.grading.channel import plain_text
+from attncourse.course.grading.frames import plain_text
 
 MOST_FILES = 20_000
 LARGEST_ARCHIVE = 2 * 2**30  # bytes, unpacked

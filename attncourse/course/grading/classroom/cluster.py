@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from distributed import Client, Future, KilledWorker, WorkerPlugin, as_completed, get_worker
 
-from attncourse.course.grading.channel import plain_text
+from attncourse.course.grading.allowance import Limits
 from attncourse.course.grading.classroom import task as grading
 from attncourse.course.grading.classroom.manifest import manifest
 from attncourse.course.grading.classroom.schedule import ClusterError
 from attncourse.course.grading.classroom.task import Graded, Task, lost
-from attncourse.course.grading.remote import Limits
+from attncourse.course.grading.frames import plain_text
 from attncourse.course.grading.sandbox import IsolationError, choose
 
 AHEAD = 3  # submissions given to a worker at a time, so that it never waits for the next

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import attncourse
-from attncourse.course.grading.remote import Limits
+from attncourse.course.grading.allowance import Limits
 
 _NO_VERDICT = ("cli/", "course/grading/classroom/", "measure/bench/", "models/")
 

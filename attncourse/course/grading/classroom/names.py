@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from attncourse.course.grading.channel import plain_text
+from attncourse.course.grading.frames import plain_text
 
 # lastnamefirst_LATE_12345_67890_masks.ipynb: the numbers of the user and of the file
 _CANVAS = re.compile(r"([^_]+)(_LATE)?_(\d+)_(\d+)_(.+)", re.DOTALL)

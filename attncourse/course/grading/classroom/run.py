@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attncourse.course import exercise as contract
+from attncourse.course.grading.allowance import Limits
 from attncourse.course.grading.classroom import exports, gradebook, pages, schedule, secret
 from attncourse.course.grading.classroom.gradebook import File, Gradebook
 from attncourse.course.grading.classroom.journal import NAME, Entry, Journal
@@ -19,7 +20,6 @@ from attncourse.course.grading.classroom.layouts import Collected, Handed, Refus
 from attncourse.course.grading.classroom.manifest import digest, manifest
 from attncourse.course.grading.classroom.task import Task
 from attncourse.course.grading.classroom.weights import Scheme
-from attncourse.course.grading.remote import Limits
 from attncourse.course.submission import LARGEST_FILE
 
 Listener = Callable[[int, int, str], None]  # submissions done, of how many, whose was the last

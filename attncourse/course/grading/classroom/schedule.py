@@ -9,13 +9,15 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from multiprocessing import connection, get_context
+from multiprocessing import connection
 from typing import Any
 
 import torch
 
+from attncourse.course.grading.allowance import Limits, waiting
+from attncourse.course.grading.classroom import preload
 from attncourse.course.grading.classroom.task import Graded, Task, grade_submission, lost
-from attncourse.course.grading.remote import Limits, waiting
+from attncourse.course.grading.sandbox.levels import confirm
 
 Scheduler = Callable[[Iterable[Task]], Iterator[Graded]]
 
@@ -144,8 +146,7 @@ class _Pool:
                 judge.pipe.send(task)
 
     def _start(self) -> _Judge:
-        context = get_context("forkserver")  # its one import serves all, and it has no threads
-        context.set_forkserver_preload([grade_submission.__module__])
+        context = preload.context()
         ours, theirs = context.Pipe()
         process = context.Process(target=_judge, args=(theirs,), daemon=True)
         process.start()
@@ -189,4 +190,5 @@ def _judge(pipe: Any) -> None:
     torch.set_num_threads(1)
     with contextlib.suppress(EOFError, OSError):
         while (task := pipe.recv()) is not None:
+            confirm(task.level)
             pipe.send(grade_submission(task))

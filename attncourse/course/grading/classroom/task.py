@@ -18,8 +18,11 @@ import torch
 
 from attncourse.course import exercise as contract
 from attncourse.course.checking import CheckResult, Result
-from attncourse.course.grading.channel import plain_text
-from attncourse.course.grading.remote import Limits, Worker, grade, read
+from attncourse.course.grading.allowance import Limits
+from attncourse.course.grading.frames import plain_text
+from attncourse.course.grading.judging import Memory, grade
+from attncourse.course.grading.reading import read
+from attncourse.course.grading.remote import Worker
 from attncourse.course.grading.zygote import GraderFault, Zygote
 from attncourse.course.kinds import matrix_of
 from attncourse.course.submission import Submission, UnreadableError
@@ -72,16 +75,16 @@ def grade_submission(task: Task) -> Graded:
         return Graded(task.job, (unread,), time.monotonic() - began)
     except Exception as fault:
         return lost(task, _fault(fault))
-    records: list[dict[str, Any]] = []
+    records: dict[str, dict[str, Any]] = {}
     stalled: list[str] = []
     notes = list(submission.notes)
+    names = [n for n in submission.exercises if task.only is None or n in task.only]
     with Worker(submission, task.limits, zygote) as worker:
-        for name in submission.exercises:
-            if task.only is None or name in task.only:
-                record, late = _grade(task, submission, worker, name)
-                records.append(record)
-                stalled += [name] if late else []
-                notes += [note for note in worker.notes if note not in notes]
+        # those that forbid the same one after the other: they can share a process
+        for name in sorted(names, key=lambda name: contract.get(name).forbidden):
+            records[name], late = _grade(task, submission, worker, name)
+            stalled += [name] if late else []
+            notes += [note for note in worker.notes if note not in notes]
     end = closing(
         task,
         exercises=list(submission.exercises),
@@ -89,7 +92,8 @@ def grade_submission(task: Task) -> Graded:
         notes=[_plain(note) for note in notes],
         prints={name: _prints(submission, name) for name in sorted(submission.defined)},
     )
-    return Graded(task.job, (*records, end), time.monotonic() - began, tuple(stalled))
+    in_order = [records[name] for name in names]
+    return Graded(task.job, (*in_order, end), time.monotonic() - began, tuple(stalled))
 
 
 def lost(task: Task, reason: str) -> Graded:
@@ -127,7 +131,9 @@ def _grade(
     """The record of one exercise, and whether it was stopped for the time that passed."""
     record = {"type": "exercise", **_whose(task), "exercise": name}
     try:
-        result: Result = _again(lambda: grade(submission, worker, contract.get(name), task.secret))
+        result: Result = _again(
+            lambda: grade(submission, worker, contract.get(name), _memory(task.secret))
+        )
     except Exception as fault:
         failed = {"state": "needs-regrade", "fault": _fault(fault), "passed": 0, "of": 0}
         return record | failed | {"checks": [], "figure": None}, False
@@ -200,6 +206,12 @@ def _plain(text: str) -> str:
 
 def _fault(fault: Exception) -> str:
     return _plain(f"{type(fault).__name__}: {str(fault).partition(chr(10))[0]}")
+
+
+@functools.lru_cache(maxsize=1)
+def _memory(secret: bytes) -> Memory:
+    """What this process remembers of what the class said."""
+    return Memory(secret)
 
 
 @functools.cache

@@ -13,10 +13,13 @@ def rules() -> int:
     return landlock.ruleset(mounts.readable(), [mounts.NULL])
 
 
-def enter(level: str, rules: int | None, memory: int, seconds: int) -> None:
-    """Confine this process, for good. Raises OSError where anything of it fails."""
+def enter(level: str, rules: int | None, memory: int, seconds: int, most: int) -> None:
+    """Confine this process, for good. Raises OSError where anything of it fails.
+
+    It may use `seconds` of processor time, and `most` if its parent extends that.
+    """
     confined = level != "limits"
-    limits.restrict(memory, seconds, 0 if confined else SMALL_FILE)
+    limits.restrict(memory, seconds, most, 0 if confined else SMALL_FILE)
     if confined and rules is not None:
         kernel.drop_capabilities()
         landlock.restrict(rules)
@@ -32,7 +35,7 @@ def trial() -> str | None:
         return "the kernel has no Landlock, or one older than Linux 6.2's"
     here = Path(__file__)
     try:
-        enter("kernel", rules(), 4 * 2**30, 60)
+        enter("kernel", rules(), 4 * 2**30, 60, 60)
         here.read_bytes()
     except OSError as error:
         return f"a process cannot be confined: {error}"

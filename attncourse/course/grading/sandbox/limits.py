@@ -5,12 +5,13 @@ import resource
 GRACE = 1  # seconds between being told that the time is up and the end
 
 
-def restrict(memory: int, seconds: int, largest_file: int) -> None:
+def restrict(memory: int, seconds: int, most: int, largest_file: int) -> None:
     """Limit this process, for good: bytes of address space, seconds of processor time.
 
-    It may start no process and no thread (root may, as far as this limit goes).
+    seconds are for now, and can be extended from outside to `most`. It may start no process and
+    no thread (root may, as far as this limit goes).
     """
-    _set("RLIMIT_CPU", seconds, seconds + GRACE)
+    _set("RLIMIT_CPU", seconds, most + GRACE)
     _set("RLIMIT_FSIZE", largest_file, largest_file)
     _set("RLIMIT_CORE", 0, 0)
     _set("RLIMIT_NOFILE", 64, 64)

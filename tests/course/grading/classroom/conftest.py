@@ -3,9 +3,9 @@
 import made_class
 import pytest
 
+from attncourse.course.grading.allowance import Limits
 from attncourse.course.grading.classroom import run, schedule
 from attncourse.course.grading.classroom.weights import Scheme
-from attncourse.course.grading.remote import Limits
 from attncourse.course.grading.sandbox import choose
 
 

@@ -132,11 +132,11 @@ def trust(setattr):
     setattr(task, "grade", _grade)
 
 
-def _grade(submission, worker, exercise, secret):
+def _grade(submission, worker, exercise, memory):
     names = {}
     for cell in submission.cells:
         exec(cell.source, names)
-    with secret_inputs(secret):
+    with secret_inputs(memory.secret):
         return run(exercise, LocalAnswer(names[exercise.name], exercise.forbidden))
 
 

@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from made_class import DIVIDED, SOFTMAX
 
 from attncourse.cli import main
+from attncourse.course.grading.allowance import Limits
 from attncourse.course.grading.classroom import similarity, weights
 from attncourse.course.grading.classroom.exports import canvas, moodle
-from attncourse.course.grading.remote import Limits
 from attncourse.course.grading.sandbox import PREVENTS
 from pages import ROOT
 

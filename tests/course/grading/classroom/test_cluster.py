@@ -7,11 +7,11 @@ import pytest
 from distributed import Client, LocalCluster
 from made_class import DIVIDED, SOFTMAX, STUB
 
+from attncourse.course.grading.allowance import Limits
 from attncourse.course.grading.classroom import schedule
 from attncourse.course.grading.classroom.cluster import Cluster
 from attncourse.course.grading.classroom.schedule import ClusterError
 from attncourse.course.grading.classroom.task import Graded, Task
-from attncourse.course.grading.remote import Limits
 from attncourse.course.grading.sandbox import choose
 
 LIMITS = Limits(seconds=2.0)
@@ -71,6 +71,7 @@ def test_a_worker_with_another_torch_or_course_is_refused(two, change, sentence)
     keep = f"{place}\nmanifest.kept = manifest.version, manifest._code"
     back = f"{place}\nmanifest.version, manifest._code = manifest.kept"
     with Client(two, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)  # one was killed, and is being started again
         client.run(exec, f"{keep}\n{change}")
         try:
             told = f"^the worker at tcp:.* must have the same {sentence}"

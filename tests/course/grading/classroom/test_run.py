@@ -220,7 +220,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[4])
 import made_class
 from attncourse.course.grading.classroom import run, schedule
-from attncourse.course.grading.remote import Limits
+from attncourse.course.grading.allowance import Limits
 made_class.trust(setattr)
 order = run.Order(sys.argv[3], Limits(seconds=2.0))
 slow = lambda done, total, whose: time.sleep(0.02)

@@ -7,9 +7,9 @@ import time
 import pytest
 from made_class import SOFTMAX
 
+from attncourse.course.grading.allowance import Limits
 from attncourse.course.grading.classroom import schedule
 from attncourse.course.grading.classroom.task import Graded, Task
-from attncourse.course.grading.remote import Limits
 
 
 def made(job, text=SOFTMAX, level="limits", **changes):
@@ -47,7 +47,7 @@ def dying(pipe):
 def quick(monkeypatch):
     monkeypatch.setattr(schedule, "_judge", dying)
     monkeypatch.setattr(schedule, "_patience", lambda limits: 1.0)
-    monkeypatch.setattr(schedule, "get_context", lambda kind: schedule_context())
+    monkeypatch.setattr(schedule.preload, "context", schedule_context)
 
 
 def schedule_context():

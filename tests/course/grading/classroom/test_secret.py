@@ -8,9 +8,9 @@ import pytest
 from attncourse.course import checking
 from attncourse.course.checking import LocalAnswer
 from attncourse.course.exercise import get
+from attncourse.course.grading.allowance import Limits
 from attncourse.course.grading.classroom import secret
 from attncourse.course.grading.classroom.manifest import manifest
-from attncourse.course.grading.remote import Limits
 
 
 def test_a_folder_of_results_makes_its_secret_once(tmp_path):

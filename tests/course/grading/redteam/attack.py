@@ -40,6 +40,7 @@ class Attack:
     confined: it does harm, or reads what it should not, unless the level is at least "kernel".
     told: words that must be in what the learner is told. file: the name under which it is handed
     in; what is no .py stands as it is. waits: it computes nothing, so little time is given.
+    neighbour: its function of that name is graded before, as of an exercise that forbids the same.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Attack:
     told: str = ""
     file: str = "answer.py"
     waits: bool = False
+    neighbour: bool = False
 
 
 def call(*lines: str) -> str:
@@ -70,6 +72,9 @@ FRAME = (
     "import struct, json\n"
     "def frame(text, body=b''):\n    head = json.dumps(text).encode()\n"
     "    return struct.pack('<IQ', len(head), len(body)) + head + body\n"
-    "def everywhere(data):\n    for number in range(0, 40):\n"
-    "        try: os.write(number, data)\n        except OSError: pass\n"
+    "def everywhere(data):\n    for number in range(0, 40):\n        left = data\n"
+    "        while left:\n"
+    "            try: left = left[os.write(number, left[:4096]):]\n"
+    "            except BlockingIOError: pass\n"
+    "            except OSError: break\n"
 )

@@ -2,6 +2,7 @@
 
 import escapes
 import forgeries
+import neighbours
 import notebooks
 from attack import FRAME, USES_X, WASTE, Attack, call, tell
 
@@ -89,7 +90,8 @@ JUDGE = {
     "the channel patched": Attack(
         "from attncourse.course.grading import channel\ndef weights(q, k):\n"
         "    channel.Channel.send = lambda self, *a, **k: os.write(self.writing, b'passed')\n"
-        "    return q\n"
+        "    return q\n",
+        waits=True,
     ),
     "the check patched": Attack(
         "import attncourse.course.execution as e\ndef weights(q, k):\n"
@@ -184,7 +186,8 @@ FORGED = {
     "a frame that never ends": Attack(
         FRAME
         + "import time\n"
-        + call("everywhere(struct.pack('<IQ', 1000, 0) + b'{{')", "time.sleep(3600)")
+        + call("everywhere(struct.pack('<IQ', 1000, 0) + b'{{')", "time.sleep(3600)"),
+        waits=True,
     ),
     "deep JSON": Attack(
         FRAME + "def weights(q, k):\n    data = b'[' * 200000\n"
@@ -477,6 +480,7 @@ ATTACKS: dict[str, Attack] = {
         "forbidden": (FORBIDDEN,),
         "cost": (COSTS, forgeries.COSTS),
         "seen": (REPLAYED, escapes.KEPT),
+        "neighbour": (neighbours.NEIGHBOURS,),
     }.items()
     for group in groups
     for name, attack in group.items()

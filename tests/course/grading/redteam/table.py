@@ -17,6 +17,7 @@ KINDS = {
     "forbidden": "It uses what the exercise asks to write",
     "cost": "It hides what it costs",
     "seen": "It recognises inputs, calls or the grader",
+    "neighbour": "One exercise prepares the process for the next",
 }
 ALWAYS = (
     "In every row the next submission gets what it deserves, no process is left, the teacher's "

@@ -9,12 +9,15 @@ from types import SimpleNamespace
 import pytest
 import table
 import target
+import torch
 from attack import RIGHT
 from attacks import ATTACKS, WITH_LIMITS_ONLY
 
 from attncourse.course import exercise as contract
-from attncourse.course.grading import remote
-from attncourse.course.grading.remote import Limits, Worker
+from attncourse.course.grading import judging, reading, remote
+from attncourse.course.grading.allowance import Limits
+from attncourse.course.grading.judging import Memory, RemoteAnswer
+from attncourse.course.grading.remote import Worker
 from attncourse.course.grading.sandbox import available, choose, missing
 from attncourse.course.grading.zygote import Zygote
 from attncourse.course.submission import Cell, Submission, UnreadableError
@@ -54,16 +57,19 @@ def canary(tmp_path):
     return path
 
 
-def graded(source, folder, zygote, exercise, name="answer.py"):
+def graded(source, folder, zygote, exercise, name="answer.py", neighbour=False):
     """What a submission earns, and all that is told of it."""
     path = folder / name
     path.write_text(source, encoding="utf-8", errors="surrogatepass")
     try:
-        submission = remote.read(path, zygote)
+        submission = reading.read(path, zygote)
     except UnreadableError as error:
         return SimpleNamespace(passed=0, told=str(error), printed="")
     with Worker(submission, LIMITS, zygote) as worker:
-        result = remote.grade(submission, worker, exercise, RUN)
+        if neighbour:
+            worker.begin(exercise.forbidden)
+            RemoteAnswer(worker, "neighbour").run(None, (torch.ones(5, 3),), {})
+        result = judging.grade(submission, worker, exercise, Memory(RUN))
         told = "\n".join(check.message for check in result.checks)
         return SimpleNamespace(
             passed=result.passed, told="\n".join([told, *worker.notes]), printed=worker.log.text()
@@ -111,7 +117,7 @@ def attacked(name, zygote, exercise, canary, server, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         if attack.waits:
             patch.setattr(remote, "waiting", lambda seconds: 0.9)
-        got = graded(source, tmp_path, zygote, exercise, attack.file)
+        got = graded(source, tmp_path, zygote, exercise, attack.file, attack.neighbour)
     assert time.monotonic() - before < LONGEST
     assert got.passed <= attack.most, got.told
     assert attack.told in got.told
@@ -127,7 +133,7 @@ def unharmed(zygote, exercise, tmp_path):
     cell = Cell("honest.py", text, (0, 1))
     honest = Submission(tmp_path / "honest.py", (cell,), ("weights",), frozenset({"weights"}))
     with Worker(honest, LIMITS, zygote) as worker:
-        return remote.grade(honest, worker, quick, RUN).passed == 1
+        return judging.grade(honest, worker, quick, Memory(RUN)).passed == 1
 
 
 def ready(zygote, exercise, tmp_path_factory):

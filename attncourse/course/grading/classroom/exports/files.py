@@ -40,5 +40,7 @@ def cell(value: object) -> str:
 
 def printable(text: str) -> str:
     """A text without control and direction characters; line breaks stay."""
+    if text.replace("\n", "").isprintable():
+        return text
     kept = (c for c in text if c == "\n" or unicodedata.category(c)[0] != "C")
     return "".join(kept)

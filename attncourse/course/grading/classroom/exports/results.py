@@ -12,8 +12,22 @@ VERSION = 1
 
 
 def text(book: Gradebook) -> str:
-    """The class as JSON, keys in order, the same byte for byte for the same class."""
-    return json.dumps(document(book), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    """The class as JSON, keys in order, the same byte for byte for the same class.
+
+    A line for each student, and for each item of the other lists.
+    """
+    parts = (f"{_line(key)}: {_lines(value)}" for key, value in sorted(document(book).items()))
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def _lines(value: Any) -> str:
+    if not (value and isinstance(value, list)):
+        return _line(value)
+    return "[\n " + ",\n ".join(map(_line, value)) + "\n]"
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def schema() -> dict[str, Any]:

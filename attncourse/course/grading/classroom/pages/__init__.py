@@ -1,5 +1,6 @@
 """The reports in HTML: one for each student, one for the class. Static, without JavaScript."""
 
+import functools
 import hashlib
 import re
 import textwrap
@@ -67,6 +68,7 @@ def page_name(student: Student) -> str:
     return f"{readable or 'student'}-{exact}.html"
 
 
+@functools.lru_cache(maxsize=4096, typed=True)  # most is said to many
 def _code(text: str) -> Markup:
     """A text in which `this` is code and *this* is stressed."""
     coded = re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text)))
