@@ -19,9 +19,11 @@ from attncourse.course.execution import Outcome
 from attncourse.course.exercise import Exercise
 from attncourse.course.grading.exchange import Reply, Request
 
-MOST = 64 * 2**20  # bytes of questions that are remembered in all
-MOST_RESULTS = 20_000
-LARGEST_RESULT = 2**16  # numbers in the tensors of a result that is remembered
+# What is remembered of one exercise, at most: a class in which no two answers are equal is large.
+MOST = 16 * 2**20  # bytes of questions
+MOST_NODES = 5_000
+MOST_RESULTS = 1_000
+LARGEST_RESULT = 2**12  # numbers in the tensors of one result
 
 
 @dataclass(eq=False)
@@ -98,7 +100,7 @@ class Dialogues:
         self._roots = {name: _Node() for name in exercise.checks}
         self._questions: dict[Any, Question] = {}
         self._results: dict[bytes, Result] = {}
-        self._bytes = 0
+        self._bytes = self._nodes = 0
 
     def run(self, answerer: Answerer) -> Result:
         """The result of all checks: that of `checking.run`."""
@@ -115,7 +117,7 @@ class Dialogues:
             return self._results[said]
         calls = {name: talk.calls() for name, talk in talks.items()}
         result = explain(self.exercise, found, calls)
-        if said is not None and len(self._results) < MOST_RESULTS and _small(result):
+        if said is not None and len(self._results) < MOST_RESULTS and _small(result.checks):
             self._results[said] = result
         return result
 
@@ -148,10 +150,11 @@ class Dialogues:
             if self._questions.get((question.probe, question.key)) is not question:
                 return
             node.question = question
-            if reply.digest is None:
+            if reply.digest is None or self._nodes >= MOST_NODES:
                 return
+            self._nodes += reply.digest not in node.after
             node = node.after.setdefault(reply.digest, _Node())
-        node.result = result
+        node.result = result if _small([result]) else None
 
 
 def _all_that_was_said(talks: dict[str, _Talk]) -> bytes | None:
@@ -162,7 +165,7 @@ def _all_that_was_said(talks: dict[str, _Talk]) -> bytes | None:
     return hashlib.blake2b(repr(digests).encode(), digest_size=32).digest()
 
 
-def _small(result: Result) -> bool:
-    values = (value for check in result.checks for value in (check.actual, check.expected))
+def _small(checks: Sequence[CheckResult]) -> bool:
+    values = (value for check in checks for value in (check.actual, check.expected))
     sizes = (value.numel() for value in values if isinstance(value, Tensor))
     return sum(sizes) <= LARGEST_RESULT

@@ -68,9 +68,9 @@ def grade(
     """The result of one exercise of a submission; a function that is not there is no attempt.
 
     What goes wrong after other exercises in the same process, so that it may be their fault, is
-    tried again alone. With a memory that has
-    a secret the checks draw inputs that nobody could know before, the same for all who are graded
-    with it. Raises GraderFault where the grader itself failed: then there is no result.
+    tried again alone. With a memory that has a secret the checks draw inputs that nobody could
+    know before, the same for all who are graded with it. Raises GraderFault where the grader
+    itself failed: then there is no result.
     """
     if exercise.name in submission.defined:
         seconds = worker.limits.of(exercise)

@@ -150,7 +150,7 @@ def test_a_lack_of_memory_is_not_remembered(counted):
     assert set(runs.values()) == {2}
 
 
-@pytest.mark.parametrize("limit", ["MOST", "MOST_RESULTS", "LARGEST_RESULT"])
+@pytest.mark.parametrize("limit", ["MOST", "MOST_NODES", "MOST_RESULTS", "LARGEST_RESULT"])
 def test_what_is_not_remembered_is_concluded_all_the_same(counted, monkeypatch, limit):
     monkeypatch.setattr(dialogues, limit, -1)
     exercise, _ = counted
@@ -158,7 +158,8 @@ def test_what_is_not_remembered_is_concluded_all_the_same(counted, monkeypatch, 
     for function in (exercise.solution, exercise.wrong["squared"]) * 2:
         assert told(memory.run(Frames(function))) == told(run(exercise, LocalAnswer(function)))
     assert (memory._questions == {}) is (limit == "MOST")
-    assert (memory._results == {}) is (limit != "MOST")
+    assert (memory._nodes == 0) is (limit in ("MOST", "MOST_NODES"))
+    assert (memory._results == {}) is (limit in ("MOST_RESULTS", "LARGEST_RESULT"))
 
 
 def test_inputs_that_are_too_large_to_be_kept_are_asked_for_anew(exercise):
