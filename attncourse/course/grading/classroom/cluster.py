@@ -6,6 +6,7 @@ refused.
 """
 
 import contextlib
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from types import TracebackType
@@ -17,7 +18,7 @@ from distributed import Client, Future, KilledWorker, WorkerPlugin, as_completed
 from attncourse.course.grading.allowance import Limits
 from attncourse.course.grading.classroom import task as grading
 from attncourse.course.grading.classroom.manifest import manifest
-from attncourse.course.grading.classroom.schedule import ClusterError
+from attncourse.course.grading.classroom.schedule import ClusterError, patience
 from attncourse.course.grading.classroom.task import Graded, Task, lost
 from attncourse.course.grading.frames import plain_text
 from attncourse.course.grading.sandbox import IsolationError, choose
@@ -34,8 +35,8 @@ class RefusedError(ClusterError):
 class Cluster:
     """A scheduler over the workers of the cluster at `address`. Raises ClusterError.
 
-    A lost worker costs its submissions another try elsewhere; what four workers were lost at needs
-    to be graded again.
+    A lost worker costs its submissions another try elsewhere. What four workers were lost at, or
+    what all that are left hang at, needs to be graded again.
     """
 
     def __init__(self, address: str, level: str, limits: Limits) -> None:
@@ -80,13 +81,34 @@ class Cluster:
     def __call__(self, tasks: Iterable[Task]) -> Iterator[Graded]:
         """Grade all tasks; what each gave, as it comes, once."""
         waiting, given = iter(tasks), dict[Future, Task]()
-        done = as_completed(loop=self._client.loop)
+        done, silent = as_completed(loop=self._client.loop), False
         while True:
             self._hand_out(waiting, given, done)
             if not given:
                 return
-            future = next(done)
-            yield _result(future, given.pop(future))
+            if self._answers(done):
+                silent = False
+                future = next(done)
+                yield _result(future, given.pop(future))
+            elif silent:
+                raise ClusterError(
+                    "the cluster does not answer: see to its workers, then give the same command "
+                    "again"
+                )
+            else:
+                done, silent = as_completed(loop=self._client.loop), True
+                self._client.cancel(list(given), force=True)
+                yield from (
+                    lost(task, "the cluster did not answer in time") for task in given.values()
+                )
+                given.clear()
+
+    def _answers(self, done: Any) -> bool:
+        """Has one of those that were given come back, or does it within the longest time?"""
+        deadline = time.monotonic() + patience(self._plugin.limits)
+        while not done.has_ready() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return bool(done.has_ready())
 
     def _hand_out(self, tasks: Iterator[Task], given: dict[Future, Task], done: Any) -> None:
         """Give the workers so many tasks that none waits for the next."""

@@ -141,7 +141,7 @@ class _Pool:
                 return
             judge = idle or self._start()
             judge.task = task
-            judge.deadline = time.monotonic() + _patience(task.limits)
+            judge.deadline = time.monotonic() + patience(task.limits)
             with contextlib.suppress(OSError):  # a judge that is gone is found when collected
                 judge.pipe.send(task)
 
@@ -179,7 +179,7 @@ class _Pool:
             yield lost(task, reason)
 
 
-def _patience(limits: Limits) -> float:
+def patience(limits: Limits) -> float:
     """Seconds after which a judge is thought to hang: far more than a submission may take."""
     return 2 * waiting(limits.budget) + 120
 

@@ -81,6 +81,34 @@ def test_a_worker_with_another_torch_or_course_is_refused(two, change, sentence)
             client.run(exec, back)
 
 
+def test_a_cluster_that_hangs_is_given_up(tmp_path, two, folder, graded, monkeypatch):
+    place = "from attncourse.course.grading.classroom import task"
+    hang = (
+        f"{place}\nimport threading\n"
+        "task.kept, task.held = task.grade_submission, threading.Event()\n"
+        "task.grade_submission = lambda one, held=task.held: held.wait(600)"
+    )
+    back = f"{place}\ntask.held.set()\ntask.grade_submission = task.kept"
+    with Client(two, set_as_default=False) as client:
+        client.wait_for_workers(2, timeout=60)
+        with Cluster(two.scheduler_address, LEVEL, LIMITS) as scheduler:
+            client.run(exec, hang)
+            try:
+                told = (
+                    "^the cluster does not answer: see to its workers, then give the same command"
+                )
+                with monkeypatch.context() as patch:
+                    patch.setattr(f"{Cluster.__module__}.patience", lambda limits: 2.0)
+                    with pytest.raises(ClusterError, match=told):
+                        graded(folder, tmp_path / "out", scheduler)
+            finally:
+                client.run(exec, back)
+            journal = (tmp_path / "out/journal.jsonl").read_text()
+            assert journal.count("the cluster did not answer in time") == 6  # three for each worker
+            again = graded(folder, tmp_path / "out", scheduler)
+    assert [row.state for row in again.book.rows] == ["graded"] * 10
+
+
 def test_where_there_is_no_scheduler_it_is_said(monkeypatch):
     monkeypatch.setattr("attncourse.course.grading.classroom.cluster.CONNECTING", 0.2)
     with pytest.raises(ClusterError, match=r"^there is no Dask scheduler at tcp://127.0.0.1:9: "):

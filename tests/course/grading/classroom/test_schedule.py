@@ -46,7 +46,7 @@ def dying(pipe):
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(schedule, "_judge", dying)
-    monkeypatch.setattr(schedule, "_patience", lambda limits: 1.0)
+    monkeypatch.setattr(schedule, "patience", lambda limits: 1.0)
     monkeypatch.setattr(schedule.preload, "context", schedule_context)
 
 
