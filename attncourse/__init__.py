@@ -20,69 +20,75 @@ _HOMES = {
     ),
     "core.positions": "alibi_bias learned_positions rotary sinusoidal_positions",
     "core.relative": "relative_bias relative_buckets",
-    "mechanisms.adaptive_span": "adaptive_span_attention",
-    "mechanisms.additive": "additive_scores",
-    "mechanisms.backward": "attention_backward softmax_backward",
-    "mechanisms.bigbird": "bigbird_attention",
-    "mechanisms.bilinear": "bilinear_scores",
-    "mechanisms.block_local": "block_attention",
-    "mechanisms.block_selection": "block_selection_attention",
-    "mechanisms.block_term": "block_term_attention block_term_parameters block_term_tensor",
-    "mechanisms.blockwise": "blockwise_attention merge_attention",
-    "mechanisms.cache": "KVCache RollingCache cached_attention decode_step grouped_decode_step",
-    "mechanisms.cosine": "cosine_scores",
-    "mechanisms.cross_layer": "shared_key_value_layers shared_layers shared_weights_layers",
-    "mechanisms.delta_rule": "delta_rule delta_rule_segment delta_rule_step",
-    "mechanisms.entmax": "entmax15 entmax15_attention",
-    "mechanisms.feed_forward": "feed_forward gelu_feed_forward swiglu",
-    "mechanisms.flexible": "flexible_attention",
-    "mechanisms.fusion": (
+    "mechanisms.content.adaptive_span": "adaptive_span_attention",
+    "mechanisms.dense.additive": "additive_scores",
+    "mechanisms.exact.backward": "attention_backward softmax_backward",
+    "mechanisms.patterns.bigbird": "bigbird_attention",
+    "mechanisms.dense.bilinear": "bilinear_scores",
+    "mechanisms.patterns.block_local": "block_attention",
+    "mechanisms.content.block_selection": "block_selection_attention",
+    "mechanisms.low_rank.block_term": (
+        "block_term_attention block_term_parameters block_term_tensor"
+    ),
+    "mechanisms.exact.blockwise": "blockwise_attention merge_attention",
+    "mechanisms.serving.cache": (
+        "KVCache RollingCache cached_attention decode_step grouped_decode_step"
+    ),
+    "mechanisms.dense.cosine": "cosine_scores",
+    "mechanisms.sharing.cross_layer": "shared_key_value_layers shared_layers shared_weights_layers",
+    "mechanisms.linear.delta_rule": "delta_rule delta_rule_segment delta_rule_step",
+    "mechanisms.content.entmax": "entmax15 entmax15_attention",
+    "mechanisms.dense.feed_forward": "feed_forward gelu_feed_forward swiglu",
+    "mechanisms.patterns.flexible": "flexible_attention",
+    "mechanisms.sharing.fusion": (
         "attention_and_lse fuse_memories gated_fusion"
         " hierarchical_fusion parallel_fusion serial_fusion"
     ),
-    "mechanisms.gated_linear": (
+    "mechanisms.linear.gated_linear": (
         "gated_linear_attention gated_linear_attention_segment gated_linear_attention_step"
     ),
-    "mechanisms.grouped_query": "grouped_query_attention",
-    "mechanisms.head_gates": "expected_l0 gate_heads hard_concrete head_importance settled_gates",
-    "mechanisms.heads": "merge_heads multi_head_attention split_heads",
-    "mechanisms.kernel": "causal_kernel_attention kernel_attention",
-    "mechanisms.layers": (
+    "mechanisms.sharing.grouped_query": "grouped_query_attention",
+    "mechanisms.content.head_gates": (
+        "expected_l0 gate_heads hard_concrete head_importance settled_gates"
+    ),
+    "mechanisms.dense.heads": "merge_heads multi_head_attention split_heads",
+    "mechanisms.linear.feature_map": "causal_kernel_attention kernel_attention",
+    "mechanisms.dense.layers": (
         "decoder_layer encoder_layer post_norm_decoder_layer post_norm_encoder_layer"
     ),
-    "mechanisms.linear": (
+    "mechanisms.linear.elu": (
         "causal_linear_attention elu_feature_map"
         " linear_attention linear_attention_segment linear_attention_step"
     ),
-    "mechanisms.linformer": "linformer_attention",
-    "mechanisms.longformer": "longformer_attention",
-    "mechanisms.lookup": "soft_lookup weighted_mean",
-    "mechanisms.low_rank": "factored_linear truncated_svd",
-    "mechanisms.lsh": "lsh_attention lsh_buckets lsh_mask",
-    "mechanisms.norms": "layer_norm rms_norm",
-    "mechanisms.nystrom": (
+    "mechanisms.low_rank.linformer": "linformer_attention",
+    "mechanisms.patterns.longformer": "longformer_attention",
+    "mechanisms.dense.lookup": "soft_lookup weighted_mean",
+    "mechanisms.low_rank.factors": "factored_linear truncated_svd",
+    "mechanisms.content.lsh": "lsh_attention lsh_buckets lsh_mask",
+    "mechanisms.dense.norms": "layer_norm rms_norm",
+    "mechanisms.low_rank.nystrom": (
         "iterative_inverse nystrom_attention nystrom_attention_exact_inverse segment_means"
     ),
-    "mechanisms.paged": "PagedCache paged_attention",
-    "mechanisms.performer": (
+    "mechanisms.serving.paged": "PagedCache paged_attention",
+    "mechanisms.linear.performer": (
         "causal_performer_attention gaussian_features orthogonal_features"
         " performer_attention positive_features trigonometric_features"
     ),
-    "mechanisms.quantize": (
+    "mechanisms.serving.quantize": (
         "dequantize quantize_channels quantize_int8 quantized_attention quantized_linear"
     ),
-    "mechanisms.retention": "retention retention_segment retention_step",
-    "mechanisms.ring": "causal_ring_attention ring_attention ring_attention_distributed",
-    "mechanisms.routing": "routing_attention update_centroids",
-    "mechanisms.segments": "segment_attention segment_recurrence",
-    "mechanisms.self_attention": "cross_attention self_attention",
-    "mechanisms.shared": "shared_attention signed_shared_attention",
-    "mechanisms.sliding_window": "sliding_window_attention",
-    "mechanisms.softmax": "attention masked_softmax softmax",
-    "mechanisms.sparsemax": "sparsemax sparsemax_attention",
-    "mechanisms.strided": "dilated_attention strided_attention",
-    "mechanisms.threshold": "threshold_attention",
-    "mechanisms.top_k": "topk_attention",
+    "mechanisms.linear.retention": "retention retention_segment retention_step",
+    "mechanisms.serving.ring": "causal_ring_attention ring_attention ring_attention_distributed",
+    "mechanisms.content.routing": "routing_attention update_centroids",
+    "mechanisms.sharing.segments": "segment_attention segment_recurrence",
+    "mechanisms.dense.self_attention": "cross_attention self_attention",
+    "mechanisms.sharing.shared": "shared_attention signed_shared_attention",
+    "mechanisms.patterns.sliding_window": "sliding_window_attention",
+    "mechanisms.dense.softmax": "attention masked_softmax softmax",
+    "mechanisms.content.sparsemax": "sparsemax sparsemax_attention",
+    "mechanisms.patterns.strided": "dilated_attention strided_attention",
+    "mechanisms.content.threshold": "threshold_attention",
+    "mechanisms.content.top_k": "topk_attention",
     "models.decoder": "Decoder DecoderConfig",
     "models.encoder": "Encoder EncoderConfig",
     "models.transformer": "Transformer TransformerConfig",

@@ -1,6 +1,6 @@
 """Mutated notebooks graded as a class: each must get a verdict in bounded time, and the run end.
 
-The mutations are those of the tests (tests/course/grading/mutants.py); number n is the same
+The mutations are those of the tests (tests/grading/mutants.py); number n is the same
 notebook everywhere.
 
 python bench/fuzz_grading.py --count 5000
@@ -16,11 +16,11 @@ from pathlib import Path
 
 import click
 
-from attncourse.course.grading.allowance import Limits
-from attncourse.course.grading.classroom import run
-from attncourse.course.grading.sandbox import choose
+from attncourse.grading.classroom import run
+from attncourse.grading.judge.allowance import Limits
+from attncourse.grading.sandbox import choose
 
-TESTS = Path(__file__).parents[1] / "tests" / "course" / "grading"
+TESTS = Path(__file__).parents[1] / "tests" / "grading"
 sys.path[:0] = [str(TESTS), str(TESTS / "classroom")]
 
 

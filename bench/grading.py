@@ -24,8 +24,8 @@ import autograde
 import click
 import made
 
-from attncourse.course.grading.sandbox import choose
-from attncourse.course.grading.sandbox.kernel import adopt_orphans
+from attncourse.grading.sandbox import choose
+from attncourse.grading.sandbox.kernel import adopt_orphans
 
 
 @click.command()

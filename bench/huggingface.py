@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from attncourse.measure.bench import sparse
 from attncourse.measure.bench.case import Case
-from attncourse.mechanisms import longformer, nystrom, softmax
-from attncourse.mechanisms import sliding_window as window
+from attncourse.mechanisms.dense import softmax
+from attncourse.mechanisms.low_rank import nystrom
+from attncourse.mechanisms.patterns import longformer
+from attncourse.mechanisms.patterns import sliding_window as window
 
 PROJECTIONS = "query", "key", "value"
 

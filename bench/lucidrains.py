@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from attncourse.measure.bench import exact, linear, sparse
 from attncourse.measure.bench.case import Case
-from attncourse.mechanisms import linformer, lsh, nystrom, routing, softmax, top_k
-from attncourse.mechanisms import sliding_window as window
+from attncourse.mechanisms.content import lsh, routing, top_k
+from attncourse.mechanisms.dense import softmax
+from attncourse.mechanisms.low_rank import linformer, nystrom
+from attncourse.mechanisms.patterns import sliding_window as window
 
 
 def memory_efficient() -> list[Case]:

@@ -10,17 +10,11 @@ from torch import Tensor
 
 from attncourse.measure.bench import exact, linear, sparse
 from attncourse.measure.bench.case import Case, Inputs, Size
-from attncourse.mechanisms import (
-    delta_rule,
-    entmax,
-    performer,
-    retention,
-    softmax,
-    sparsemax,
-    top_k,
-)
-from attncourse.mechanisms import linear as linear_attention
-from attncourse.mechanisms import sliding_window as window
+from attncourse.mechanisms.content import entmax, sparsemax, top_k
+from attncourse.mechanisms.dense import softmax
+from attncourse.mechanisms.linear import delta_rule, performer, retention
+from attncourse.mechanisms.linear import elu as linear_attention
+from attncourse.mechanisms.patterns import sliding_window as window
 
 
 def fixed(function: Any) -> Any:

@@ -22,7 +22,7 @@ from attncourse.measure.bench import instrument, pitfalls, suites
 from attncourse.measure.bench.case import Case, Suite
 from attncourse.measure.bench.report import from_json
 from attncourse.measure.roofline import Ceilings
-from attncourse.mechanisms.softmax import attention
+from attncourse.mechanisms.dense.softmax import attention
 
 SOFTMAX = get("softmax")
 RIGHT = (
@@ -313,7 +313,7 @@ def test_a_zip_is_opened_only_with_a_folder_of_results(here):
 
 
 def test_a_cluster_that_is_not_there_is_said(here, monkeypatch):
-    monkeypatch.setattr("attncourse.course.grading.classroom.cluster.CONNECTING", 0.2)
+    monkeypatch.setattr("attncourse.grading.classroom.cluster.CONNECTING", 0.2)
     (here / "ada.py").write_text(RIGHT)
     told = [
         "grade",
@@ -424,7 +424,7 @@ def test_what_a_class_cannot_be_graded_with_is_refused(here):
 
 
 def test_doctor_says_what_is_prevented():
-    from attncourse.course.grading.sandbox import doctor
+    from attncourse.grading.sandbox import doctor
 
     result = attncourse("doctor")
     assert (result.exit_code, result.stdout.splitlines()) == (0, doctor())

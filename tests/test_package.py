@@ -76,7 +76,7 @@ def test_the_names_of_the_first_three_chapters_are_there():
 
 
 def test_a_name_is_the_one_of_its_module():
-    from attncourse.mechanisms.softmax import attention
+    from attncourse.mechanisms.dense.softmax import attention
 
     assert attncourse.attention is attention
 
@@ -105,9 +105,9 @@ def test_heavy_packages_load_only_when_used(fresh_interpreter, heavy):
 
 
 def test_a_function_loads_its_own_module_and_no_other_mechanism(fresh_interpreter):
-    assert "attncourse.mechanisms.softmax" not in fresh_interpreter["import"]
-    assert "attncourse.mechanisms.softmax" in fresh_interpreter["use"]
-    assert "attncourse.mechanisms.cosine" not in fresh_interpreter["use"]
+    assert "attncourse.mechanisms.dense.softmax" not in fresh_interpreter["import"]
+    assert "attncourse.mechanisms.dense.softmax" in fresh_interpreter["use"]
+    assert "attncourse.mechanisms.dense.cosine" not in fresh_interpreter["use"]
     assert not [name for name in fresh_interpreter["use"] if name.startswith("attncourse.course")]
 
 

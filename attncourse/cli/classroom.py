@@ -14,19 +14,19 @@ from attncourse.cli.console import BadInput
 
 def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
     """Grade a class, with a bar; 0, or 1 if something must be graded again."""
-    from attncourse.course.grading.classroom import preload
+    from attncourse.grading.classroom import preload
 
     if options["scheduler"] is None:
         preload.start()
-    from attncourse.course.grading.allowance import Limits
-    from attncourse.course.grading.classroom import run, schedule
-    from attncourse.course.grading.classroom.archive import ArchiveError
-    from attncourse.course.grading.classroom.exports.canvas import ExportError
-    from attncourse.course.grading.classroom.journal import JournalError
-    from attncourse.course.grading.classroom.secret import SecretError
-    from attncourse.course.grading.classroom.secret import read as read_secret
-    from attncourse.course.grading.classroom.weights import WeightsError, read
-    from attncourse.course.grading.sandbox import WARNING, IsolationError, choose
+    from attncourse.grading.classroom import run, schedule
+    from attncourse.grading.classroom.archive import ArchiveError
+    from attncourse.grading.classroom.exports.canvas import ExportError
+    from attncourse.grading.classroom.journal import JournalError
+    from attncourse.grading.classroom.secret import SecretError
+    from attncourse.grading.classroom.secret import read as read_secret
+    from attncourse.grading.classroom.weights import WeightsError, read
+    from attncourse.grading.judge.allowance import Limits
+    from attncourse.grading.sandbox import WARNING, IsolationError, choose
 
     try:
         order = run.Order(
@@ -70,7 +70,7 @@ def _cluster(address: str | None, order: Any) -> Iterator[Any]:
         yield None
         return
     try:
-        from attncourse.course.grading.classroom.cluster import Cluster
+        from attncourse.grading.classroom.cluster import Cluster
     except ImportError:
         raise BadInput("--scheduler needs Dask: pip install 'attncourse[cluster]'") from None
     with Cluster(address, order.level, order.limits) as scheduler:
@@ -88,7 +88,7 @@ def _with_bar(paths: tuple[Path, ...], out: Path, order: Any, scheduler: Any) ->
         TimeRemainingColumn,
     )
 
-    from attncourse.course.grading.classroom import run
+    from attncourse.grading.classroom import run
 
     columns = (
         TextColumn("grading"),
@@ -118,7 +118,7 @@ def _with_bar(paths: tuple[Path, ...], out: Path, order: Any, scheduler: Any) ->
 
 def _tell(report: Any, out: Path) -> int:
     """What was done, what is to be looked at, where it is written."""
-    from attncourse.course.grading.classroom import insight
+    from attncourse.grading.classroom import insight
 
     book, rows = report.book, report.book.rows
     known = f", {report.known} known already" if report.known else ""

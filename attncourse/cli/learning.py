@@ -91,10 +91,10 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
                   attncourse check answers.py --seconds 30
     """
     from attncourse.course import progress, report
-    from attncourse.course.grading.allowance import Limits
-    from attncourse.course.grading.judging import grade
-    from attncourse.course.grading.remote import Worker
-    from attncourse.course.submission import UnreadableError, read
+    from attncourse.grading.judge.allowance import Limits
+    from attncourse.grading.judge.judging import grade
+    from attncourse.grading.judge.submission import UnreadableError, read
+    from attncourse.grading.judge.worker import Worker
 
     names = [_exercise(name).name for name in exercises]
     try:

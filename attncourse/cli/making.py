@@ -51,7 +51,7 @@ def execute(paths: tuple[Path, ...], root: Path) -> None:
     """
     from attncourse.course import chapters
     from attncourse.course.bootstrap import repository_url
-    from attncourse.course.submission import UnreadableError, read
+    from attncourse.grading.judge.submission import UnreadableError, read
 
     _checkout(root)
     for path in paths:

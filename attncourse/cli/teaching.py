@@ -82,7 +82,7 @@ def doctor() -> None:
     \b
     For example:  attncourse doctor
     """
-    from attncourse.course.grading.sandbox import doctor as lines
+    from attncourse.grading.sandbox import doctor as lines
 
     for line in lines():
         click.echo(line)

@@ -16,8 +16,8 @@ import math
 import torch
 
 from attncourse.measure.cost import flops
-from attncourse.mechanisms.additive import additive_scores as solution
-from attncourse.mechanisms.additive import additive_scores_by_definition
+from attncourse.mechanisms.dense.additive import additive_scores as solution
+from attncourse.mechanisms.dense.additive import additive_scores_by_definition
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
 chapter, difficulty, minutes = "scores-and-scaling", 2, 20

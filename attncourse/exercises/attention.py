@@ -17,8 +17,8 @@ import math
 import torch
 
 from attncourse.measure.cost import largest_tensor
-from attncourse.mechanisms.softmax import attention as solution
-from attncourse.mechanisms.softmax import attention_by_definition
+from attncourse.mechanisms.dense.softmax import attention as solution
+from attncourse.mechanisms.dense.softmax import attention_by_definition
 from attncourse.testing import (
     assert_same,
     assert_that,

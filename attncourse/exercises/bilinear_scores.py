@@ -16,8 +16,8 @@ import math
 import torch
 
 from attncourse.measure.cost import largest_tensor
-from attncourse.mechanisms.bilinear import bilinear_scores as solution
-from attncourse.mechanisms.bilinear import bilinear_scores_by_definition
+from attncourse.mechanisms.dense.bilinear import bilinear_scores as solution
+from attncourse.mechanisms.dense.bilinear import bilinear_scores_by_definition
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
 chapter, difficulty, minutes = "scores-and-scaling", 2, 10

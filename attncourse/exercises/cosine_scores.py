@@ -14,8 +14,8 @@ import math
 
 import torch
 
-from attncourse.mechanisms.cosine import cosine_scores as solution
-from attncourse.mechanisms.cosine import cosine_scores_by_definition
+from attncourse.mechanisms.dense.cosine import cosine_scores as solution
+from attncourse.mechanisms.dense.cosine import cosine_scores_by_definition
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
 chapter, difficulty, minutes = "scores-and-scaling", 2, 15

@@ -14,7 +14,7 @@ import math
 
 import torch
 
-from attncourse.mechanisms.softmax import masked_softmax as solution
+from attncourse.mechanisms.dense.softmax import masked_softmax as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients, random_mask
 
 chapter, difficulty, minutes = "masks", 2, 20

@@ -16,8 +16,8 @@ import math
 
 import torch
 
-from attncourse.mechanisms.lookup import soft_lookup as solution
-from attncourse.mechanisms.lookup import soft_lookup_by_definition
+from attncourse.mechanisms.dense.lookup import soft_lookup as solution
+from attncourse.mechanisms.dense.lookup import soft_lookup_by_definition
 from attncourse.testing import assert_same, assert_that, attention_inputs, gradients
 
 chapter, difficulty, minutes = "weighted-mean", 2, 15

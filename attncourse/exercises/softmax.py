@@ -14,7 +14,7 @@ import math
 
 import torch
 
-from attncourse.mechanisms.softmax import softmax as solution
+from attncourse.mechanisms.dense.softmax import softmax as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
 chapter, difficulty, minutes = "scores-and-scaling", 1, 15

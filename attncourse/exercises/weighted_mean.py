@@ -12,7 +12,7 @@ $$\mathrm{mean}(w, V) = \frac{\sum_j w_j \, v_j}{\sum_j w_j} .$$
 
 import torch
 
-from attncourse.mechanisms.lookup import weighted_mean as solution
+from attncourse.mechanisms.dense.lookup import weighted_mean as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
 chapter, difficulty, minutes = "weighted-mean", 1, 10

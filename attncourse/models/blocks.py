@@ -10,9 +10,9 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from attncourse.mechanisms.heads import merge_heads, split_heads
-from attncourse.mechanisms.norms import layer_norm
-from attncourse.mechanisms.softmax import attention
+from attncourse.mechanisms.dense.heads import merge_heads, split_heads
+from attncourse.mechanisms.dense.norms import layer_norm
+from attncourse.mechanisms.dense.softmax import attention
 from attncourse.models.config import StackConfig
 
 Network = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]

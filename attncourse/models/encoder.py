@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 
 from attncourse.core.positions import learned_positions
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.feed_forward import gelu_feed_forward
+from attncourse.mechanisms.dense.feed_forward import gelu_feed_forward
 from attncourse.models.blocks import Block, Linear, Norm, embed, initialise
 from attncourse.models.config import StackConfig
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from attncourse.core.masks import causal_mask
 from attncourse.core.positions import sinusoidal_positions
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.feed_forward import feed_forward
+from attncourse.mechanisms.dense.feed_forward import feed_forward
 from attncourse.models.blocks import Block, Norm, embed, initialise
 from attncourse.models.config import StackConfig
 

@@ -23,7 +23,7 @@ import attncourse.core
 import attncourse.measure
 import attncourse.mechanisms
 from attncourse.core.masks import causal_mask, padding_mask
-from attncourse.mechanisms import lookup
+from attncourse.mechanisms.dense import lookup
 from attncourse.testing import gaussian, random_mask
 from rows import ELSEWHERE, options_by_function
 
@@ -84,7 +84,7 @@ def takes(function, options):
 def public_functions(*packages):
     """The functions that carry `@checked`, of every module of the packages."""
     for package in packages:
-        for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             for name, value in vars(import_module(info.name)).items():
                 own = inspect.isfunction(value) and value.__module__ == info.name
                 if own and name[0] != "_" and hasattr(value, "__wrapped__"):
@@ -371,8 +371,10 @@ def test_any_temperature_gives_a_lookup_or_a_sentence(temperature):
 
 def test_every_public_function_of_the_mechanisms_is_checked():
     """A public function without `@checked` would escape every test above."""
-    for info in pkgutil.iter_modules(attncourse.mechanisms.__path__):
-        module = import_module(f"attncourse.mechanisms.{info.name}")
+    for info in pkgutil.walk_packages(attncourse.mechanisms.__path__, "attncourse.mechanisms."):
+        if info.name.rpartition(".")[2].startswith("_"):  # a family's private machinery
+            continue
+        module = import_module(info.name)
         for name, value in vars(module).items():
             if inspect.isfunction(value) and value.__module__ == module.__name__:
                 assert name[0] == "_" or hasattr(value, "__wrapped__"), f"{name} is not @checked"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attncourse.core.masks import causal_mask, padding_mask
-from attncourse.mechanisms.softmax import attention
+from attncourse.mechanisms.dense.softmax import attention
 from attncourse.testing import assert_same, attention_inputs
 
 LENGTHS = (1, 2, 5, 9)

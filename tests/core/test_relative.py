@@ -9,8 +9,8 @@ from transformers.models.t5.modeling_t5 import T5Attention
 
 from attncourse.core.masks import causal_mask
 from attncourse.core.relative import relative_bias, relative_buckets
-from attncourse.mechanisms.heads import merge_heads, split_heads
-from attncourse.mechanisms.softmax import masked_softmax
+from attncourse.mechanisms.dense.heads import merge_heads, split_heads
+from attncourse.mechanisms.dense.softmax import masked_softmax
 from attncourse.testing import assert_same, gaussian, gradients
 
 D, H, BUCKETS, FURTHEST = 12, 3, 8, 20

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from attncourse.core.shapes import axis_error, checked
-from attncourse.mechanisms.softmax import attention, masked_softmax
+from attncourse.mechanisms.dense.softmax import attention, masked_softmax
 from attncourse.testing import attention_inputs, gaussian, random_mask
 
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 
-import double
 import pytest
 import torch
 
+import double
 from attncourse.course.checking import CheckResult, LearnerError, LocalAnswer, Result, Student, run
 from attncourse.course.diagnose import Misconception
 from attncourse.course.execution import Failure, Outcome

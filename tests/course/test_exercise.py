@@ -1,8 +1,8 @@
 """The contract of an exercise module, the order of the course, and names that do not exist."""
 
-import double
 import pytest
 
+import double
 from attncourse.course import exercise as contract
 from attncourse.course.exercise import UnknownExercise, all_exercises, get, of_chapter, read
 

@@ -4,13 +4,13 @@ import inspect
 import sys
 import time
 
-import double
 import IPython.display
 import matplotlib.pyplot as plt
 import pytest
 import torch
 
 import attncourse
+import double
 from attncourse.course import progress
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.exercise import read

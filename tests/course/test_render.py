@@ -3,17 +3,17 @@
 import ast
 import re
 
-import double
 import nbformat
 import pytest
 
+import double
 from attncourse.course import exercise as contract
 from attncourse.course import render, source
 from attncourse.course.bootstrap import is_bootstrap
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.exercise import all_exercises, of_chapter
-from attncourse.course.submission import without_magics
 from attncourse.exercises import CHAPTERS
+from attncourse.grading.judge.submission import without_magics
 
 URL = "https://example.org/someone/attncourse"
 

@@ -3,12 +3,12 @@
 import ast
 import inspect
 
-import double
 import pytest
 
+import double
 from attncourse.course import source
 from attncourse.course.exercise import all_exercises
-from attncourse.mechanisms.softmax import attention
+from attncourse.mechanisms.dense.softmax import attention
 
 SOLUTIONS = {name: exercise.solution for name, exercise in all_exercises().items()}
 

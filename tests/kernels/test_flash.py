@@ -10,7 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from attncourse.core.masks import causal_mask
 from attncourse.core.patterns import sliding_window_mask
 from attncourse.kernels.flash import flash_attention, flash_window_attention
-from attncourse.mechanisms.grouped_query import grouped_query_attention
+from attncourse.mechanisms.sharing.grouped_query import grouped_query_attention
 from attncourse.testing import gaussian
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

@@ -3,7 +3,7 @@
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.bench.case import Case
-from attncourse.mechanisms.softmax import attention
+from attncourse.mechanisms.dense.softmax import attention
 
 BASELINE = Case(
     "full",

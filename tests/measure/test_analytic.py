@@ -10,7 +10,7 @@ from attncourse.measure.analytic import (
     kv_cache_bytes,
 )
 from attncourse.measure.cost import flops
-from attncourse.mechanisms.heads import multi_head_attention
+from attncourse.mechanisms.dense.heads import multi_head_attention
 from attncourse.testing import gaussian
 
 

@@ -33,7 +33,7 @@ from attncourse.measure.cost import flops
 from attncourse.measure.memory import peak_bytes
 from attncourse.measure.roofline import Ceilings
 from attncourse.measure.timing import Effort, Spread
-from attncourse.mechanisms.softmax import attention
+from attncourse.mechanisms.dense.softmax import attention
 
 CASES = [case for make in SUITES.values() for case in make().cases]
 

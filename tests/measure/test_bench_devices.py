@@ -18,7 +18,7 @@ from attncourse.measure.bench.prepared import Prepared
 from attncourse.measure.bench.runner import GROUP, run, steps
 from attncourse.measure.roofline import Ceilings
 from attncourse.measure.timing import Effort
-from attncourse.mechanisms.softmax import attention
+from attncourse.mechanisms.dense.softmax import attention
 
 SHAPES = Shape(h=2, d=8), Shape(h=2, d=16, dtype=torch.bfloat16)
 

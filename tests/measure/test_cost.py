@@ -6,10 +6,10 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.masks import causal_mask
 from attncourse.measure.cost import flops, largest_tensor, operators, scaling_exponent
-from attncourse.mechanisms.additive import additive_scores
-from attncourse.mechanisms.bilinear import bilinear_scores
-from attncourse.mechanisms.cosine import cosine_scores
-from attncourse.mechanisms.softmax import attention, attention_by_definition
+from attncourse.mechanisms.dense.additive import additive_scores
+from attncourse.mechanisms.dense.bilinear import bilinear_scores
+from attncourse.mechanisms.dense.cosine import cosine_scores
+from attncourse.mechanisms.dense.softmax import attention, attention_by_definition
 from attncourse.testing import attention_inputs, gaussian, gradients, random_mask
 
 MEASURES = [flops, largest_tensor, operators]

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.memory import is_out_of_memory, memory_limit, peak_bytes
-from attncourse.mechanisms.softmax import attention
+from attncourse.mechanisms.dense.softmax import attention
 
 FLOAT = 4
 N = 1000  # 4000 bytes, which the allocator does not round

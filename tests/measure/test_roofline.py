@@ -12,7 +12,7 @@ from attncourse.measure.roofline import (
     roofline_seconds,
     sdpa_floor_bytes,
 )
-from attncourse.mechanisms.softmax import attention
+from attncourse.mechanisms.dense.softmax import attention
 from attncourse.testing import attention_inputs
 
 

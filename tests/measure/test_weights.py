@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attncourse.measure.weights import entropy
-from attncourse.mechanisms.softmax import softmax
+from attncourse.mechanisms.dense.softmax import softmax
 from attncourse.testing import assert_same, gaussian, gradients
 
 

@@ -156,8 +156,9 @@ def test_names_work_as_well_as_positions(mechanism):
 
 
 MODULES = [
-    import_module(f"attncourse.mechanisms.{module.name}")
-    for module in pkgutil.iter_modules(attncourse.mechanisms.__path__)
+    import_module(module.name)
+    for module in pkgutil.walk_packages(attncourse.mechanisms.__path__, "attncourse.mechanisms.")
+    if not module.name.rpartition(".")[2].startswith("_")  # a family's private machinery
 ]
 
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from attncourse.mechanisms import adaptive_span
+from attncourse.mechanisms.content import adaptive_span
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
 

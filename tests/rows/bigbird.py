@@ -3,7 +3,7 @@
 import torch
 
 from attncourse.core.patterns import bigbird_mask, random_blocks
-from attncourse.mechanisms import bigbird
+from attncourse.mechanisms.patterns import bigbird
 from rows import Mechanism
 from rows.sliding_window import one_length, under
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from attncourse.core.patterns import block_mask
-from attncourse.mechanisms import block_local
+from attncourse.mechanisms.patterns import block_local
 from rows import Mechanism
 from rows.sliding_window import one_length, under
 

@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from attncourse.mechanisms import block_selection
+from attncourse.mechanisms.content import block_selection
 from attncourse.testing import attention_inputs
 from rows import Mechanism
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from attncourse.mechanisms import block_term
+from attncourse.mechanisms.low_rank import block_term
 from attncourse.testing import gaussian
 from rows import Mechanism
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from attncourse.mechanisms import blockwise
+from attncourse.mechanisms.exact import blockwise
 from attncourse.testing import attention_inputs
 from rows import Mechanism
 from rows.softmax import plain_attention

@@ -2,7 +2,7 @@
 
 import torch
 
-from attncourse.mechanisms import cache
+from attncourse.mechanisms.serving import cache
 from attncourse.testing import gaussian
 from rows import Mechanism
 from rows.grouped_query import of_repeated_heads

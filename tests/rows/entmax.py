@@ -4,7 +4,7 @@ import math
 
 import entmax as package
 
-from attncourse.mechanisms import entmax
+from attncourse.mechanisms.content import entmax
 from attncourse.testing import attention_inputs
 from rows import Mechanism
 from rows.sparsemax import scores

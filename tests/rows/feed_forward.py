@@ -2,7 +2,7 @@
 
 from torch.nn import functional
 
-from attncourse.mechanisms import feed_forward as networks
+from attncourse.mechanisms.dense import feed_forward as networks
 from attncourse.testing import gaussian
 from rows import Mechanism
 

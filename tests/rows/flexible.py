@@ -1,7 +1,7 @@
 """Attention by rules has no backward pass on the CPU: its own file holds the tests."""
 
 from attncourse.core import flex
-from attncourse.mechanisms import flexible
+from attncourse.mechanisms.patterns import flexible
 
 MECHANISMS = {}
 OPTIONS = {flex.relative_mod: {"n": 3, "m": 5, "causal": True}, flex.padding_mod: {"m": 9}}

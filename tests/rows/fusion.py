@@ -2,7 +2,7 @@
 
 import torch
 
-from attncourse.mechanisms import fusion
+from attncourse.mechanisms.sharing import fusion
 from attncourse.testing import gaussian
 from rows import Mechanism
 from rows.softmax import plain_attention

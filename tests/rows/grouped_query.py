@@ -2,7 +2,7 @@
 
 from torch.nn.functional import scaled_dot_product_attention
 
-from attncourse.mechanisms import grouped_query
+from attncourse.mechanisms.sharing import grouped_query
 from attncourse.testing import gaussian
 from rows import Mechanism
 

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from attncourse.mechanisms import head_gates
+from attncourse.mechanisms.content import head_gates
 from attncourse.testing import gaussian
 from rows import Mechanism
 

@@ -1,6 +1,7 @@
 """Transformer layers, and layers that share: how the tests of bad input are to call them."""
 
-from attncourse.mechanisms import cross_layer, layers
+from attncourse.mechanisms.dense import layers
+from attncourse.mechanisms.sharing import cross_layer
 from attncourse.testing import gaussian
 
 D, D_Y, FF, H = 6, 17, 10, 2  # the sizes of d and d_y in tests/core/test_bad_input.py

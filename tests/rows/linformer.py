@@ -1,6 +1,6 @@
 """Linformer attention."""
 
-from attncourse.mechanisms import linformer
+from attncourse.mechanisms.low_rank import linformer
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
 from rows.softmax import plain_attention

@@ -3,7 +3,7 @@
 from functools import partial
 
 from attncourse.core.patterns import longformer_mask
-from attncourse.mechanisms import longformer
+from attncourse.mechanisms.patterns import longformer
 from rows import Mechanism
 from rows.sliding_window import one_length, under
 

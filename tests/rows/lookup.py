@@ -3,7 +3,7 @@
 import torch
 
 from attncourse.measure.weights import entropy
-from attncourse.mechanisms import lookup
+from attncourse.mechanisms.dense import lookup
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
 

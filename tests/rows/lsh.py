@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from attncourse.mechanisms import lsh
+from attncourse.mechanisms.content import lsh
 from attncourse.testing import gaussian
 from rows import Mechanism
 

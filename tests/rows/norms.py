@@ -2,7 +2,7 @@
 
 from torch.nn import functional
 
-from attncourse.mechanisms import norms
+from attncourse.mechanisms.dense import norms
 from attncourse.testing import gaussian
 from rows import Mechanism
 

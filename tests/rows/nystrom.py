@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from attncourse.mechanisms import nystrom
+from attncourse.mechanisms.low_rank import nystrom
 from attncourse.testing import attention_inputs
 from rows import Mechanism
 

@@ -1,6 +1,6 @@
 """Paged attention keeps its tokens in an object: its own file holds the tests."""
 
-from attncourse.mechanisms import paged
+from attncourse.mechanisms.serving import paged
 
 MECHANISMS = {}
 ELSEWHERE = set(paged.FORMS)

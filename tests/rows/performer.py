@@ -5,10 +5,10 @@ from functools import partial
 
 import torch
 
-from attncourse.mechanisms import performer
+from attncourse.mechanisms.linear import performer
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
-from rows.linear import tokens
+from rows.elu import tokens
 
 
 def log_features(x, w):

@@ -1,6 +1,6 @@
 """Quantised values are whole numbers: their own file holds most of the tests."""
 
-from attncourse.mechanisms import quantize
+from attncourse.mechanisms.serving import quantize
 
 MECHANISMS = {}
 ELSEWHERE = {

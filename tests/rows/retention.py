@@ -4,10 +4,10 @@ from functools import partial
 
 import torch
 
-from attncourse.mechanisms import retention
+from attncourse.mechanisms.linear import retention
 from attncourse.testing import gaussian
 from rows import Mechanism
-from rows.linear import tokens
+from rows.elu import tokens
 
 
 def plain(q, k, v, decay):

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from attncourse.mechanisms import ring
+from attncourse.mechanisms.serving import ring
 from attncourse.testing import attention_inputs
 from rows import Mechanism
 from rows.softmax import plain_attention

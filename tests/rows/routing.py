@@ -4,7 +4,7 @@ from functools import partial
 
 import torch
 
-from attncourse.mechanisms import routing
+from attncourse.mechanisms.content import routing
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
 from rows.softmax import plain_attention

@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
-from attncourse.mechanisms import additive, bilinear, cosine
+from attncourse.mechanisms.dense import additive, bilinear, cosine
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from attncourse.mechanisms import segments
+from attncourse.mechanisms.sharing import segments
 from attncourse.testing import gaussian
 from rows import Mechanism
 

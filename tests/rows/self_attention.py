@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from attncourse.mechanisms import heads, self_attention
+from attncourse.mechanisms.dense import heads, self_attention
 from attncourse.testing import gaussian
 from rows import Mechanism
 from rows.softmax import plain_attention

@@ -1,6 +1,6 @@
 """Tied queries and keys."""
 
-from attncourse.mechanisms import shared
+from attncourse.mechanisms.sharing import shared
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
 from rows.softmax import plain_attention

@@ -5,7 +5,7 @@ from functools import partial
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.patterns import sliding_window_mask
-from attncourse.mechanisms import sliding_window
+from attncourse.mechanisms.patterns import sliding_window
 from attncourse.testing import gaussian
 from rows import Mechanism
 

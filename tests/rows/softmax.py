@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from attncourse.mechanisms import softmax
+from attncourse.mechanisms.dense import softmax
 from attncourse.testing import attention_inputs, gaussian, random_mask
 from rows import Mechanism
 

@@ -4,7 +4,7 @@ import math
 
 import entmax
 
-from attncourse.mechanisms import sparsemax
+from attncourse.mechanisms.content import sparsemax
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
 

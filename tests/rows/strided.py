@@ -3,7 +3,7 @@
 from functools import partial
 
 from attncourse.core.patterns import dilated_mask, strided_mask
-from attncourse.mechanisms import strided
+from attncourse.mechanisms.patterns import strided
 from rows import Mechanism
 from rows.sliding_window import one_length, under
 

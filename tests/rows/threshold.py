@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from attncourse.mechanisms import threshold
+from attncourse.mechanisms.content import threshold
 from attncourse.testing import attention_inputs
 from rows import Mechanism
 

@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from attncourse.mechanisms import top_k
+from attncourse.mechanisms.content import top_k
 from attncourse.testing import attention_inputs
 from rows import Mechanism
 

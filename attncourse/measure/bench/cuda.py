@@ -14,7 +14,9 @@ from attncourse.core.flex import MaskMod, causal_mod, sliding_window_mod
 from attncourse.measure.bench.case import HALVES, Case, Function, Inputs, Size
 from attncourse.measure.bench.exact import causal_by_definition
 from attncourse.measure.bench.sparse import WINDOW
-from attncourse.mechanisms import linear, sliding_window, softmax
+from attncourse.mechanisms.dense import softmax
+from attncourse.mechanisms.linear import elu as linear
+from attncourse.mechanisms.patterns import sliding_window
 
 BACKENDS = {
     "flash": SDPBackend.FLASH_ATTENTION,

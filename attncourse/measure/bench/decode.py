@@ -6,9 +6,13 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.bench.case import Case, Inputs, Size
-from attncourse.mechanisms.cache import Cache, KVCache, cached_attention, decode_step
-from attncourse.mechanisms.grouped_query import grouped_query_attention_by_definition
-from attncourse.mechanisms.quantize import quantize_channels, quantize_int8, quantized_attention
+from attncourse.mechanisms.serving.cache import Cache, KVCache, cached_attention, decode_step
+from attncourse.mechanisms.serving.quantize import (
+    quantize_channels,
+    quantize_int8,
+    quantized_attention,
+)
+from attncourse.mechanisms.sharing.grouped_query import grouped_query_attention_by_definition
 
 
 def one_token(size: Size, heads: int | None = None) -> Inputs:

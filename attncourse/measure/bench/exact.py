@@ -8,7 +8,10 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.masks import causal_mask
 from attncourse.measure.bench.case import Case, Inputs, Size, self_attention
-from attncourse.mechanisms import blockwise, fusion, grouped_query, ring, shared, softmax
+from attncourse.mechanisms.dense import softmax
+from attncourse.mechanisms.exact import blockwise
+from attncourse.mechanisms.serving import ring
+from attncourse.mechanisms.sharing import fusion, grouped_query, shared
 
 CHUNKS = 4  # shards of a ring, memories of a fusion
 

@@ -6,15 +6,9 @@ import torch
 from torch import Tensor
 
 from attncourse.measure.bench.case import Case, Inputs, Size, self_attention
-from attncourse.mechanisms import (
-    delta_rule,
-    gated_linear,
-    linear,
-    linformer,
-    nystrom,
-    performer,
-    retention,
-)
+from attncourse.mechanisms.linear import delta_rule, gated_linear, performer, retention
+from attncourse.mechanisms.linear import elu as linear
+from attncourse.mechanisms.low_rank import linformer, nystrom
 
 RANK = 256
 CHUNK = 128

@@ -9,21 +9,17 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.patterns import sliding_window_mask
 from attncourse.measure.bench.case import Case, Function, Inputs, Size, self_attention
-from attncourse.mechanisms import (
+from attncourse.mechanisms.content import (
     adaptive_span,
-    bigbird,
-    block_local,
     block_selection,
     entmax,
-    longformer,
     lsh,
     routing,
-    sliding_window,
     sparsemax,
-    strided,
     threshold,
     top_k,
 )
+from attncourse.mechanisms.patterns import bigbird, block_local, longformer, sliding_window, strided
 
 WINDOW = BLOCK = CLUSTER = 256
 GLOBAL = tuple(range(16))

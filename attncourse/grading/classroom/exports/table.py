@@ -1,0 +1,27 @@
+"""gradebook.csv: a line for each student."""
+
+from attncourse.grading.classroom.exports.files import table
+from attncourse.grading.classroom.gradebook import Gradebook, Row
+
+BEFORE = ("student", "number", "late", "state")
+AFTER = ("points", "points_possible", "percent", "files", "notes")
+
+_LATE = {True: "yes", False: "no", None: ""}
+
+
+def text(book: Gradebook) -> str:
+    """Columns as BEFORE, the points of each exercise under its name, and AFTER.
+
+    Points that are not known (nothing readable, a fault of the grader) are empty, never 0.
+    """
+    header = (*BEFORE, *book.exercises, *AFTER)
+    return table([header, *(_line(book, row) for row in book.rows)])
+
+
+def _line(book: Gradebook, row: Row) -> list[object]:
+    before = [row.student.name, row.student.number, _LATE[row.late], row.state]
+    each = [book.points(row, name) for name in book.exercises]
+    most = book.scheme.points
+    percent = None if row.points is None else round(100 * row.points / most, 1)
+    files = "; ".join(file.handed.name for file in row.files)
+    return [*before, *each, row.points, most, percent, files, " ".join(row.notes)]

@@ -1,0 +1,56 @@
+"""A record in words: the same sentences as in the notebook, without the expected values.
+
+Learners' reports say what is wrong and why. What would have been right they find out themselves.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from attncourse.course import report
+from attncourse.course.checking import CheckResult, Result
+from attncourse.course.diagnose import Misconception
+from attncourse.course.exercise import get
+from attncourse.grading.classroom.gradebook import Gradebook, Row, Score
+
+# ..., expected 0.25. / expected the int 4. / expected True.
+_VALUE = r"(?:the \w+ )?(?:'[^']*'|\"[^\"]*\"|-?[\d.]*\d(?:e[+-]?\d+)?|-?inf|nan|True|False)"
+_EXPECTED = re.compile(rf"[,;] expected {_VALUE}(?=\.?(?:\s|$))")
+
+
+def result(record: Mapping[str, Any], show_expected: bool = False) -> Result:
+    """A record as what the reports of a notebook are made of."""
+    checks = []
+    for check in record["checks"]:
+        known = check["misconception"]
+        message = check["message"] if show_expected else without_expected(check["message"])
+        named = Misconception(known["name"], known["advice"]) if known else None
+        checks.append(
+            CheckResult(check["name"], check["description"], check["state"], message, named)
+        )
+    return Result(record["exercise"], tuple(checks))
+
+
+def without_expected(message: str) -> str:
+    """A message without the values that were expected (their kind and shape stay)."""
+    return _EXPECTED.sub("", message)
+
+
+def next_hint(score: Score) -> str:
+    """The first hint of an exercise that is not passed; nothing where it is."""
+    hints = get(score.exercise).hints
+    return hints[0] if hints and score.state in ("failed", "not attempted") else ""
+
+
+def feedback(book: Gradebook, row: Row) -> str:
+    """All that a student is told, as plain text."""
+    told = [f"{row.points:g} of {book.scheme.points:g} points"] if row.points is not None else []
+    for name in book.exercises:
+        score = row.scores[name]
+        if score.record is None:
+            told.append(f"{report.MARKS['not attempted']} {name}: not handed in")
+        elif score.state == "needs-regrade":
+            told.append(f"{name}: to be graded again")
+        else:
+            told.append(report.text(result(score.record)))
+    return "\n".join([*told, *(f"Note: {note}" for note in row.notes)])

@@ -1,0 +1,117 @@
+"""What a submission finds around it in a worker: which modules there are, and what they are.
+
+What holds answers is refused, what only draws takes every call and does nothing.
+"""
+
+import importlib
+import sys
+import types
+import warnings
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from typing import Any
+
+import torch
+
+from attncourse.grading.sandbox.mounts import LIBRARIES, NAME, hidden
+
+REFUSED = "is not available while a submission is graded"
+
+# What chapters import, so that a child finds it there.
+_USUAL = (
+    "jaxtyping",
+    "numpy",
+    f"{NAME}.plots",
+    f"{NAME}.measure.weights",
+    f"{NAME}.measure.analytic",
+)
+
+_DRAWING = ("matplotlib", "seaborn", "plotly", "IPython", "ipywidgets", "tqdm")
+_KNOWN = sys.stdlib_module_names | {*LIBRARIES, NAME}
+
+
+class _Modules(MetaPathFinder, Loader):
+    """Refuses what holds answers and what is not needed; stands in for what only draws."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        top = name.partition(".")[0]
+        if top in _DRAWING:
+            return ModuleSpec(name, self, is_package=True)
+        if hidden(name):
+            raise ImportError(f"{name} {REFUSED}", name=name)
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType:
+        return _Inert(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Nothing to run."""
+
+
+class _Known(MetaPathFinder):
+    """Finds what another finder does, of the modules that a worker is given alone."""
+
+    def __init__(self, finder: Any) -> None:
+        self.finder = finder
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        top = name.partition(".")[0]
+        known = top in _KNOWN or top in sys.modules
+        return self.finder.find_spec(name, path, target) if known else None
+
+    def __getattr__(self, name: str) -> Any:  # what else it can, such as the packages' versions
+        return getattr(self.finder, name)
+
+
+class _Inert(types.ModuleType):
+    """A module, and anything in it, that takes every call and does nothing."""
+
+    __all__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name.endswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self
+
+    def __getitem__(self, key: Any) -> Any:
+        return self
+
+    def __iter__(self) -> Any:
+        return iter((self, self))
+
+    def __or__(self, other: Any) -> Any:
+        return self
+
+    __ror__ = __or__
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def __mro_entries__(self, bases: Any) -> tuple[type, ...]:
+        return (object,)
+
+
+def prepare() -> None:
+    """What all workers need, done once in the zygote."""
+    sys.modules["attncourse.course.notebook"] = _silent_notebook()
+    sys.meta_path[:] = [_Modules(), *map(_Known, sys.meta_path)]
+    for name in [name for name in sys.modules if hidden(name)]:
+        del sys.modules[name]
+    for name in _USUAL:
+        importlib.import_module(name)
+    warnings.simplefilter("ignore", SyntaxWarning)  # a learner's \sqrt in a docstring
+    one = lambda *threads: None  # noqa: E731  (no thread can be started here)
+    torch.set_num_threads = torch.set_num_interop_threads = one
+
+
+def _silent_notebook() -> types.ModuleType:
+    """A stand-in for the notebook's `check` and `hint`, which do nothing under grading."""
+    module = types.ModuleType("attncourse.course.notebook")
+    module.check = module.hint = lambda *args, **kwargs: None  # type: ignore[attr-defined]
+    return module

@@ -1,0 +1,57 @@
+"""What every worker would have to do first, done once in the process that all are forks of."""
+
+import gc
+import random
+import sys
+
+import torch
+
+from attncourse.course.execution import execute
+from attncourse.course.forbidden import refused
+from attncourse.grading.confined import surroundings
+from attncourse.grading.confined.traces import Traces
+from attncourse.grading.parsing import parser as parsing
+from attncourse.grading.sandbox import kernel
+from attncourse.grading.wire.frames import decode, encode
+
+# a notebook without cells, to have every version's schema read before nothing can be
+_EMPTY = '{"nbformat": %s, "metadata": {}, "cells": [], "worksheets": []}'
+
+
+def warm_up() -> Traces:
+    """Do once what every child would have to do, and stay on one thread."""
+    torch.set_num_threads(1)
+    random.seed(0)
+    _try((None, "gradients", "largest_tensor"))
+    with refused(("softmax",)):  # has the tables of operators made
+        pass
+    # a grammar that jsonschema builds for seconds where it finds this package; not for notebooks
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    for version in ('3, "nbformat_minor": 0', *(f'4, "nbformat_minor": {n}' for n in range(6))):
+        parsing.parse(_EMPTY % version, "empty.ipynb")
+    decode(*encode({}, torch.ones(2)))
+    surroundings.prepare()
+    traces = Traces()
+    _settle_down()
+    return traces
+
+
+def warm_up_counting() -> None:
+    """What else is needed to count; elsewhere it would be memory to be copied with every child."""
+    _try(("largest_tensor", "flops"))
+    _settle_down()
+
+
+def _settle_down() -> None:
+    """Make forking cheap: no collection touches what is here, and it lies in large pages."""
+    gc.collect()
+    gc.freeze()
+    kernel.large_pages()
+
+
+def _try(probes: tuple[str | None, ...]) -> None:
+    """Call a function as children will. Raises RuntimeError where that fails."""
+    for probe in probes:
+        outcome = execute(lambda a: (a @ a).softmax(-1), probe, (torch.ones(2, 2),), {})
+        if outcome.failure:
+            raise RuntimeError(outcome.failure.message)

@@ -1,0 +1,60 @@
+"""Counting what a call costs where nothing of the submission runs: see `replay`."""
+
+import math
+import secrets
+import time
+from typing import Any
+
+from attncourse.course.execution import Failure, Outcome
+from attncourse.grading.judge.exchange import outcome_of
+from attncourse.grading.judge.process import Log, Process
+from attncourse.grading.judge.zygote import Zygote
+from attncourse.grading.wire.frames import ChannelError
+
+UNCONFIRMED = Outcome(
+    failure=Failure(
+        "CostError",
+        "its cost could not be confirmed: the result must follow from the arguments by "
+        "operators of PyTorch, the same each time",
+    )
+)
+
+
+class Counter:
+    """Repeats recorded calls in a process of its own, started when first needed.
+
+    memory is in bytes. `starting` is how many seconds it took to start processes: no fault of
+    the submission that waited for it.
+    """
+
+    def __init__(self, memory: int) -> None:
+        self.starting = 0.0
+        self._memory = memory
+        self._process: Process | None = None
+
+    def repeat(
+        self, zygote: Zygote, told: Any, probe: str | None, given: tuple[Any, Any], seconds: float
+    ) -> Outcome:
+        """Repeat a record, under a probe or plainly, in `seconds`; a failure of any kind is one."""
+        process, identity = self._started(zygote, seconds), secrets.token_hex(8)
+        try:
+            text, constants = told
+            request = {"op": "repeat", "id": identity, "probe": probe, "record": str(text)}
+            process.channel.send(request, *given, constants, timeout=seconds)
+            return outcome_of(*process.channel.receive(timeout=seconds), identity)
+        except (ChannelError, TypeError, ValueError):
+            self.end()
+            return UNCONFIRMED
+
+    def end(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
+    def _started(self, zygote: Zygote, seconds: float) -> Process:
+        if self._process is None:
+            before = time.monotonic()
+            self._process = Process(zygote, self._memory, max(1, math.ceil(seconds)), Log())
+            self.starting += time.monotonic() - before
+        return self._process

@@ -1,0 +1,104 @@
+"""A worker's process as the judge sees it: its pipes, what it prints, what became of it."""
+
+import contextlib
+import os
+import signal
+import threading
+from dataclasses import dataclass
+
+from attncourse.grading.judge.zygote import GraderFault, Zygote
+from attncourse.grading.wire.channel import Channel
+from attncourse.grading.wire.frames import plain_text
+
+LARGEST_LOG = 16 * 2**10  # bytes of a submission's output that are kept
+
+
+class Log:
+    """The first kilobytes of what a submission prints; the rest is read and dropped."""
+
+    def __init__(self) -> None:
+        self._kept = bytearray()
+        self._dropped = 0
+
+    def text(self) -> str:
+        """What was printed, with a last line that says how much was dropped."""
+        text = plain_text(self._kept.decode(errors="replace"), LARGEST_LOG, keep="\n\t")
+        return text + (f"\n... and {self._dropped:,} bytes more" if self._dropped else "")
+
+    def add(self, piece: bytes) -> None:
+        """Keep what there is room for."""
+        room = LARGEST_LOG - len(self._kept)
+        self._kept += piece[:room]
+        self._dropped += max(0, len(piece) - room)
+
+
+@dataclass(frozen=True)
+class Fate:
+    """How a process ended: its exit code (minus a signal's number) and what it used.
+
+    cpu is in seconds, memory the most it held at once in bytes.
+    """
+
+    code: int
+    cpu: float = 0.0
+    memory: int = 0
+
+    def __str__(self) -> str:
+        if self.code >= 0:
+            return f"the process that ran it exited with code {self.code}"
+        names = {s.value: s.name for s in signal.Signals}
+        name = names.get(-self.code, f"signal {-self.code}")
+        return f"the process that ran it was ended by {name}"
+
+
+class Process:
+    """A child of the zygote, with two pipes to talk and one for what it prints.
+
+    memory is in bytes, seconds of processor time; with `extend` it may have more, up to `most`.
+    """
+
+    def __init__(
+        self, zygote: Zygote, memory: int, seconds: int, log: Log, most: int | None = None
+    ) -> None:
+        self._zygote = zygote
+        theirs_in, ours_out = os.pipe()
+        ours_in, theirs_out = os.pipe()
+        printed, prints = os.pipe()
+        self.channel = Channel(ours_in, ours_out)
+        try:
+            self._job = zygote.start(
+                memory, seconds, most or seconds, (theirs_in, theirs_out, prints)
+            )
+        except GraderFault:
+            self.channel.close()
+            os.close(printed)
+            raise
+        finally:
+            for descriptor in (theirs_in, theirs_out, prints):
+                os.close(descriptor)
+        self._drain = threading.Thread(target=_drain, args=(printed, log), daemon=True)
+        self._drain.start()
+
+    @property
+    def pid(self) -> int:
+        """The process's number, as its zygote sees it."""
+        return self._job.pid
+
+    def extend(self, seconds: int) -> float | None:
+        """Let it compute for so long from now on; how long it has until now, None if it ended."""
+        return self._zygote.extend(self._job, seconds)
+
+    def end(self, patience: float = 0.0) -> Fate:
+        """End the process and all it started, unless it ends by itself within `patience` s."""
+        try:
+            return Fate(*self._zygote.end(self._job, patience))
+        finally:
+            self.channel.close()
+            self._drain.join(timeout=5.0)
+
+
+def _drain(printed: int, log: Log) -> None:
+    """Read what the process prints, so that it never waits for a reader."""
+    with contextlib.closing(os.fdopen(printed, "rb", buffering=0)) as stream:
+        while piece := stream.read(2**16):
+            log.add(piece)

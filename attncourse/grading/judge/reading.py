@@ -1,0 +1,80 @@
+"""Reading a stranger's submission: its text is parsed in a confined process, in bounded time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attncourse.grading.judge import submission as submissions
+from attncourse.grading.judge.process import Log, Process
+from attncourse.grading.judge.submission import Submission
+from attncourse.grading.judge.zygote import Zygote
+from attncourse.grading.parsing.fingerprints import Print
+from attncourse.grading.parsing.parser import Parsed, UnreadableError
+from attncourse.grading.wire.frames import (
+    LARGEST_REQUEST,
+    ChannelError,
+    decode_cells,
+    plain_text,
+)
+
+READING = 5  # seconds of processor time to read a file, and
+READING_MEMORY = 2 * 2**30  # bytes
+
+
+def read(path: Path, zygote: Zygote) -> Submission:
+    """Read a submission; its text is parsed in a confined process, in bounded time.
+
+    Raises UnreadableError, and GraderFault where the grader itself failed.
+    """
+    return submissions.read(path, _Parser(zygote))
+
+
+@dataclass(frozen=True)
+class _Parser:
+    """Parses in a child of the zygote."""
+
+    zygote: Zygote
+
+    def parse(self, text: str, name: str, watched: frozenset[str]) -> Parsed:
+        process = Process(self.zygote, READING_MEMORY, READING, Log())
+        try:
+            request = {"op": "parse", "id": "", "text": text, "name": name}
+            process.channel.send(request | {"watched": sorted(watched)}, timeout=2.0 * READING)
+            process.channel.largest = LARGEST_REQUEST
+            answer, _ = process.channel.receive(timeout=2.0 * READING)
+            return _parsed(answer)
+        except UnreadableError:
+            raise
+        except (ChannelError, ValueError):
+            told = f"{name} cannot be read: it takes too much time or memory"
+            raise UnreadableError(told) from None
+        finally:
+            process.end()
+
+
+def _parsed(answer: dict[str, Any]) -> Parsed:
+    """What the parser found, as values of a fixed form. Raises UnreadableError or ChannelError."""
+    if isinstance(answer.get("unreadable"), str):
+        raise UnreadableError(plain_text(answer["unreadable"], 500))
+    try:
+        cells = decode_cells(answer["cells"])
+        uses = [(str(a), str(b), int(c), plain_text(d, 200)) for a, b, c, d in answer["uses"]]
+        return Parsed(
+            cells,
+            None if answer["chapter"] is None else str(answer["chapter"]),
+            tuple(map(str, answer["defined"])),
+            tuple(plain_text(note, 500) for note in answer["notes"]),
+            tuple(uses),
+            tuple(_print(*one) for one in answer["prints"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise ChannelError("it sent an answer that cannot be read") from None
+
+
+def _print(name: Any, lines: Any, marks: Any) -> Print:
+    """Fingerprints as values of a fixed form. Raises TypeError or ValueError."""
+    text = tuple(plain_text(line, 200, keep="\t") for line in lines)
+    places = [(int(code), int(first), int(last)) for code, first, last in marks]
+    if any(not 0 <= first <= last < len(text) for _, first, last in places):
+        raise ValueError("a fingerprint must be of lines that are there")
+    return Print(str(name), text, tuple(places))

@@ -1,0 +1,1 @@
+"""What stands in a submission's text: cells, definitions, uses, fingerprints."""

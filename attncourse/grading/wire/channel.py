@@ -1,0 +1,97 @@
+"""The channel between judge and worker: one frame after the other through a pair of pipes."""
+
+import os
+import select
+import struct
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from attncourse.grading.wire.frames import (
+    LARGEST_ANSWER,
+    LARGEST_PAYLOAD,
+    LARGEST_REQUEST,
+    ChannelError,
+    decode,
+    encode,
+)
+
+_LENGTHS = struct.Struct("<IQ")  # of a frame's JSON and of its payload
+_PIECE = 2**16  # bytes that are read and written at once: what a pipe holds
+
+
+class ChannelTimeout(ChannelError):
+    """Nothing, or not enough, arrived in time."""
+
+
+@dataclass
+class Channel:
+    """One end of a pair of pipes; largest is the most bytes of JSON it accepts, most it sends."""
+
+    reading: int
+    writing: int
+    largest: int = LARGEST_ANSWER
+    most: int = LARGEST_REQUEST
+    _read_ahead: bytearray = field(default_factory=bytearray, repr=False)
+
+    def __post_init__(self) -> None:
+        os.set_blocking(self.writing, False)  # or a timeout could not be kept
+
+    def send(self, text: dict[str, Any], *values: Any, timeout: float | None = None) -> None:
+        """Send `text` and, in it under "values", the encoded values.
+
+        Raises ValueError for what is too large, ChannelTimeout where the other side reads nothing.
+        """
+        self.send_raw(*encode(text, *values), timeout)
+
+    def send_raw(self, head: bytes, body: bytes, timeout: float | None = None) -> None:
+        """Send a frame that is encoded already. Raises as `send`."""
+        if len(head) > self.most:
+            raise ValueError("the value is too large to be sent")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self._write(_LENGTHS.pack(len(head), len(body)) + head + body, deadline)
+
+    def receive(self, timeout: float | None = None) -> tuple[dict[str, Any], list[Any]]:
+        """The next frame: its text and its values. Raises ChannelError or ChannelTimeout."""
+        return decode(*self.receive_raw(timeout))
+
+    def receive_raw(self, timeout: float | None = None) -> tuple[bytes, bytes]:
+        """The next frame as bytes. Raises as `receive`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        head_size, body_size = _LENGTHS.unpack(self._read(_LENGTHS.size, deadline))
+        if head_size > self.largest or body_size > LARGEST_PAYLOAD:
+            raise ChannelError("a frame is larger than the channel allows")
+        return self._read(head_size, deadline), self._read(body_size, deadline)
+
+    def close(self) -> None:
+        """Close both pipes."""
+        os.close(self.reading)
+        os.close(self.writing)
+
+    def _write(self, data: bytes, deadline: float | None) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                if not select.select([], [self.writing], [], _until(deadline))[1]:
+                    raise ChannelTimeout("nothing was read in time")
+                view = view[os.write(self.writing, view[:_PIECE]) :]
+            except BlockingIOError:  # there is room, but less than the system writes at once
+                continue
+            except (OSError, ValueError):
+                raise ChannelError("the other side has gone") from None
+
+    def _read(self, size: int, deadline: float | None) -> bytes:
+        while len(self._read_ahead) < size:
+            if not select.select([self.reading], [], [], _until(deadline))[0]:
+                raise ChannelTimeout("no answer in time")
+            piece = os.read(self.reading, max(size - len(self._read_ahead), _PIECE))
+            if not piece:
+                raise ChannelError("the other side has gone")
+            self._read_ahead += piece
+        data = bytes(self._read_ahead[:size])
+        del self._read_ahead[:size]
+        return data
+
+
+def _until(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,0 +1,1 @@
+"""Attention as every textbook has it: scores, softmax, heads, layers."""

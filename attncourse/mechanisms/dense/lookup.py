@@ -1,0 +1,75 @@
+"""Attention for one query, as a soft dictionary lookup."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.shapes import checked
+from attncourse.mechanisms.dense.softmax import softmax
+
+
+@checked
+def soft_lookup_by_definition(
+    query: Float[Tensor, "... d"],
+    keys: Float[Tensor, "... m d"],
+    values: Float[Tensor, "... m e"],
+    *,
+    temperature: float = 1.0,
+) -> Float[Tensor, "... e"]:
+    """The lookup entry by entry: every (key, value) pair adds its value, weighted.
+
+    Time O(m (d + e)). Raises ValueError unless temperature > 0.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive: got {temperature}")
+    wide = accumulation_dtype(query.dtype)
+    scores = [(query.to(wide) * key.to(wide)).sum(dim=-1) for key in keys.unbind(dim=-2)]
+    largest = torch.stack(scores).amax(dim=0)
+    exponentials = [((score - largest) / temperature).exp() for score in scores]
+    total = torch.stack(exponentials).sum(dim=0)
+    result = torch.zeros_like(values[..., 0, :], dtype=wide)
+    for weight, value in zip(exponentials, values.unbind(dim=-2), strict=True):
+        result = result + (weight / total)[..., None] * value.to(wide)
+    return result.to(values.dtype)
+
+
+@checked
+def weighted_mean(
+    weights: Float[Tensor, "... m"], values: Float[Tensor, "... m e"]
+) -> Float[Tensor, "... e"]:
+    """The mean of m values under non-negative weights: sum_j w_j v_j / sum_j w_j.
+
+    The weights need not sum to one; only their ratios count. Weights that are all zero give
+    zeros. Half-precision input is accumulated in float32. Time O(m e).
+    """
+    wide = accumulation_dtype(values.dtype)
+    total = weights.to(wide).sum(dim=-1, keepdim=True)
+    shares = weights.to(wide) / total.masked_fill(total == 0, 1.0)
+    return (shares[..., None, :] @ values.to(wide)).squeeze(-2).to(values.dtype)
+
+
+@checked
+def soft_lookup(
+    query: Float[Tensor, "... d"],
+    keys: Float[Tensor, "... m d"],
+    values: Float[Tensor, "... m e"],
+    *,
+    temperature: float = 1.0,
+) -> Float[Tensor, "... e"]:
+    """Look `query` up in a table of m keys and values: softmax(keys . query / temperature) values.
+
+    The answer is a mean of the values in which the entries whose keys fit best count most. A
+    temperature towards 0 returns the best entry alone, a large one the plain mean. Time
+    O(m (d + e)). Raises ValueError unless temperature > 0.
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature must be positive: got {temperature}")
+    wide = accumulation_dtype(query.dtype)
+    scores = (keys.to(wide) @ query.to(wide)[..., None]).squeeze(-1)
+    gaps = scores - scores.amax(dim=-1, keepdim=True)  # so that no temperature is too small
+    weights = softmax(gaps / temperature)
+    return weighted_mean(weights, values.to(wide)).to(values.dtype)
+
+
+FORMS = (soft_lookup_by_definition, soft_lookup)

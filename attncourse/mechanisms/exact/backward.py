@@ -1,0 +1,67 @@
+"""The backward pass of attention, by hand: what autograd computes, written out."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.shapes import checked
+from attncourse.mechanisms.dense.softmax import attention, softmax
+
+
+@checked
+def attention_backward_by_definition(
+    q: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... m d"],
+    v: Float[Tensor, "... m e"],
+    grad: Float[Tensor, "... n e"],
+) -> tuple[Float[Tensor, "... n d"], Float[Tensor, "... m d"], Float[Tensor, "... m e"]]:
+    """The definition: the gradients of (attention(q, k, v) * grad).sum(), by autograd."""
+    with torch.enable_grad():
+        leaves = [x.detach().requires_grad_() for x in (q, k, v)]
+        d_q, d_k, d_v = torch.autograd.grad(attention(*leaves), leaves, grad)
+    return d_q, d_k, d_v
+
+
+@checked
+def softmax_backward(
+    weights: Float[Tensor, "... n"], grad: Float[Tensor, "... n"]
+) -> Float[Tensor, "... n"]:
+    """The gradient at the scores, from the weights p = softmax(s) and the gradient g at them.
+
+    (diag(p) - p p^T) g = p * (g - p . g): the Jacobian is never built. Half-precision input is
+    accumulated in float32. Time and memory O(n) a row.
+    """
+    wide = accumulation_dtype(weights.dtype)
+    p, g = weights.to(wide), grad.to(wide)
+    return (p * (g - (p * g).sum(dim=-1, keepdim=True))).to(weights.dtype)
+
+
+@checked
+def attention_backward(
+    q: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... m d"],
+    v: Float[Tensor, "... m e"],
+    grad: Float[Tensor, "... n e"],
+) -> tuple[Float[Tensor, "... n d"], Float[Tensor, "... m d"], Float[Tensor, "... m e"]]:
+    """The gradients (dq, dk, dv) of attention(q, k, v), from the gradient at its output.
+
+    With A = softmax(q k^T / sqrt(d)): dv = A^T g, dA = g v^T, dS = softmax_backward(A, dA),
+    dq = dS k / sqrt(d), dk = dS^T q / sqrt(d). The weights are computed again, not stored.
+    Half-precision input is accumulated in float32. Time O(n m (d + e)), memory O(n m).
+
+    Raises ValueError where shapes do not fit.
+    Source: Dao et al. 2022, appendix B.2.
+    """
+    wide = accumulation_dtype(q.dtype)
+    queries, keys, values, g = (x.to(wide) for x in (q, k, v, grad))
+    scale = 1 / math.sqrt(q.shape[-1])
+    weights = softmax(queries @ keys.mT * scale)
+    d_scores = softmax_backward(weights, g @ values.mT)
+    d_q, d_k = d_scores @ keys * scale, d_scores.mT @ queries * scale
+    return d_q.to(q.dtype), d_k.to(k.dtype), (weights.mT @ g).to(v.dtype)
+
+
+FORMS = (attention_backward_by_definition, attention_backward)

@@ -1,0 +1,1 @@
+"""Keys, values or weights of low rank: landmarks, projections, factors."""

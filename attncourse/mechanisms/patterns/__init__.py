@@ -1,0 +1,1 @@
+"""Who sees whom is fixed beforehand: windows, blocks, strides, global tokens."""

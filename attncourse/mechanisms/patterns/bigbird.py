@@ -1,0 +1,91 @@
+"""BigBird: blocks that see their neighbours, two global blocks and some drawn at random."""
+
+import torch
+from jaxtyping import Float, Integer
+from torch import Tensor
+
+from attncourse.core.patterns import bigbird_mask, check_random
+from attncourse.core.shapes import checked
+from attncourse.mechanisms.dense.softmax import attention
+from attncourse.mechanisms.patterns._tiles import flat, fused, in_blocks, like, one_tile
+
+PARTS = 8  # in which blocks are gathered and attended to: a part holds copies of its keys
+
+
+@checked
+def bigbird_attention_by_definition(
+    q: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... n d"],
+    v: Float[Tensor, "... n e"],
+    *,
+    block: int,
+    random: Integer[Tensor, "c r"],
+) -> Float[Tensor, "... n e"]:
+    """Dense attention under `bigbird_mask`. Time O(n^2 (d + e)), memory O(n^2)."""
+    return attention(q, k, v, mask=bigbird_mask(q.shape[-2], block, random))
+
+
+@checked
+def bigbird_attention(
+    q: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... n d"],
+    v: Float[Tensor, "... n e"],
+    *,
+    block: int,
+    random: Integer[Tensor, "c r"],
+) -> Float[Tensor, "... n e"]:
+    """Attention of each block of queries over its neighbours, the two end blocks and r random ones.
+
+    `random` (c, r) names the r random blocks of each of the c = ceil(n / block) blocks; draw it
+    with `random_blocks`. One table lists the r + 5 blocks that each block sees; those rows are
+    gathered, and a block that the table names twice is hidden the second time. The first and the
+    last block see everyone. Half-precision input is accumulated in float32. Time
+    O(n (r + 7) block (d + e)), memory O(n (r + 5) (d + e)), of which an eighth at a time if no
+    gradient is asked for.
+
+    Keys and values must be finite. Raises ValueError unless block is at least 1, `random` has a
+    row for each block, of numbers of blocks, and q, k and v have one length n.
+    Source: Zaheer et al. 2020, section 2 and appendix D.
+    """
+    n = q.shape[-2]
+    check_random(n, block, random)
+    block = min(block, n)
+    q_, k_, v_ = flat(q, k, v)
+    end = (len(random) - 1) * block  # where the last block starts
+    parts = [one_tile(q_[:, :block], k_, v_)]
+    if end > block:
+        table = _table(random.long())
+        queries = in_blocks(q_[:, block:end], block)
+        keys, values = in_blocks(k_, block), in_blocks(v_, block)
+        size = -(-len(table) // PARTS)
+        for start in range(0, len(table), size):
+            rows, some = table[start : start + size], queries[:, start : start + size]
+            mask = _mask(rows, block, n)
+            part = fused(some, _gather(keys, rows), _gather(values, rows), mask)
+            parts.append(part.flatten(1, 2))
+    if end > 0:
+        parts.append(one_tile(q_[:, end:], k_, v_))
+    return like(v, torch.cat(parts, dim=1))
+
+
+def _table(random: Tensor) -> Tensor:
+    """The blocks that each block but the first and the last sees, (c - 2, r + 5), with repeats."""
+    last = len(random) - 1
+    own = torch.arange(1, last, device=random.device)[:, None]
+    ends = torch.tensor([0, last], device=random.device).expand(last - 1, 2)
+    return torch.cat([own - 1, own, own + 1, ends, random[1:-1]], dim=1)
+
+
+def _gather(x: Tensor, table: Tensor) -> Tensor:
+    """The blocks (L, c, block, d) that a row of the table names, one after the other, for each."""
+    return torch.unflatten(x.index_select(1, table.flatten()), 1, table.shape).flatten(2, 3)
+
+
+def _mask(table: Tensor, block: int, n: int) -> Tensor:
+    """Which of the gathered keys count, (c, 1, keys): each once, and none behind the end."""
+    again = (table[:, :, None] == table[:, None, :]).tril(-1).any(dim=-1)
+    key = table[:, :, None] * block + torch.arange(block, device=table.device)
+    return ((key < n) & ~again[:, :, None]).flatten(1)[:, None]
+
+
+FORMS = (bigbird_attention_by_definition, bigbird_attention)

@@ -1,0 +1,74 @@
+"""Window and global tokens: Longformer's pattern, with one set of projections."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from attncourse.core.patterns import check_window, global_positions, longformer_mask
+from attncourse.core.shapes import checked
+from attncourse.mechanisms.dense.softmax import attention
+from attncourse.mechanisms.patterns._tiles import (
+    flat,
+    like,
+    one_tile,
+    summary,
+    windows,
+    windows_and_summary,
+)
+
+
+@checked
+def longformer_attention_by_definition(
+    q: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... n d"],
+    v: Float[Tensor, "... n e"],
+    *,
+    window: int,
+    global_tokens: Sequence[int],
+) -> Float[Tensor, "... n e"]:
+    """Dense attention under `longformer_mask`. Time O(n^2 (d + e)), memory O(n^2)."""
+    mask = longformer_mask(q.shape[-2], window, global_tokens)
+    return attention(q, k, v, mask=mask.to(q.device))
+
+
+@checked
+def longformer_attention(
+    q: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... n d"],
+    v: Float[Tensor, "... n e"],
+    *,
+    window: int,
+    global_tokens: Sequence[int],
+) -> Float[Tensor, "... n e"]:
+    """Attention of query i over |i - j| <= window and the g global tokens, which see everyone.
+
+    For each query the global tokens outside its window are one more key: its score is the
+    logsumexp of theirs, its value their own weighted mean. Attention over the window and this
+    key is attention over all of them, in one call of the fused kernel, and no key counts twice.
+    The model of the paper has projections of its own for global attention; here q, k and v serve
+    both. Half-precision input is accumulated in float32. Time O(n (window + g + 64) (d + e)),
+    memory O(n (d + e + g)); backward, memory O(n (d + e) window / 64 + n g).
+
+    Keys and values must be finite. Raises ValueError unless window is at least 0, the positions
+    lie between 0 and n - 1, and q, k and v have one length n; TypeError for positions that are
+    no integers. Source: Beltagy et al. 2020, section 3.1.
+    """
+    check_window(window)
+    n = q.shape[-2]
+    reach = min(window, n - 1)
+    positions = torch.tensor(global_positions(n, global_tokens)).to(q.device)
+    q_, k_, v_ = flat(q, k, v)
+    if len(positions) == 0:
+        return like(v, windows(q_, k_, v_, before=reach, after=reach))
+    scores = q_ @ k_[:, positions].mT / math.sqrt(q_.shape[-1])
+    far = (torch.arange(n, device=q.device)[:, None] - positions).abs() > reach
+    score, mean = summary(scores, far, v_[:, positions])
+    out = windows_and_summary(q_, k_, v_, score, mean, before=reach, after=reach)
+    seeing_all = one_tile(q_[:, positions], k_, v_)
+    return like(v, out.index_copy(1, positions, seeing_all))
+
+
+FORMS = (longformer_attention_by_definition, longformer_attention)

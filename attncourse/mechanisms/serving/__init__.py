@@ -1,0 +1,1 @@
+"""Decoding: caches, pages, quantised numbers, rings of devices."""

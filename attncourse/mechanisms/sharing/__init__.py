@@ -1,0 +1,1 @@
+"""What heads, layers and segments may share, and how memories are fused."""

@@ -1,0 +1,160 @@
+"""Attention to several memories: in one softmax, one after the other, side by side, gated."""
+
+import math
+from collections.abc import Sequence
+from functools import reduce
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.shapes import checked
+from attncourse.mechanisms.dense.softmax import attention
+from attncourse.mechanisms.exact.blockwise import merge_attention
+
+Memories = Sequence[tuple[Tensor, Tensor]]
+
+
+@checked
+def attention_and_lse(
+    q: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... m d"],
+    v: Float[Tensor, "... m e"],
+    *,
+    mask: Bool[Tensor, "... #n #m"] | None = None,
+) -> tuple[Float[Tensor, "... n e"], Float[Tensor, "... n"]]:
+    """Attention over one part of the keys, ready for `merge_attention`: (out, lse).
+
+    lse_i = log sum_j exp(s_ij) over the keys that query i may attend to, -inf if there are none.
+    Both results are in the accumulation dtype (float32 for half precision), so that merging
+    rounds nothing. Time O(n m (d + e)), memory O(n m).
+    """
+    wide = accumulation_dtype(q.dtype)
+    scores = (q.to(wide) / math.sqrt(q.shape[-1])) @ k.to(wide).mT
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf)
+    lse = scores.logsumexp(dim=-1)
+    finite = lse.masked_fill(lse == -math.inf, 0.0)  # an empty row: exp(-inf - 0) = 0
+    return (scores - finite[..., None]).exp() @ v.to(wide), lse
+
+
+@checked
+def fuse_memories_by_definition(
+    q: Float[Tensor, "... n d"], memories: Memories
+) -> Float[Tensor, "... n e"]:
+    """One softmax over the keys of all memories: attention over their concatenation."""
+    _check_memories(memories)
+    keys, values = (torch.cat(list(part), dim=-2) for part in zip(*memories, strict=True))
+    return attention(q, keys, values)
+
+
+@checked
+def fuse_memories(q: Float[Tensor, "... n d"], memories: Memories) -> Float[Tensor, "... n e"]:
+    """Flat fusion: attend to each memory (k, v) by itself, then weight the results by gates.
+
+    o = sum_m g_m o_m with g = softmax_m(lse_m), where lse_m = log sum_j exp(s_mj): the same as
+    one softmax over all keys at once. The lengths of memories may differ. Memories are read one
+    at a time and never concatenated. Time O(n (d + e) sum m), memory O(n max m).
+
+    Raises TypeError unless memories are pairs of tensors, ValueError if there are none or shapes
+    do not fit. Source: Libovicky and Helcl 2017 (flat).
+    """
+    _check_memories(memories)
+    parts = (attention_and_lse(q, k, v) for k, v in memories)
+    out, _ = reduce(lambda a, b: merge_attention(*a, *b), parts)
+    return out.to(q.dtype)
+
+
+@checked
+def serial_fusion(x: Float[Tensor, "... n d"], memories: Memories) -> Float[Tensor, "... n d"]:
+    """One memory after the other: x <- x + attention(x, k_m, v_m). The order matters.
+
+    Values are as wide as x. Time O(n d sum m), memory O(n max m). Raises as `fuse_memories`.
+    Source: Libovicky et al. 2018 (serial).
+    """
+    _check_memories(memories)
+    out = x.to(accumulation_dtype(x.dtype))
+    for k, v in memories:
+        out = out + _read(out, k.to(out.dtype), v.to(out.dtype))
+    return out.to(x.dtype)
+
+
+@checked
+def parallel_fusion(x: Float[Tensor, "... n d"], memories: Memories) -> Float[Tensor, "... n d"]:
+    """All memories from the same x: x + sum_m attention(x, k_m, v_m). The order does not matter.
+
+    Values are as wide as x. Time O(n d sum m), memory O(n max m). Raises as `fuse_memories`.
+    Source: Libovicky et al. 2018 (parallel).
+    """
+    _check_memories(memories)
+    start = x.to(accumulation_dtype(x.dtype))
+    out = start
+    for k, v in memories:
+        out = out + _read(start, k.to(out.dtype), v.to(out.dtype))
+    return out.to(x.dtype)
+
+
+@checked
+def hierarchical_fusion(
+    q: Float[Tensor, "... n d"], memories: Memories, w: Float[Tensor, "e d"]
+) -> Float[Tensor, "... n e"]:
+    """Attend to each memory, then to what came back: c_m = attention(q, k_m, v_m), q to c_m W.
+
+    o_i = sum_m b_im c_im with b_i = softmax_m(q_i . (c_im W) / sqrt(d)). Unlike flat fusion, a
+    memory counts by what it holds for the query, not by how much its keys score in all. Time
+    O(n (d + e) sum m), memory O(n max m + n e M) for M memories. Raises as `fuse_memories`.
+    Source: Libovicky and Helcl 2017 (hierarchical), with dot products in place of additive scores.
+    """
+    _check_memories(memories)
+    wide = accumulation_dtype(q.dtype)
+    queries = q.to(wide)
+    found = [attention(queries, k.to(wide), v.to(wide)) for k, v in memories]
+    contexts = torch.stack(found, dim=-2)
+    out = attention(queries.unsqueeze(-2), contexts @ w.to(wide), contexts)
+    return out.squeeze(-2).to(q.dtype)
+
+
+@checked
+def gated_fusion(
+    x: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... m d"],
+    v: Float[Tensor, "... m d"],
+    alpha: Float[Tensor, ""],
+) -> Float[Tensor, "... n d"]:
+    """A memory behind a gate: x + tanh(alpha) attention(x, k, v).
+
+    With alpha = 0 the layer is the identity, so that a memory can be added to a trained model
+    without changing what it computes; the gradient of alpha is not zero there. Time O(n m d),
+    memory O(n m). Source: Alayrac et al. 2022, section 2.2.
+    """
+    wide = accumulation_dtype(x.dtype)
+    out = x.to(wide)
+    gate = torch.tanh(alpha.to(wide))
+    return (out + gate * attention(out, k.to(wide), v.to(wide))).to(x.dtype)
+
+
+@checked
+def _read(
+    x: Float[Tensor, "... n d"], k: Float[Tensor, "... m d"], v: Float[Tensor, "... m d"]
+) -> Float[Tensor, "... n d"]:
+    return attention(x, k, v)
+
+
+def _check_memories(memories: object) -> None:
+    """Raise TypeError unless memories is a sequence of pairs of tensors, ValueError if empty."""
+    if not isinstance(memories, Sequence):
+        raise TypeError(
+            f"memories must be a sequence of pairs (k, v): got {type(memories).__name__}"
+        )
+    if not memories:
+        raise ValueError("memories must hold at least one pair (k, v): got none")
+    for number, pair in enumerate(memories):
+        if not (isinstance(pair, tuple | list) and len(pair) == 2):
+            raise TypeError(
+                f"memories must be a sequence of pairs (k, v)"
+                f": got {type(pair).__name__} for number {number}"
+            )
+
+
+FORMS = (fuse_memories_by_definition, fuse_memories)

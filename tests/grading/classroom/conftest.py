@@ -1,0 +1,43 @@
+"""What the tests of a class share: the grader in this process, confined or trusting."""
+
+import made_class
+import pytest
+
+from attncourse.grading.classroom import run, schedule
+from attncourse.grading.classroom.weights import Scheme
+from attncourse.grading.judge.allowance import Limits
+from attncourse.grading.sandbox import choose
+
+
+@pytest.fixture(scope="session")
+def order():
+    """What a teacher asks for, with changes."""
+
+    def make(**changes):
+        told = {"level": choose("auto"), "limits": Limits(seconds=2.0), "scheme": Scheme()}
+        return run.Order(**told | changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def graded(order):
+    """Grade a class in this process, every submission confined in its own."""
+
+    def make(paths, out, scheduler=schedule.here, listen=lambda *told: None, **changes):
+        paths = paths if isinstance(paths, list) else [paths]
+        return run.grade_class(paths, out, order(**changes), listen, scheduler)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trusted(graded):
+    """Grade a class whose texts are our own: fast, since nothing is confined."""
+
+    def make(*paths, **changes):
+        with pytest.MonkeyPatch.context() as patch:
+            made_class.trust(patch.setattr)
+            return graded(*paths, **changes)
+
+    return make

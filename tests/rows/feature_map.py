@@ -1,0 +1,43 @@
+"""Kernel attention on given features, in full and causal."""
+
+from functools import partial
+
+import torch
+from torch.nn.functional import normalize
+
+from attncourse.mechanisms.linear import feature_map as kernel
+from attncourse.testing import attention_inputs, gaussian
+from rows import Mechanism
+
+
+def plain(phi_q, phi_k, v):
+    weights = torch.einsum("...nr,...mr->...nm", phi_q, phi_k)
+    return normalize(weights, p=1, dim=-1) @ v
+
+
+def plain_causal(phi_q, phi_k, v):
+    weights = torch.einsum("...nr,...mr->...nm", phi_q, phi_k)
+    return normalize(weights.tril(), p=1, dim=-1) @ v
+
+
+def features(*lead, std=2.0, seed=0):
+    q, k, v = attention_inputs(*lead, std=std, seed=seed)
+    return q.abs(), k.abs(), v
+
+
+def causal_features(*lead, std=2.0, seed=0):
+    phi_q, phi_k = (gaussian(*lead, 19, 8, std=std, seed=seed + i).abs() for i in range(2))
+    return phi_q, phi_k, gaussian(*lead, 19, 6, std=std, seed=seed + 2)
+
+
+MECHANISMS = {
+    "kernel_attention": Mechanism(
+        kernel.kernel_attention, kernel.kernel_attention_by_definition, plain, features
+    ),
+    "causal_kernel_attention": Mechanism(
+        partial(kernel.causal_kernel_attention, chunk=4),
+        partial(kernel.causal_kernel_attention_by_definition, chunk=4),
+        plain_causal,
+        causal_features,
+    ),
+}
