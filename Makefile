@@ -6,9 +6,11 @@ BIN := $(VENV)/bin
 HTML := _build/html
 PACKAGE := $(shell find attncourse -name '*.py')
 PAGES := _config.yml _toc.yml $(shell find book exercises -type f -not -path '*/.*' -not -name '*.pyc')
-NBVAL := OMP_NUM_THREADS=1 ATTNCOURSE_STRICT=1 $(BIN)/pytest -c /dev/null --rootdir=. -p no:cacheprovider -q --nbval-cell-timeout=120
+# a process begins a file of tests when it has ended another: what a file sets up is set up once
+PYTEST := OMP_NUM_THREADS=1 ATTNCOURSE_STRICT=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+NBVAL := PYTHONPATH=tests $(PYTEST) -c /dev/null --rootdir=. -p no:cacheprovider -q --nbval-cell-timeout=120
 
-.PHONY: help book serve test lint types drift units notebooks exercises chapters format lab lock clean
+.PHONY: help book serve test quick nightly lint types drift units notebooks exercises chapters format lab lock clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -58,8 +60,16 @@ serve: book ## read the site at http://localhost:8000 (PORT=... for another port
 
 # --- what CI checks --------------------------------------------------------------------------
 
-test: lint types drift book units notebooks ## everything that CI checks
+# chapters are executed by nbval; the book, which comes after, takes what they gave
+test: lint types drift notebooks book units ## everything that CI checks, of the long tests a part by turns
 	@echo "All tests passed."
+
+quick: lint types ## style, types and the tests that a change touches, in two minutes (K=... as pytest's -k)
+	@touched="$$($(BIN)/python tests/touched.py)" && if [ -z "$$touched" ]; then echo "No test is touched."; else \
+	$(PYTEST) --turn today --within 80 -q --no-header $(if $(K),-k "$(K)") $$touched || [ $$? = 5 ]; fi
+
+nightly: book ## every test, the long ones of all turns
+	$(PYTEST) --turn all
 
 lint: $(VENV)/.installed ## style of the code, and imports that point one way
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
@@ -71,11 +81,11 @@ drift: $(VENV)/.installed ## generated notebooks are as generated, chapters as e
 	$(BIN)/attncourse build --check
 
 units: book ## unit tests, the exercises' gates, the site in a browser
-	OMP_NUM_THREADS=1 ATTNCOURSE_STRICT=1 $(BIN)/pytest -n 2 --dist loadgroup
+	$(PYTEST) --turn today
 
-notebooks: $(VENV)/.installed ## chapters print what is committed, solutions pass their checks
-	$(NBVAL) -n 2 --dist loadfile --nbval book/*.ipynb
-	$(NBVAL) -n 2 --dist loadfile --nbval-lax solutions/*.ipynb
+notebooks: $(VENV)/.installed _build/.package ## chapters print what is committed, solutions pass their checks
+	$(NBVAL) -p executed --nbval book/*.ipynb
+	$(NBVAL) --nbval-lax solutions/*.ipynb
 
 # --- writing ---------------------------------------------------------------------------------
 

@@ -83,11 +83,18 @@ def machine_code():
     return None
 
 
-def graphs():
-    broken = {name: why for name, row in MECHANISMS.items() if (why := graph(row, fullgraph=True))}
+def graphs(*names):
+    """Of each row: why it makes no one graph that computes the same, and why several do not."""
+    found = {}
+    for name in names:
+        one = graph(MECHANISMS[name], fullgraph=True)
+        found[name] = [one, one and graph(MECHANISMS[name])]
+    return found
+
+
+def rest():
+    """What one mechanism shows for all."""
     return {
-        "broken": broken,
-        "wrong": {name: why for name in broken if (why := graph(MECHANISMS[name]))},
         "recompilations": recompilations(),
         "apart": functions_do_not_share_their_graphs(),
         "message": message_of_a_wrong_shape(),
@@ -97,4 +104,5 @@ def graphs():
 if __name__ == "__main__":
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # torch.compile's own, where it falls back
-    print(json.dumps({"graphs": graphs, "machine_code": machine_code}[sys.argv[1]]()))
+    asked = {"graphs": graphs, "rest": rest, "machine_code": machine_code}[sys.argv[1]]
+    print(json.dumps(asked(*sys.argv[2:])))

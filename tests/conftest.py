@@ -20,7 +20,7 @@ jaxtyping.install_import_hook(sorted(CHECKED), "typechecker.check")
 import matplotlib
 import torch
 
-pytest_plugins = ["machinery"]
+pytest_plugins = ["machinery", "turns"]
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)

@@ -16,8 +16,6 @@ import pytest
 KERNELS = {"forward", "backward_queries", "backward_keys", "write", "read"}
 SHARED = 227 * 1024
 
-pytestmark = pytest.mark.xdist_group("offline")  # one process compiles once for all tests here
-
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):

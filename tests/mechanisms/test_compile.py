@@ -12,7 +12,7 @@ from rows import MECHANISMS
 
 TESTS = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.xdist_group("compile")  # one process asks once for all tests here
+pytestmark = pytest.mark.early
 
 # What runs next depends on numbers that only the run knows: graphs, with Python in between.
 SEVERAL_GRAPHS = {
@@ -27,47 +27,54 @@ SEVERAL_GRAPHS = {
 }
 
 
-def found(what):
+def found(*what):
     """What a process without the import hook of the tests finds."""
-    script = [sys.executable, str(TESTS / "compiling.py"), what]
+    script = [sys.executable, str(TESTS / "compiling.py"), *what]
     done = subprocess.run(script, capture_output=True, text=True, check=False, cwd=TESTS.parent)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.fixture(scope="module")
-def compiled():
-    return found("graphs")
+def compiled(request):
+    """What became of the mechanisms that are asked for in this run, all in one process."""
+    calls = (getattr(item, "callspec", None) for item in request.session.items)
+    names = {call.params["compiles"] for call in calls if call and "compiles" in call.params}
+    return found("graphs", *sorted(names))
 
 
-def test_one_graph_computes_the_same_in_value_and_gradient(compiled):
-    broken = {name: why for name, why in compiled["broken"].items() if name not in SEVERAL_GRAPHS}
-    assert broken == {}
+@pytest.fixture(scope="module")
+def rest():
+    return found("rest")
 
 
-def test_the_list_of_those_with_several_graphs_is_exact(compiled):
-    assert set(compiled["broken"]) == set(SEVERAL_GRAPHS)
+def test_those_with_several_graphs_are_mechanisms():
     assert set(SEVERAL_GRAPHS) < set(MECHANISMS)
 
 
-def test_several_graphs_compute_the_same_too(compiled):
-    assert compiled["wrong"] == {}
+@pytest.mark.by_turns
+@pytest.mark.parametrize("compiles", MECHANISMS)
+def test_one_graph_or_as_many_as_are_known_compute_the_same(compiled, compiles):
+    one, several = compiled[compiles]
+    assert (one is None) == (compiles not in SEVERAL_GRAPHS), one
+    assert several is None
 
 
-def test_a_graph_is_made_once_for_its_shape_and_once_for_all_others(compiled):
-    assert compiled["recompilations"] == 2
+def test_a_graph_is_made_once_for_its_shape_and_once_for_all_others(rest):
+    assert rest["recompilations"] == 2
 
 
-def test_each_function_has_its_own_graphs(compiled):
-    assert compiled["apart"]
+def test_each_function_has_its_own_graphs(rest):
+    assert rest["apart"]
 
 
-def test_a_wrong_shape_is_told_as_without_compiling(compiled):
-    assert compiled["message"] == (
+def test_a_wrong_shape_is_told_as_without_compiling(rest):
+    assert rest["message"] == (
         "q and k must share d, their last axis: got d=3 for q (5, 3) and d=8 for k (5, 8)"
     )
 
 
+@pytest.mark.by_turns
 @pytest.mark.skipif(not shutil.which("g++"), reason="needs a C++ compiler")
 def test_a_rule_becomes_machine_code_that_computes_the_same():
     assert found("machine_code") is None
