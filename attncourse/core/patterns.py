@@ -28,6 +28,12 @@ def sliding_window_mask(n: int, window: int, *, causal: bool = False) -> Bool[Te
 
     Raises ValueError unless n >= 1 and window >= 0.
     Source: Beltagy et al. 2020, section 3.1 (their w is both sides together).
+
+    >>> sliding_window_mask(4, 1).long()
+    tensor([[1, 1, 0, 0],
+            [1, 1, 1, 0],
+            [0, 1, 1, 1],
+            [0, 0, 1, 1]])
     """
     check_length(n)
     check_window(window)
@@ -43,6 +49,11 @@ def block_mask(n: int, block: int) -> Bool[Tensor, "n n"]:
 
     Raises ValueError unless n >= 1 and block >= 1.
     Source: Qiu et al. 2019, section 3.1 (the identity permutation).
+
+    >>> block_mask(3, 2).long()
+    tensor([[1, 1, 0],
+            [1, 1, 0],
+            [0, 0, 1]])
     """
     check_length(n)
     check_block(block)
@@ -57,6 +68,12 @@ def dilated_mask(n: int, stride: int) -> Bool[Tensor, "n n"]:
     The sequence falls into `stride` classes that never meet. Time and memory O(n^2).
 
     Raises ValueError unless n >= 1 and stride >= 1.
+
+    >>> dilated_mask(4, 2).long()
+    tensor([[1, 0, 1, 0],
+            [0, 1, 0, 1],
+            [1, 0, 1, 0],
+            [0, 1, 0, 1]])
     """
     check_length(n)
     check_stride(stride)
@@ -74,6 +91,9 @@ def strided_mask(n: int, stride: int) -> Bool[Tensor, "n n"]:
 
     Raises ValueError unless n >= 1 and stride >= 1.
     Source: Child et al. 2019, section 4.3 (A^(1) and A^(2) as one pattern).
+
+    >>> strided_mask(9, 3)[8].long()
+    tensor([0, 0, 1, 0, 0, 1, 1, 1, 1])
     """
     check_length(n)
     check_stride(stride)
@@ -90,6 +110,9 @@ def fixed_mask(n: int, stride: int, summary: int) -> Bool[Tensor, "n n"]:
 
     Raises ValueError unless n >= 1, stride >= 1 and 1 <= summary <= stride.
     Source: Child et al. 2019, section 4.3.
+
+    >>> fixed_mask(8, 3, 1)[7].long()
+    tensor([0, 0, 1, 0, 0, 1, 1, 1])
     """
     check_length(n)
     check_summary(stride, summary)
@@ -106,6 +129,12 @@ def longformer_mask(n: int, window: int, global_tokens: Sequence[int]) -> Bool[T
 
     Raises ValueError unless n >= 1, window >= 0 and the positions lie between 0 and n - 1.
     Source: Beltagy et al. 2020, section 3.1.
+
+    >>> longformer_mask(4, 0, [1]).long()
+    tensor([[1, 1, 0, 0],
+            [1, 1, 1, 1],
+            [0, 1, 1, 0],
+            [0, 1, 0, 1]])
     """
     everyone = torch.zeros(n, dtype=torch.bool)
     everyone[global_positions(n, global_tokens)] = True
@@ -122,6 +151,10 @@ def bigbird_mask(n: int, block: int, random: Integer[Tensor, "c r"]) -> Bool[Ten
 
     Raises ValueError unless n >= 1, block >= 1 and `random` has a row for each block, of numbers
     between 0 and c - 1. Source: Zaheer et al. 2020, section 2 and appendix D.
+
+    >>> blocks = random_blocks(8, 1, generator=torch.Generator().manual_seed(0))
+    >>> int(bigbird_mask(16, 2, blocks)[8].sum())  # 3 neighbours, 2 ends, 1 drawn, of 2 each
+    12
     """
     check_length(n)
     check_random(n, block, random)
@@ -145,6 +178,10 @@ def random_blocks(blocks: int, r: int, *, generator: torch.Generator) -> Integer
 
     Raises ValueError unless r >= 1 and every block has r blocks to choose from: blocks >= r + 5.
     Source: Zaheer et al. 2020, appendix D.
+
+    >>> random_blocks(6, 1, generator=torch.Generator())[2:4]  # 0 to 3 and 5 are seen by block 2
+    tensor([[4],
+            [1]])
     """
     if r < 1 or blocks < r + 5:
         raise ValueError(
