@@ -18,7 +18,9 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import and_masks, or_masks
 
 from attncourse.core.masks import check_lengths
-from attncourse.core.patterns import (
+from attncourse.core.relative import buckets_of
+from attncourse.core.shapes import checked
+from attncourse.core.sizes import (
     check_block,
     check_length,
     check_random,
@@ -27,8 +29,6 @@ from attncourse.core.patterns import (
     check_window,
     global_positions,
 )
-from attncourse.core.relative import buckets_of
-from attncourse.core.shapes import checked
 
 MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 ScoreMod = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
