@@ -5,8 +5,8 @@ by family, ``models`` whole networks, ``measure`` what a call costs; ``check`` a
 the exercises. All that a reader needs is named here.
 
 - q (..., n, d), k (..., m, d), v (..., m, e) give (..., n, e): n queries, m keys, d and e the
-  widths of keys and values; heads h are a leading axis. c chunk, w window, b block, g key/value
-  heads and r rank or features are the other letters; each means the same everywhere.
+  widths of keys and values; heads h are a leading axis. g is the number of key/value heads, r a
+  rank or a number of features, d_x the width of tokens before they are projected.
 - Weights are applied from the right, x @ w. `proj_k` and `proj_v` of `linformer_attention` are not
   weights: they act on positions, from the left.
 - A mask is Boolean, and True means *may attend*; a query that may attend to nothing gets zeros.
