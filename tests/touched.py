@@ -47,14 +47,14 @@ def files() -> dict[str, Path]:
     }
 
 
-def imported(path: Path, known: dict[str, Path], homes: dict[str, str]) -> Iterator[str]:
+def imported(path: Path, known: dict[str, Path], front: dict[str, str]) -> Iterator[str]:
     """The known modules that a file imports; a name of the package's front is its home's."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             inside = [f"{node.module}.{alias.name}" for alias in node.names]
-            names = [homes.get(name, name) for name in inside]
+            names = [front.get(name, name) for name in inside]
             names += [node.module] if any(name not in known for name in names) else []
         else:
             continue
@@ -70,23 +70,18 @@ def _beside(path: Path, name: str, known: dict[str, Path]) -> str | None:
     return next((module for module, place in known.items() if place == neighbour), None)
 
 
-def homes_of(known: dict[str, Path]) -> dict[str, str]:
+def homes() -> dict[str, str]:
     """Where the names of the package's front live: ``attncourse.softmax`` and so on."""
-    import attncourse
-
-    found = {}
-    for name in attncourse.__all__:
-        home = getattr(getattr(attncourse, name), "__module__", "")
-        if home in known:
-            found[f"attncourse.{name}"] = home
-    return found
+    lines = ast.parse((ROOT / "attncourse" / "__init__.pyi").read_text(encoding="utf-8")).body
+    imports = [line for line in lines if isinstance(line, ast.ImportFrom)]
+    return {f"attncourse.{x.name}": str(line.module) for line in imports for x in line.names}
 
 
 def distances(start: set[str], known: dict[str, Path]) -> dict[str, int]:
     """How many imports lie between each module and the nearest that changed."""
-    homes, users = homes_of(known), defaultdict(set)
+    front, users = homes(), defaultdict(set)
     for module, path in known.items():
-        for other in imported(path, known, homes):
+        for other in imported(path, known, front):
             users[other].add(module)
         users[module] |= {package for package in WHOLE if module.startswith(f"{package}.")}
     far, queue = dict.fromkeys(start, 0), deque(sorted(start))
