@@ -1,108 +1,42 @@
 """A course on attention: mechanisms, measurements and exercises that name your mistake.
 
-Names are loaded when first used, so that ``import attncourse`` costs little more than torch.
+``core`` has the blocks that all stand on (masks, positions, errors), ``mechanisms`` the attentions
+by family, ``models`` whole networks, ``measure`` what a call costs; ``check`` and ``hint`` are for
+the exercises. All that a reader needs is named here.
+
+- q (..., n, d), k (..., m, d), v (..., m, e) give (..., n, e): n queries, m keys, d and e the
+  widths of keys and values; heads h are a leading axis. g is the number of key/value heads, r a
+  rank or a number of features, d_x the width of tokens before they are projected.
+- Weights are applied from the right, x @ w. `proj_k` and `proj_v` of `linformer_attention` are not
+  weights: they act on positions, from the left.
+- A mask is Boolean, and True means *may attend*; a query that may attend to nothing gets zeros.
+- Tensors are positional: a state or a cache first, then q, k, v, then what a mechanism has of its
+  own. Sizes are positional where they are what a function is about, in masks, biases and formulas
+  (``causal_mask(n, m)``), and by keyword in attentions, behind the tensors (``window=256``).
+- ``causal=True`` is the same computation over fewer pairs. A function ``causal_...`` stands beside
+  another where causality is another computation, with sizes of its own: sums of the past, cut into
+  chunks, where without it one sum serves all queries.
+
+Names are loaded when first used, so that ``import attncourse`` costs little more than torch. The
+stub beside this file says where each of them lives, to editors, to mypy and to this module.
 """
 
+import ast
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "core.flex": (
-        "alibi_mod bigbird_mod block_mod causal_mod dilated_mod fixed_mod"
-        " longformer_mod padding_mod relative_mod sliding_window_mod strided_mod"
-    ),
-    "core.masks": "causal_mask padding_mask",
-    "core.patterns": (
-        "bigbird_mask block_mask dilated_mask fixed_mask"
-        " longformer_mask random_blocks sliding_window_mask strided_mask"
-    ),
-    "core.positions": "alibi_bias learned_positions rotary sinusoidal_positions",
-    "core.relative": "relative_bias relative_buckets",
-    "mechanisms.content.adaptive_span": "adaptive_span_attention",
-    "mechanisms.dense.additive": "additive_scores",
-    "mechanisms.exact.backward": "attention_backward softmax_backward",
-    "mechanisms.patterns.bigbird": "bigbird_attention",
-    "mechanisms.dense.bilinear": "bilinear_scores",
-    "mechanisms.patterns.block_local": "block_attention",
-    "mechanisms.content.block_selection": "block_selection_attention",
-    "mechanisms.low_rank.block_term": (
-        "block_term_attention block_term_parameters block_term_tensor"
-    ),
-    "mechanisms.exact.blockwise": "blockwise_attention",
-    "mechanisms.exact.merging": "attention_and_lse merge_attention",
-    "mechanisms.serving.cache": "KVCache RollingCache",
-    "mechanisms.serving.decoding": "cached_attention decode_step grouped_decode_step",
-    "mechanisms.dense.cosine": "cosine_scores",
-    "mechanisms.sharing.cross_layer": "shared_key_value_layers shared_layers shared_weights_layers",
-    "mechanisms.linear.delta_rule": "delta_rule delta_rule_segment delta_rule_step",
-    "mechanisms.content.entmax": "entmax15 entmax15_attention",
-    "mechanisms.dense.feed_forward": "feed_forward gelu_feed_forward swiglu",
-    "mechanisms.patterns.flexible": "flexible_attention",
-    "mechanisms.sharing.fusion": (
-        "fuse_memories gated_fusion hierarchical_fusion parallel_fusion serial_fusion"
-    ),
-    "mechanisms.linear.gated_linear": (
-        "gated_linear_attention gated_linear_attention_segment gated_linear_attention_step"
-    ),
-    "mechanisms.sharing.grouped_query": "grouped_query_attention",
-    "mechanisms.content.head_gates": (
-        "expected_l0 gate_heads hard_concrete head_importance settled_gates"
-    ),
-    "mechanisms.dense.heads": "merge_heads multi_head_attention split_heads",
-    "mechanisms.linear.feature_map": "causal_kernel_attention kernel_attention",
-    "mechanisms.dense.layers": (
-        "decoder_layer encoder_layer post_norm_decoder_layer post_norm_encoder_layer"
-    ),
-    "mechanisms.linear.elu": (
-        "causal_linear_attention elu_feature_map"
-        " linear_attention linear_attention_segment linear_attention_step"
-    ),
-    "mechanisms.low_rank.linformer": "linformer_attention",
-    "mechanisms.patterns.longformer": "longformer_attention",
-    "mechanisms.dense.lookup": "soft_lookup weighted_mean",
-    "mechanisms.low_rank.factors": "factored_linear truncated_svd",
-    "mechanisms.content.lsh": "lsh_attention lsh_buckets lsh_mask",
-    "mechanisms.dense.norms": "layer_norm rms_norm",
-    "mechanisms.low_rank.nystrom": (
-        "iterative_inverse nystrom_attention nystrom_attention_exact_inverse segment_means"
-    ),
-    "mechanisms.serving.paged": "paged_attention",
-    "mechanisms.serving.pages": "PagedCache",
-    "mechanisms.linear.performer": (
-        "causal_performer_attention gaussian_features orthogonal_features"
-        " performer_attention positive_features trigonometric_features"
-    ),
-    "mechanisms.serving.quantize": (
-        "dequantize quantize_channels quantize_int8 quantized_attention quantized_linear"
-    ),
-    "mechanisms.linear.retention": "retention retention_segment retention_step",
-    "mechanisms.serving.distributed_ring": "ring_attention_distributed",
-    "mechanisms.serving.ring": "causal_ring_attention ring_attention",
-    "mechanisms.content.routing": "routing_attention update_centroids",
-    "mechanisms.sharing.segments": "segment_attention segment_recurrence",
-    "mechanisms.dense.self_attention": "cross_attention self_attention",
-    "mechanisms.sharing.shared": "shared_attention signed_shared_attention",
-    "mechanisms.patterns.sliding_window": "sliding_window_attention",
-    "mechanisms.dense.softmax": "attention masked_softmax softmax",
-    "mechanisms.content.sparsemax": "sparsemax sparsemax_attention",
-    "mechanisms.patterns.strided": "dilated_attention strided_attention",
-    "mechanisms.content.threshold": "threshold_attention",
-    "mechanisms.content.top_k": "topk_attention",
-    "models.decoder": "Decoder DecoderConfig",
-    "models.encoder": "Encoder EncoderConfig",
-    "models.transformer": "Transformer TransformerConfig",
-    "models.vision_transformer": "VisionTransformer VisionTransformerConfig",
-    "measure.analytic": "attention_flops attention_parameters crossover_length kv_cache_bytes",
-    "measure.cost": "flops largest_tensor operators scaling_exponent",
-    "measure.memory": "peak_bytes",
-    "measure.roofline": "roofline_seconds sdpa_floor_bytes",
-    "measure.timing": "median_seconds",
-    "measure.weights": "entropy",
-    "course.notebook": "check hint",
-}
-_HOME_OF = {name: f"attncourse.{home}" for home, names in _HOMES.items() for name in names.split()}
+
+def _read_stub() -> dict[str, str]:
+    """The home of every public name, from the lines of the stub beside this file."""
+    lines = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")).body
+    imports = [line for line in lines if isinstance(line, ast.ImportFrom)]
+    return {name.name: str(line.module) for line in imports for name in line.names}
+
+
+_HOME_OF = _read_stub()
 
 __all__ = sorted(_HOME_OF)
 

@@ -26,6 +26,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from attncourse.measure.bench.case import Case, Suite
+from attncourse.measure.bench.choice import chosen
 from attncourse.measure.bench.report import Report, Row, to_json
 from attncourse.measure.bench.runner import steps
 from attncourse.measure.bench.session import measure
@@ -41,7 +42,7 @@ OURS = "attncourse"
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[MECHANISM]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--quick", is_flag=True, help="Short lengths, fewer rounds.")
 @click.option("--lengths", help="Lengths in place of the suite's: 4096,8192.")
 @click.option("--flex", is_flag=True, help="Also FlexAttention: minutes of compilation.")
@@ -49,17 +50,20 @@ OURS = "attncourse"
 def main(
     names: tuple[str, ...], quick: bool, lengths: str | None, flex: bool, out: Path | None
 ) -> None:
-    """Compare the library with its peers; with MECHANISM..., only where the name contains it."""
+    """Compare the library with its peers; with NAME..., only these, as for `attncourse bench`."""
     missing = [name for name in PEERS if not installed(name)]
     if len(missing) == len(PEERS) - 1:  # torch is there
         raise click.ClickException("no peer is installed: pip install -r bench/peers.txt")
     if missing:
         click.echo(f"Not installed, so left out: {', '.join(missing)} (see bench/peers.txt)")
     wanted = [name for name in PEERS if name not in missing and (flex or name != "torch")]
-    suite = with_peers(scaling(), wanted).only(names)
+    try:
+        [suite] = chosen([with_peers(scaling(), wanted)], names)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
     if lengths:
-        chosen = tuple(int(n) for n in lengths.split(","))
-        suite = replace(suite, lengths=chosen, quick_lengths=chosen)
+        given = tuple(int(n) for n in lengths.split(","))
+        suite = replace(suite, lengths=given, quick_lengths=given)
     words = ["python bench/peers.py", *names, *(["--quick"] if quick else [])]
     words += ["--flex"] if flex else []
     report = run(suite, " ".join([*words, *([f"--lengths {lengths}"] if lengths else [])]), quick)

@@ -4,8 +4,10 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jaxtyping
 import pytest
@@ -18,6 +20,9 @@ MODULES = [
     if not module.name.startswith("attncourse.exercises.")  # checks take any function
 ]
 
+ROOT = Path(__file__).parent.parent
+STUB = (ROOT / "attncourse" / "__init__.pyi").read_text()
+
 IMPORT = """
 import json, sys, time
 start = time.perf_counter()
@@ -28,7 +33,9 @@ loaded = time.perf_counter()
 after_import = sorted(sys.modules)
 attncourse.attention
 after_use = sorted(sys.modules)
-print(json.dumps({"seconds": loaded - torch_loaded, "import": after_import, "use": after_use}))
+from attncourse import check, hint
+found = {"import": after_import, "use": after_use, "check": sorted(sys.modules)}
+print(json.dumps(found | {"seconds": loaded - torch_loaded}))
 """
 
 
@@ -60,6 +67,53 @@ def test_every_public_name_is_found_and_documented(name):
     assert callable(item)
     assert item.__doc__
     assert item.__name__ == name
+
+
+@pytest.mark.parametrize("name", attncourse.__all__)
+def test_the_stub_names_the_module_that_defines_a_name(name):
+    homes = re.findall(rf"^from (\S+) import \(?\s*{name} as {name}\b", STUB, flags=re.MULTILINE)
+    assert homes == [getattr(attncourse, name).__module__]
+
+
+def test_the_stub_names_nothing_else():
+    assert sorted(re.findall(r"(\w+) as \w+", STUB)) == attncourse.__all__
+    assert sorted(attncourse._read_stub()) == attncourse.__all__
+
+
+SIGNATURES = """
+import attncourse
+from attncourse import *
+reveal_type(attncourse.attention)
+reveal_type(causal_mask)
+reveal_type(KVCache)
+attncourse.nothing
+"""
+
+
+def test_a_type_checker_sees_signatures_and_knows_a_name_that_is_none(tmp_path):
+    """With the cache of `make types` this takes a second, without it twenty."""
+    (tmp_path / "learner.py").write_text(SIGNATURES)
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", str(tmp_path / "learner.py")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    found = [line.split(": ", 1)[1] for line in done.stdout.splitlines()]
+    tensor, cache = "torch._tensor.Tensor", "attncourse.mechanisms.serving.cache.KVCache"
+    qkv = ", ".join(f"{name}: {tensor}" for name in "qkv")
+    assert found == [
+        f'note: Revealed type is "def ({qkv}, *, mask: {tensor} | None =) -> {tensor}"',
+        f'note: Revealed type is "def (n: int, m: int) -> {tensor}"',
+        f'note: Revealed type is "def (*, capacity: int =) -> {cache}"',
+        'error: Module has no attribute "nothing"  [attr-defined]',
+    ]
+
+
+def test_what_is_built_from_the_package_holds_the_stub_and_the_marker(tmp_path):
+    """Without the one a name is not found, without the other mypy looks at neither."""
+    build = "from setuptools import setup; setup()"
+    words = ["-q", "egg_info", "--egg-base", tmp_path, "build_py", "--build-lib", tmp_path / "lib"]
+    command = [sys.executable, "-c", build, *map(str, words)]
+    subprocess.run(command, capture_output=True, cwd=ROOT, check=True)
+    built = {path.name for path in (tmp_path / "lib" / "attncourse").iterdir()}
+    assert {"__init__.py", "__init__.pyi", "py.typed"} <= built
 
 
 def test_public_names_are_sorted_and_listed():
@@ -102,6 +156,7 @@ def test_importing_costs_at_most_100_ms_more_than_torch(fresh_interpreter):
 def test_heavy_packages_load_only_when_used(fresh_interpreter, heavy):
     assert heavy not in fresh_interpreter["import"]
     assert heavy not in fresh_interpreter["use"]
+    assert heavy not in fresh_interpreter["check"]
 
 
 def test_a_function_loads_its_own_module_and_no_other_mechanism(fresh_interpreter):
@@ -109,6 +164,13 @@ def test_a_function_loads_its_own_module_and_no_other_mechanism(fresh_interprete
     assert "attncourse.mechanisms.dense.softmax" in fresh_interpreter["use"]
     assert "attncourse.mechanisms.dense.cosine" not in fresh_interpreter["use"]
     assert not [name for name in fresh_interpreter["use"] if name.startswith("attncourse.course")]
+
+
+def test_check_loads_the_learners_side_and_neither_an_exercise_nor_the_grader(fresh_interpreter):
+    new = set(fresh_interpreter["check"]) - set(fresh_interpreter["use"])
+    assert "attncourse.course.notebook" in new
+    below = ("attncourse.exercises.", "attncourse.grading", "attncourse.cli", "attncourse.mech")
+    assert not [name for name in new if name.startswith(below)]
 
 
 @pytest.mark.parametrize("name", MODULES)

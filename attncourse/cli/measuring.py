@@ -1,7 +1,7 @@
 """For whoever wants to know how fast: ``bench``."""
 
 import os
-from collections.abc import Callable
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> t
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[MECHANISM]...")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -71,8 +71,11 @@ def bench(context: click.Context, /, names: tuple[str, ...], **options: Any) -> 
     Every implementation is first compared with its definition in float64; one that differs is
     reported and not timed. Then, at each length, all are timed in turn, in one run. The table
     shows time over the baseline's, peak memory, FLOPs, growth with the length, and how far from
-    what the machine's arithmetic and bandwidth allow. With MECHANISM..., only those whose name
-    contains one of these words. Exits with 1 if an implementation is wrong or fails.
+    what the machine's arithmetic and bandwidth allow. Exits with 1 if an implementation is wrong or
+    fails.
+
+    With NAME..., only these: a function (sliding_window_attention), a mechanism as the tables call
+    it ("window 256"), or a part of such names (window).
 
     Suites: scaling (every mechanism over the length), decode (one token, many cached), kernels
     (what has a kernel of its own), roofline (calls of every arithmetic intensity), pitfalls (a
@@ -82,7 +85,7 @@ def bench(context: click.Context, /, names: tuple[str, ...], **options: Any) -> 
     For example:  attncourse bench --quick
                   attncourse bench --device cpu --suite scaling --out cpu.json
                   attncourse bench --device cuda --suite kernels --dtype bfloat16 --d 128
-                  attncourse bench window Linformer --lengths 4096,8192
+                  attncourse bench linformer_attention "window 256" --lengths 4096,8192
                   attncourse bench --compare before.json after.json
     """
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or its allocator comments on profiles
@@ -91,7 +94,8 @@ def bench(context: click.Context, /, names: tuple[str, ...], **options: Any) -> 
         return
     device = _device(options["device"])
     suites = _suites(names, device, options)
-    report = _measure(suites, _command(names, device, options), device, options)
+    mistakes = options["suite"] in ("pitfalls", "all") and not (names or options["lengths"])
+    report = _measure(suites, mistakes, _command(names, device, options), device, options)
     from attncourse.measure.bench.table import LEGEND, heading, tables
 
     show(heading(report))
@@ -116,45 +120,37 @@ def _device(wanted: str) -> str:
 
 def _suites(names: tuple[str, ...], device: str, options: dict[str, Any]) -> list[Any]:
     """The suites, cut to what was asked for."""
-    from attncourse.measure.bench.case import name_of
+    from attncourse.measure.bench.choice import chosen, of_shapes
     from attncourse.measure.bench.suites import SUITES
 
     wanted = options["suite"]
-    made = [SUITES[name](device).only(names) for name in SUITES if wanted in ("all", name)]
-    if wanted != "pitfalls" and not any(suite.cases for suite in made):
-        raise BadInput(f"no mechanism's name contains {' or '.join(names)}")
-    made = _of_shape(made, "dtype", lambda shape: name_of(shape.dtype), options["dtype"])
-    made = _of_shape(made, "d", lambda shape: shape.d, options["d"])
+    made = [SUITES[name](device) for name in SUITES if wanted in ("all", name)]
+    try:
+        made = of_shapes(chosen(made, names), dtype=options["dtype"], d=options["d"])
+    except ValueError as error:
+        raise BadInput(str(error)) from None
     if options["lengths"]:
         given = {"lengths": options["lengths"], "quick_lengths": options["lengths"]}
         made = [replace(suite, **given) for suite in made]
     return made
 
 
-def _of_shape(suites: list[Any], name: str, value: Callable[[Any], Any], wanted: Any) -> list[Any]:
-    """The suites with the shapes of one dtype or width."""
-    if wanted is None or not suites:
-        return suites
-    there = dict.fromkeys(value(shape) for suite in suites for shape in suite.shapes)
-    if wanted not in there:
-        listed = ", ".join(map(str, there))
-        raise BadInput(f"{name} must be one measured on this device, {listed}: got {wanted}")
-    return [
-        replace(suite, shapes=tuple(shape for shape in suite.shapes if value(shape) == wanted))
-        for suite in suites
-    ]
-
-
 def _command(names: tuple[str, ...], device: str, options: dict[str, Any]) -> str:
     """The command that measures the same again."""
-    words = ["attncourse bench", *names, f"--device {device} --suite {options['suite']}"]
+    words = [
+        "attncourse bench",
+        *map(shlex.quote, names),
+        f"--device {device} --suite {options['suite']}",
+    ]
     words += ["--quick"] if options["quick"] else []
     words += [f"--lengths {','.join(map(str, options['lengths']))}"] if options["lengths"] else []
     words += [f"--{name} {options[name]}" for name in ("dtype", "d") if options[name]]
     return " ".join(words)
 
 
-def _measure(suites: list[Any], command: str, device: str, options: dict[str, Any]) -> Any:
+def _measure(
+    suites: list[Any], mistakes: bool, command: str, device: str, options: dict[str, Any]
+) -> Any:
     """Run the suites, with a bar that says what is being measured, and write down what there is."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -165,7 +161,6 @@ def _measure(suites: list[Any], command: str, device: str, options: dict[str, An
     from attncourse.measure.bench.session import measure
 
     quick, out = options["quick"], options["out"]
-    mistakes = options["suite"] in ("pitfalls", "all") and not options["lengths"]
     total = sum(steps(suite, quick=quick) for suite in suites) + mistakes * len(SUBJECTS)
 
     def keep(report: Any) -> None:

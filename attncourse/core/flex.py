@@ -18,7 +18,9 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import and_masks, or_masks
 
 from attncourse.core.masks import check_lengths
-from attncourse.core.patterns import (
+from attncourse.core.relative import buckets_of
+from attncourse.core.shapes import checked
+from attncourse.core.sizes import (
     check_block,
     check_length,
     check_random,
@@ -27,8 +29,6 @@ from attncourse.core.patterns import (
     check_window,
     global_positions,
 )
-from attncourse.core.relative import buckets_of
-from attncourse.core.shapes import checked
 
 MaskMod = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 ScoreMod = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -36,21 +36,36 @@ ScoreMod = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 @checked
 def causal_mod(n: int, m: int) -> MaskMod:
-    """`causal_mask`: j <= i + m - n."""
+    """`causal_mask`: j <= i + m - n.
+
+    >>> zero, i, j = torch.tensor(0), torch.arange(2)[:, None], torch.arange(4)
+    >>> causal_mod(2, 4)(zero, zero, i, j).equal(causal_mask(2, 4))
+    True
+    """
     _check_sizes(n, m)
     return lambda b, h, i, j: j <= i + (m - n)
 
 
 @checked
 def padding_mod(lengths: Integer[Tensor, " b"], m: int) -> MaskMod:
-    """`padding_mask` of a batch of b sequences: j < lengths[b]."""
+    """`padding_mask` of a batch of b sequences: j < lengths[b].
+
+    >>> zero, second, j = torch.tensor(0), torch.tensor(1), torch.arange(4)
+    >>> padding_mod(torch.tensor([1, 3]), 4)(second, zero, zero, j)
+    tensor([ True,  True,  True, False])
+    """
     check_lengths(lengths, m)
     return lambda b, h, i, j: j < lengths[b]
 
 
 @checked
 def sliding_window_mod(n: int, window: int, *, causal: bool = False) -> MaskMod:
-    """`sliding_window_mask`: |i - j| <= window; if causal, 0 <= i - j <= window."""
+    """`sliding_window_mask`: |i - j| <= window; if causal, 0 <= i - j <= window.
+
+    >>> zero, i, j = torch.tensor(0), torch.arange(4)[:, None], torch.arange(4)
+    >>> sliding_window_mod(4, 1)(zero, zero, i, j).equal(sliding_window_mask(4, 1))
+    True
+    """
     check_length(n)
     check_window(window)
     reach = min(window, n)
@@ -61,7 +76,12 @@ def sliding_window_mod(n: int, window: int, *, causal: bool = False) -> MaskMod:
 
 @checked
 def block_mod(n: int, block: int) -> MaskMod:
-    """`block_mask`: i // block = j // block."""
+    """`block_mask`: i // block = j // block.
+
+    >>> zero, i, j = torch.tensor(0), torch.arange(4)[:, None], torch.arange(4)
+    >>> block_mod(4, 2)(zero, zero, i, j).equal(block_mask(4, 2))
+    True
+    """
     check_length(n)
     check_block(block)
     size = min(block, n)
@@ -70,7 +90,12 @@ def block_mod(n: int, block: int) -> MaskMod:
 
 @checked
 def dilated_mod(n: int, stride: int) -> MaskMod:
-    """`dilated_mask`: (i - j) mod stride = 0."""
+    """`dilated_mask`: (i - j) mod stride = 0.
+
+    >>> zero, i, j = torch.tensor(0), torch.arange(4)[:, None], torch.arange(4)
+    >>> dilated_mod(4, 2)(zero, zero, i, j).equal(dilated_mask(4, 2))
+    True
+    """
     check_length(n)
     check_stride(stride)
     step = min(stride, n)
@@ -79,14 +104,24 @@ def dilated_mod(n: int, stride: int) -> MaskMod:
 
 @checked
 def strided_mod(n: int, stride: int) -> MaskMod:
-    """`strided_mask`: the causal window of stride, or i >= j and (i - j) mod stride = 0."""
+    """`strided_mask`: the causal window of stride, or i >= j and (i - j) mod stride = 0.
+
+    >>> zero, i, j = torch.tensor(0), torch.arange(9)[:, None], torch.arange(9)
+    >>> strided_mod(9, 3)(zero, zero, i, j).equal(strided_mask(9, 3))
+    True
+    """
     near = sliding_window_mod(n, stride, causal=True)
     return or_masks(near, and_masks(dilated_mod(n, stride), causal_mod(n, n)))
 
 
 @checked
 def fixed_mod(n: int, stride: int, summary: int) -> MaskMod:
-    """`fixed_mask`: j <= i and (i // stride = j // stride or j mod stride >= stride - summary)."""
+    """`fixed_mask`: j <= i and (i // stride = j // stride or j mod stride >= stride - summary).
+
+    >>> zero, i, j = torch.tensor(0), torch.arange(8)[:, None], torch.arange(8)
+    >>> fixed_mod(8, 3, 1)(zero, zero, i, j).equal(fixed_mask(8, 3, 1))
+    True
+    """
     check_length(n)
     check_summary(stride, summary)
     summaries: MaskMod = lambda b, h, i, j: j % stride >= stride - summary  # noqa: E731
@@ -100,6 +135,10 @@ def longformer_mod(
     """`longformer_mask`: |i - j| <= window, or i or j is global by a table of n Booleans on device.
 
     Raises TypeError for positions that are no integers.
+
+    >>> zero, i, j = torch.tensor(0), torch.arange(4)[:, None], torch.arange(4)
+    >>> longformer_mod(4, 0, [1])(zero, zero, i, j).equal(longformer_mask(4, 0, [1]))
+    True
     """
     near = sliding_window_mod(n, window)
     everyone = torch.zeros(n, dtype=torch.bool, device=device)
@@ -112,6 +151,11 @@ def bigbird_mod(n: int, block: int, random: Integer[Tensor, "c r"]) -> MaskMod:
     """`bigbird_mask`: of the blocks of i and j one is an end, or they are neighbours, or drawn.
 
     The r columns of `random` are looked into for each pair, on its device.
+
+    >>> blocks = random_blocks(8, 1, generator=torch.Generator().manual_seed(0))
+    >>> zero, i, j = torch.tensor(0), torch.arange(16)[:, None], torch.arange(16)
+    >>> bigbird_mod(16, 2, blocks)(zero, zero, i, j).equal(bigbird_mask(16, 2, blocks))
+    True
     """
     check_length(n)
     check_random(n, block, random)
@@ -129,7 +173,12 @@ def _drawn(column: Tensor, size: int) -> MaskMod:
 
 @checked
 def alibi_mod(h: int, n: int, m: int) -> ScoreMod:
-    """`alibi_bias` added: the score minus 2^(-8 (head + 1) / h) |i + m - n - j|."""
+    """`alibi_bias` added: the score minus 2^(-8 (head + 1) / h) |i + m - n - j|.
+
+    >>> zero, score, j = torch.tensor(0), torch.tensor(7.0), torch.arange(3)
+    >>> alibi_mod(8, 1, 3)(score, zero, zero, zero, j)
+    tensor([6.0000, 6.5000, 7.0000])
+    """
     if h < 1 or n < 1 or m < 1:
         raise ValueError(f"h, n and m must be at least 1: got h={h}, n={n} and m={m}")
 
@@ -147,6 +196,11 @@ def relative_mod(
     All that is further than `furthest` shares a bucket, so that the biases of the nearer 2 furthest
     + 1 distances are looked up in a table. T5 does not divide its scores by sqrt(d); FlexAttention
     does unless told otherwise.
+
+    >>> table = torch.tensor([[0.0], [-1.0]])  # for oneself, and for all before
+    >>> zero, score, j = torch.tensor(0), torch.tensor(7.0), torch.arange(3)
+    >>> relative_mod(table, 1, 3, causal=True)(score, zero, zero, zero, j)
+    tensor([6., 6., 7.])
     """
     _check_sizes(n, m)
     reach = max(furthest, 0)

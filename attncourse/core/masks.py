@@ -20,6 +20,10 @@ def causal_mask(n: int, m: int) -> Bool[Tensor, "n m"]:
 
     Raises ValueError unless n >= 1 and m >= 1.
     Source: Vaswani et al. 2017, section 3.2.3 (the square case).
+
+    >>> causal_mask(2, 4).long()
+    tensor([[1, 1, 1, 0],
+            [1, 1, 1, 1]])
     """
     if n < 1 or m < 1:
         raise ValueError(f"n and m must be at least 1: got n={n} and m={m}")
@@ -35,6 +39,10 @@ def padding_mask(lengths: Integer[Tensor, "..."], m: int) -> Bool[Tensor, "... 1
     axis, (b, m) would be read as (n, m) whenever b == n. Time and memory O(b m).
 
     Raises ValueError unless m >= 1 and every length lies between 0 and m.
+
+    >>> padding_mask(torch.tensor([1, 3]), 4)[:, 0].long()
+    tensor([[1, 0, 0, 0],
+            [1, 1, 1, 0]])
     """
     check_lengths(lengths, m)
     positions = torch.arange(m, device=lengths.device)

@@ -11,6 +11,15 @@ from jaxtyping import Bool, Integer
 from torch import Tensor
 
 from attncourse.core.shapes import checked
+from attncourse.core.sizes import (
+    check_block,
+    check_length,
+    check_random,
+    check_stride,
+    check_summary,
+    check_window,
+    global_positions,
+)
 
 
 def band(n: int, m: int, before: int, after: int) -> Tensor:
@@ -28,6 +37,12 @@ def sliding_window_mask(n: int, window: int, *, causal: bool = False) -> Bool[Te
 
     Raises ValueError unless n >= 1 and window >= 0.
     Source: Beltagy et al. 2020, section 3.1 (their w is both sides together).
+
+    >>> sliding_window_mask(4, 1).long()
+    tensor([[1, 1, 0, 0],
+            [1, 1, 1, 0],
+            [0, 1, 1, 1],
+            [0, 0, 1, 1]])
     """
     check_length(n)
     check_window(window)
@@ -43,6 +58,11 @@ def block_mask(n: int, block: int) -> Bool[Tensor, "n n"]:
 
     Raises ValueError unless n >= 1 and block >= 1.
     Source: Qiu et al. 2019, section 3.1 (the identity permutation).
+
+    >>> block_mask(3, 2).long()
+    tensor([[1, 1, 0],
+            [1, 1, 0],
+            [0, 0, 1]])
     """
     check_length(n)
     check_block(block)
@@ -57,6 +77,12 @@ def dilated_mask(n: int, stride: int) -> Bool[Tensor, "n n"]:
     The sequence falls into `stride` classes that never meet. Time and memory O(n^2).
 
     Raises ValueError unless n >= 1 and stride >= 1.
+
+    >>> dilated_mask(4, 2).long()
+    tensor([[1, 0, 1, 0],
+            [0, 1, 0, 1],
+            [1, 0, 1, 0],
+            [0, 1, 0, 1]])
     """
     check_length(n)
     check_stride(stride)
@@ -74,6 +100,9 @@ def strided_mask(n: int, stride: int) -> Bool[Tensor, "n n"]:
 
     Raises ValueError unless n >= 1 and stride >= 1.
     Source: Child et al. 2019, section 4.3 (A^(1) and A^(2) as one pattern).
+
+    >>> strided_mask(9, 3)[8].long()
+    tensor([0, 0, 1, 0, 0, 1, 1, 1, 1])
     """
     check_length(n)
     check_stride(stride)
@@ -90,6 +119,9 @@ def fixed_mask(n: int, stride: int, summary: int) -> Bool[Tensor, "n n"]:
 
     Raises ValueError unless n >= 1, stride >= 1 and 1 <= summary <= stride.
     Source: Child et al. 2019, section 4.3.
+
+    >>> fixed_mask(8, 3, 1)[7].long()
+    tensor([0, 0, 1, 0, 0, 1, 1, 1])
     """
     check_length(n)
     check_summary(stride, summary)
@@ -106,6 +138,12 @@ def longformer_mask(n: int, window: int, global_tokens: Sequence[int]) -> Bool[T
 
     Raises ValueError unless n >= 1, window >= 0 and the positions lie between 0 and n - 1.
     Source: Beltagy et al. 2020, section 3.1.
+
+    >>> longformer_mask(4, 0, [1]).long()
+    tensor([[1, 1, 0, 0],
+            [1, 1, 1, 1],
+            [0, 1, 1, 0],
+            [0, 1, 0, 1]])
     """
     everyone = torch.zeros(n, dtype=torch.bool)
     everyone[global_positions(n, global_tokens)] = True
@@ -122,6 +160,10 @@ def bigbird_mask(n: int, block: int, random: Integer[Tensor, "c r"]) -> Bool[Ten
 
     Raises ValueError unless n >= 1, block >= 1 and `random` has a row for each block, of numbers
     between 0 and c - 1. Source: Zaheer et al. 2020, section 2 and appendix D.
+
+    >>> blocks = random_blocks(8, 1, generator=torch.Generator().manual_seed(0))
+    >>> int(bigbird_mask(16, 2, blocks)[8].sum())  # 3 neighbours, 2 ends, 1 drawn, of 2 each
+    12
     """
     check_length(n)
     check_random(n, block, random)
@@ -145,6 +187,10 @@ def random_blocks(blocks: int, r: int, *, generator: torch.Generator) -> Integer
 
     Raises ValueError unless r >= 1 and every block has r blocks to choose from: blocks >= r + 5.
     Source: Zaheer et al. 2020, appendix D.
+
+    >>> random_blocks(6, 1, generator=torch.Generator())[2:4]  # 0 to 3 and 5 are seen by block 2
+    tensor([[4],
+            [1]])
     """
     if r < 1 or blocks < r + 5:
         raise ValueError(
@@ -154,71 +200,3 @@ def random_blocks(blocks: int, r: int, *, generator: torch.Generator) -> Integer
     taken[:, 0] = taken[:, -1] = True
     draws = torch.rand(blocks, blocks, generator=generator).masked_fill(taken, -1.0)
     return draws.topk(r, dim=-1).indices.sort(dim=-1).values
-
-
-def global_positions(n: int, global_tokens: Sequence[int]) -> list[int]:
-    """The positions of global tokens, ascending and without repetition."""
-    if not isinstance(global_tokens, Sequence):
-        raise TypeError(
-            f"global_tokens must be a sequence of positions: got {type(global_tokens).__name__}"
-        )
-    for position in global_tokens:
-        if isinstance(position, bool) or not isinstance(position, int):
-            raise TypeError(f"global_tokens must hold integers: got {position!r}")
-        if not 0 <= position < n:
-            raise ValueError(
-                f"global_tokens must lie between 0 and n - 1: got {position} for n={n}"
-            )
-    return sorted(set(global_tokens))
-
-
-def check_length(n: int) -> None:
-    """Raise ValueError unless n is at least 1."""
-    if n < 1:
-        raise ValueError(f"n must be at least 1: got n={n}")
-
-
-def check_window(window: int) -> None:
-    """Raise ValueError unless window is at least 0."""
-    if window < 0:
-        raise ValueError(f"window must be at least 0: got window={window}")
-
-
-def check_block(block: int) -> None:
-    """Raise ValueError unless block is at least 1."""
-    if block < 1:
-        raise ValueError(f"block must be at least 1: got block={block}")
-
-
-def check_stride(stride: int) -> None:
-    """Raise ValueError unless stride is at least 1."""
-    if stride < 1:
-        raise ValueError(f"stride must be at least 1: got stride={stride}")
-
-
-def check_summary(stride: int, summary: int) -> None:
-    """Raise ValueError unless 1 <= summary <= stride."""
-    check_stride(stride)
-    if not 1 <= summary <= stride:
-        raise ValueError(
-            f"summary must be at least 1 and at most stride: got summary={summary} and"
-            f" stride={stride}"
-        )
-
-
-def check_random(n: int, block: int, random: Tensor) -> None:
-    """Has the table a row for each block of n positions, and only numbers of blocks?"""
-    check_block(block)
-    blocks = -(-n // block)
-    if len(random) != blocks:
-        raise ValueError(
-            f"random must have a row for each of the {blocks} blocks, n / block rounded up"
-            f": got {len(random)} rows for n={n} and block={block}"
-        )
-    known = not (random.is_meta or torch.compiler.is_compiling())
-    if known and not 0 <= random.min() <= random.max() < blocks:
-        low, high = int(random.min()), int(random.max())
-        raise ValueError(
-            f"random must hold numbers of blocks, between 0 and {blocks - 1}"
-            f": got numbers from {low} to {high}"
-        )

@@ -20,6 +20,10 @@ def sinusoidal_positions(n: int, d: int) -> Float[Tensor, "n d"]:
 
     Raises ValueError unless n >= 1 and d is even and at least 2.
     Source: Vaswani et al. 2017, section 3.5.
+
+    >>> sinusoidal_positions(2, 4)
+    tensor([[0.0000, 1.0000, 0.0000, 1.0000],
+            [0.8415, 0.5403, 0.0100, 0.9999]])
     """
     if n < 1:
         raise ValueError(f"n must be at least 1: got n={n}")
@@ -42,6 +46,11 @@ def learned_positions(
 
     Raises ValueError unless n >= 1, start >= 0 and start + n <= p.
     Source: Gehring et al. 2017, section 3.1; Devlin et al. 2018, section 3.
+
+    >>> table = torch.tensor([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
+    >>> learned_positions(table, 2, start=1)
+    tensor([[0.3000, 0.4000],
+            [0.5000, 0.6000]])
     """
     if n < 1:
         raise ValueError(f"n must be at least 1: got n={n}")
@@ -68,6 +77,11 @@ def rotary(
 
     Raises ValueError unless d is even and base > 0.
     Source: Su et al. 2021, section 3.2.2.
+
+    >>> q = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    >>> rotary(q, torch.tensor([0, 1]))  # by 0 and by 1 radian
+    tensor([[1.0000, 0.0000],
+            [0.5403, 0.8415]])
     """
     d = x.shape[-1]
     if d % 2:
@@ -93,6 +107,9 @@ def alibi_bias(h: int, n: int, m: int) -> Float[Tensor, "h n m"]:
 
     Raises ValueError unless h, n and m are at least 1.
     Source: Press, Smith, Lewis 2022, section 3.
+
+    >>> alibi_bias(8, 1, 4)[0, 0, :3]  # for the keys 3, 2 and 1 tokens before
+    tensor([-1.5000, -1.0000, -0.5000])
     """
     if h < 1 or n < 1 or m < 1:
         raise ValueError(f"h, n and m must be at least 1: got h={h}, n={n} and m={m}")

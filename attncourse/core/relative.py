@@ -23,6 +23,9 @@ def relative_buckets(
     Raises ValueError unless n and m are at least 1, buckets is even and at least 4 (if causal, at
     least 2) and furthest is more than e.
     Source: Raffel et al. 2020 (T5), section 2.1, and its published code.
+
+    >>> relative_buckets(1, 9, buckets=4, furthest=8, causal=True)
+    tensor([[3, 3, 3, 3, 3, 2, 2, 1, 0]])
     """
     if n < 1 or m < 1:
         raise ValueError(f"n and m must be at least 1: got n={n} and m={m}")
@@ -79,6 +82,11 @@ def relative_bias(
 
     Raises ValueError unless n, m, b and furthest are as `relative_buckets` wants them.
     Source: Raffel et al. 2020 (T5), section 2.1.
+
+    >>> table = torch.tensor([[0.0], [-1.0]])  # for oneself, and for all before
+    >>> relative_bias(table, 2, 3, causal=True)
+    tensor([[[-1.,  0.,  0.],
+             [-1., -1.,  0.]]])
     """
     bucket = relative_buckets(n, m, buckets=table.shape[0], furthest=furthest, causal=causal)
     return table.mT[:, bucket.to(table.device)]

@@ -21,6 +21,11 @@ def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | Non
     Give the exercise's name first where your function is called otherwise:
     ``check("softmax", my_softmax)``. Shows one line for each check and, where one failed, what
     your function computes instead; the result is kept for ``attncourse status``.
+
+    >>> check("softmax", lambda x: x.exp() / x.exp().sum())
+    ✘ softmax: 0 of 7 checks passed
+      ✘ equals exp(x) over its sum, row by row
+           Your function does exactly what this mistake does: You divided by the sum of the ...
     """
     named = isinstance(exercise, str)
     name = str(exercise) if named else getattr(exercise, "__name__", repr(exercise))
@@ -41,7 +46,11 @@ def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | Non
 
 
 def hint(exercise: str | Callable[..., Any]) -> None:
-    """Show the next hint of an exercise: ``hint("softmax")``; after the last, all of them."""
+    """Show the next hint of an exercise: ``hint("softmax")``; after the last, all of them.
+
+    >>> hint("softmax")
+    Hint 1 of 2: ...
+    """
     name = exercise if isinstance(exercise, str) else getattr(exercise, "__name__", "")
     try:
         found = contract.get(name)

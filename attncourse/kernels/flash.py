@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from attncourse.core.patterns import check_window
 from attncourse.core.shapes import checked
+from attncourse.core.sizes import check_window
 from attncourse.kernels import band
 from attncourse.kernels.launch import check_place, flat, launch, tile_sizes
 

@@ -11,6 +11,9 @@ def attention_flops(n: int, d: int) -> int:
     projections take 8 n d^2, scores and weighted sum 2 n^2 d each, whatever the number of heads.
 
     Raises ValueError unless n and d are at least 1.
+
+    >>> attention_flops(10, 5)  # 2000 for the projections, 2000 for the pairs
+    4000
     """
     _at_least_one(n=n, d=d)
     return 8 * n * d**2 + 4 * n**2 * d
@@ -25,6 +28,9 @@ def attention_parameters(d: int, *, h: int, g: int) -> int:
 
     Raises ValueError unless h divides d and g divides h.
     Source: Shazeer 2019 (g = 1), Ainslie et al. 2023.
+
+    >>> attention_parameters(8, h=4, g=4), attention_parameters(8, h=4, g=1)
+    (256, 160)
     """
     _at_least_one(d=d, h=h, g=g)
     if d % h:
@@ -40,6 +46,9 @@ def kv_cache_bytes(layers: int, n: int, g: int, d_head: int, bytes_per_element: 
 
     g is the number of key/value heads. Before the first token, n = 0, they take nothing. Raises
     ValueError unless n is at least 0 and every other number at least 1.
+
+    >>> kv_cache_bytes(30, 1024, 3, 64, 2) / 2**20  # 30 layers, 3 heads of 64, half precision
+    22.5
     """
     _at_least_one(layers=layers, g=g, d_head=d_head, bytes_per_element=bytes_per_element)
     if n < 0:
@@ -53,6 +62,10 @@ def crossover_length(d: int) -> int:
 
     8 n d^2 = 4 n^2 d. Shorter inputs pay mostly for projections, longer ones for pairs.
     Raises ValueError unless d is at least 1.
+
+    >>> n = crossover_length(64)
+    >>> n, 8 * n * 64**2 == 4 * n**2 * 64
+    (128, True)
     """
     _at_least_one(d=d)
     return 2 * d

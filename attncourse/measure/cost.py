@@ -38,6 +38,9 @@ def flops(fn: Function, *args: Any, **kwargs: Any) -> int:
     attention of the CPU, of which the pairs that ``is_causal`` hides do not count. 2 for a
     multiply-add. Softmax, tanh and other
     element-wise work counts 0.
+
+    >>> flops(torch.matmul, torch.ones(2, 3), torch.ones(3, 4))  # 2 * 2 * 3 * 4
+    48
     """
     from torch.utils import flop_counter
 
@@ -53,6 +56,10 @@ def largest_tensor(fn: Function, *args: Any, **kwargs: Any) -> int:
     """The number of elements of the largest tensor that any operator in the call returns.
 
     Views count with their full size; the arguments themselves do not count.
+
+    >>> x = torch.ones(8, 2)
+    >>> largest_tensor(attention, x, x, x)  # the scores
+    64
     """
     with _Watch() as watch:
         fn(*args, **kwargs)
@@ -65,6 +72,10 @@ def operators(fn: Function, *args: Any, **kwargs: Any) -> int:
 
     A loop over positions shows here as a count that grows with the length; a matrix product is
     one operator at any length.
+
+    >>> x = torch.ones(5, 3)
+    >>> operators(torch.exp, x), operators(lambda x: [x[i].exp() for i in range(5)], x)
+    (1, 10)
     """
     with _Watch() as watch:
         fn(*args, **kwargs)
@@ -78,6 +89,9 @@ def scaling_exponent(
 
     measure is `flops`, `largest_tensor` or `operators`; inputs(n) gives the arguments at length
     n. 1 is linear, 2 quadratic. Raises ValueError where the cost at n or 2n is zero.
+
+    >>> scaling_exponent(flops, attention, lambda n: (torch.ones(n, 2),) * 3, 16)
+    2.0
     """
     once, twice = measure(fn, *inputs(n)), measure(fn, *inputs(2 * n))
     if not (once > 0 and twice > 0):

@@ -21,6 +21,9 @@ def peak_bytes(fn: Function, *args: Any, **kwargs: Any) -> int:
     seen is what a library under PyTorch takes for itself (the packing buffers of a matrix product)
     and Python's own memory. The count is exact and the same on every run; the call is made once
     and takes a little longer than usual.
+
+    >>> peak_bytes(torch.zeros, 1024)  # of 4 bytes each
+    4096
     """
     from torch.profiler import ProfilerActivity, profile
 

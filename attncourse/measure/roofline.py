@@ -21,6 +21,9 @@ def roofline_seconds(
 
     Raises ValueError where work is negative or a peak is not positive, or any is infinite or NaN.
     Source: Williams, Waterman and Patterson 2009.
+
+    >>> roofline_seconds(6e9, 1e9, 1e12, 1e11)  # arithmetic 6 ms, transfer 10 ms
+    0.01
     """
     work = {"flops": flops, "bytes_moved": bytes_moved}
     peaks = {"peak_flops": peak_flops, "peak_bandwidth": peak_bandwidth}
@@ -45,6 +48,9 @@ def sdpa_floor_bytes(n: int, m: int, d: int, e: int, bytes_per_element: int) -> 
 
     Raises ValueError unless every number is at least 1.
     Source: Dao et al. 2022, section 3.2, on what a fused form saves.
+
+    >>> sdpa_floor_bytes(1024, 1024, 64, 64, 2) / 2**20  # four matrices of 128 KiB
+    0.5
     """
     sizes = {"n": n, "m": m, "d": d, "e": e, "bytes_per_element": bytes_per_element}
     for name, size in sizes.items():

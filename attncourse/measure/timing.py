@@ -69,6 +69,9 @@ def median_seconds(samples: Tensor | Sequence[float]) -> float:
 
     samples is a tensor with one axis, or a sequence, of seconds. Raises ValueError where there is
     none, or one that is negative or NaN, and TypeError for anything else.
+
+    >>> median_seconds([1.0, 2.0, 3.0, 50.0])
+    2.5
     """
     return statistics.median(_times(samples))
 

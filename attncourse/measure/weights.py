@@ -14,6 +14,10 @@ def entropy(weights: Float[Tensor, "... m"]) -> Float[Tensor, "..."]:
 
     It is log m for m even weights and 0 for a single one; exp(entropy) reads as the number of
     keys that a query attends to. Half-precision weights are summed in float32.
+
+    >>> weights = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25]])
+    >>> entropy(weights)  # 0 and log 4
+    tensor([0.0000, 1.3863])
     """
     wide = weights.to(accumulation_dtype(weights.dtype))
     return torch.special.entr(wide).sum(dim=-1).to(weights.dtype)

@@ -24,6 +24,10 @@ class DecoderConfig(StackConfig):
 
     positions: "learned" adds a table of `length` rows to the embeddings, "rotary" turns queries and
     keys (d / h must be even) and has no parameters. length is the largest number of tokens.
+
+    >>> DecoderConfig(vocabulary=11, length=5, d=8, h=3, d_ff=16, layers=1)
+    Traceback (most recent call last):
+    ValueError: h must divide d: got h=3 and d=8
     """
 
     vocabulary: int
@@ -48,6 +52,11 @@ class Decoder(nn.Module):
 
     Source: Radford et al. 2019, section 2.3; Hugging Face's GPT2LMHeadModel is the same function of
     the same parameters, save that GPT-2 approximates the GELU by a tanh. Rotary: Su et al. 2021.
+
+    >>> config = DecoderConfig(vocabulary=11, length=5, d=8, h=2, d_ff=16, layers=1)
+    >>> logits = Decoder(config)(torch.tensor([[3, 1, 4], [3, 1, 5]]))
+    >>> logits.shape, logits[0, 1].equal(logits[1, 1])  # the second token sees no third one
+    (torch.Size([2, 3, 11]), True)
     """
 
     def __init__(self, config: DecoderConfig, *, generator: Generator | None = None) -> None:

@@ -21,6 +21,9 @@ class EncoderConfig(StackConfig):
     d_ff=3072, layers=12.
 
     length is the largest number of tokens, segments the number of kinds of segment (sentence A, B).
+
+    >>> EncoderConfig(vocabulary=11, length=5, d=8, h=2, d_ff=16, layers=1).segments
+    2
     """
 
     vocabulary: int
@@ -36,6 +39,11 @@ class Encoder(nn.Module):
 
     Source: Devlin et al. 2018, section 3 and appendix A.2; Hugging Face's BertModel is the same
     function of the same parameters.
+
+    >>> model = Encoder(EncoderConfig(vocabulary=11, length=5, d=8, h=2, d_ff=16, layers=1))
+    >>> hidden = model(torch.tensor([3, 1, 4]))
+    >>> hidden.shape, model.token_logits(hidden).shape
+    (torch.Size([3, 8]), torch.Size([3, 11]))
     """
 
     def __init__(self, config: EncoderConfig, *, generator: Generator | None = None) -> None:

@@ -23,6 +23,9 @@ class TransformerConfig(StackConfig):
     layers is the number of encoder layers and of decoder layers. One vocabulary serves source and
     target. The paper normalises after each sum; pre_norm normalises before each part, with a last
     norm for either stack. d must be even.
+
+    >>> TransformerConfig(vocabulary=11, d=8, h=2, d_ff=16, layers=1).pre_norm
+    False
     """
 
     vocabulary: int
@@ -44,6 +47,10 @@ class Transformer(nn.Module):
     biases as 0 and gains as 1, drawn from `generator`. There is no dropout.
 
     Source: Vaswani et al. 2017, sections 3.1 to 3.5; pre-norm: Xiong et al. 2020.
+
+    >>> model = Transformer(TransformerConfig(vocabulary=11, d=8, h=2, d_ff=16, layers=1))
+    >>> model(torch.tensor([3, 1, 4]), torch.tensor([2, 7])).shape
+    torch.Size([2, 11])
     """
 
     def __init__(self, config: TransformerConfig, *, generator: Generator | None = None) -> None:

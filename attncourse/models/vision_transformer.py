@@ -21,6 +21,10 @@ class VisionTransformerConfig(StackConfig):
     d=768, h=12, d_ff=3072, layers=12.
 
     height, width and patch in pixels; patch must divide both.
+
+    >>> sizes = dict(d=8, h=2, d_ff=16, layers=1, height=32, width=48, patch=16, classes=5)
+    >>> VisionTransformerConfig(**sizes).patches
+    6
     """
 
     height: int
@@ -51,6 +55,10 @@ class VisionTransformer(nn.Module):
 
     Source: Dosovitskiy et al. 2020, section 3.1, equations 1 to 4; Hugging Face's
     ViTForImageClassification is the same function of the same parameters.
+
+    >>> sizes = dict(d=8, h=2, d_ff=16, layers=1, height=32, width=48, patch=16, classes=5)
+    >>> VisionTransformer(VisionTransformerConfig(**sizes))(torch.zeros(3, 32, 48)).shape
+    torch.Size([5])
     """
 
     def __init__(

@@ -24,7 +24,7 @@ import attncourse.core
 import attncourse.measure
 import attncourse.mechanisms
 from attncourse.core.masks import causal_mask, padding_mask
-from attncourse.core.shapes import PAST
+from attncourse.core.rules import PAST
 from attncourse.mechanisms.dense import lookup
 from attncourse.testing import assert_same, gaussian, random_mask
 from rows import ELSEWHERE, options_by_function

@@ -9,12 +9,12 @@ from attncourse.core.patterns import (
     block_mask,
     dilated_mask,
     fixed_mask,
-    global_positions,
     longformer_mask,
     random_blocks,
     sliding_window_mask,
     strided_mask,
 )
+from attncourse.core.sizes import global_positions
 from attncourse.testing import assert_same
 
 N = 23

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from attncourse.core.shapes import axis_error, checked
+from attncourse.core.rules import axis_error
+from attncourse.core.shapes import checked
 from attncourse.mechanisms.dense.softmax import attention, masked_softmax
 from attncourse.testing import attention_inputs, gaussian, random_mask
 

@@ -14,7 +14,8 @@ from rich.console import Console
 
 from attncourse.measure.bench import instrument as bench_instrument
 from attncourse.measure.bench import runner
-from attncourse.measure.bench.case import Shape, Suite, compare, self_attention
+from attncourse.measure.bench.case import Shape, Suite, self_attention
+from attncourse.measure.bench.comparison import compare
 from attncourse.measure.bench.instrument import Instrument
 from attncourse.measure.bench.provenance import commit, processor, provenance
 from attncourse.measure.bench.report import (
@@ -458,15 +459,6 @@ def test_names_of_cases_are_different_within_a_suite():
         names = [case.name for case in make().cases]
         assert len(names) == len(set(names))
         assert make().baseline in make().cases
-
-
-def test_a_suite_can_be_cut_to_some_mechanisms():
-    made = SUITES["scaling"]()
-    names = [case.mechanism for case in made.only(("window", "Linformer")).cases]
-    assert names
-    assert all("window" in name or "Linformer" in name for name in names)
-    assert made.only(()) == made
-    assert made.only(("nothing of the kind",)).cases == ()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

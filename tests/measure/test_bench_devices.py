@@ -12,7 +12,8 @@ from bench_cases import BASELINE, RIGHT
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.bench import cuda, suites
-from attncourse.measure.bench.case import Shape, Suite, compare, self_attention
+from attncourse.measure.bench.case import Shape, Suite, self_attention
+from attncourse.measure.bench.comparison import compare
 from attncourse.measure.bench.instrument import Instrument, _copies
 from attncourse.measure.bench.prepared import Prepared
 from attncourse.measure.bench.runner import GROUP, run, steps

@@ -14,6 +14,7 @@ VISIBLE = (
     "core",
     "core.dtypes",
     "core.probes",
+    "core.rules",
     "core.shapes",
     "course",
     "course.execution",
@@ -80,7 +81,7 @@ def _files(module: str) -> Iterator[Path]:
     if module.endswith(".*"):
         yield place
     else:
-        yield from (place.with_suffix(".py"), place / "__init__.py")
+        yield from (place.with_suffix(".py"), place / "__init__.py", place / "__init__.pyi")
 
 
 def roots() -> list[Path]:

@@ -11,7 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.flex import MaskMod, causal_mod, sliding_window_mod
-from attncourse.measure.bench.case import HALVES, Case, Function, Inputs, Size
+from attncourse.measure.bench.case import Case, Function, Inputs, Size
+from attncourse.measure.bench.comparison import HALVES
 from attncourse.measure.bench.exact import causal_by_definition
 from attncourse.measure.bench.sparse import WINDOW
 from attncourse.mechanisms.dense import softmax

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from attncourse.measure.bench.case import Case, Inputs, as_leaf, floating, gradients
+from attncourse.measure.bench.case import Case, Inputs
+from attncourse.measure.bench.comparison import as_leaf, floating, gradients
 from attncourse.measure.bench.report import Direction
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable
 
 from attncourse.measure.bench.case import Suite
+from attncourse.measure.bench.group import Listen
 from attncourse.measure.bench.instrument import instrument_for
 from attncourse.measure.bench.pitfalls import pitfalls
 from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.bench.report import FORMAT, Pitfall, Report, Row
-from attncourse.measure.bench.runner import Listen, run
+from attncourse.measure.bench.runner import run
 
 
 def measure(

@@ -1,6 +1,6 @@
 """Cases in which a query sees some keys: by rule (chapter 11), by content (chapter 12)."""
 
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -44,6 +44,7 @@ def with_random_blocks(size: Size) -> Inputs:
 def bigbird_of(function: Function) -> Function:
     """A form of BigBird's attention as a function of the four inputs above."""
 
+    @wraps(function)
     def run(q: Tensor, k: Tensor, v: Tensor, random: Tensor) -> Any:
         return function(q, k, v, block=BIGBIRD_BLOCK, random=random)
 
@@ -77,6 +78,7 @@ def stride_of(q: Tensor) -> int:
 def at_best_stride(function: Function) -> Function:
     """A form of strided attention, at the stride that costs least."""
 
+    @wraps(function)
     def run(q: Tensor, k: Tensor, v: Tensor) -> Any:
         return function(q, k, v, stride=stride_of(q))
 

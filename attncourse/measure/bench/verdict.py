@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from attncourse.measure.bench.case import Case, Shape, Suite, compare, name_of
+from attncourse.measure.bench.case import Case, Shape, Suite, name_of
+from attncourse.measure.bench.comparison import compare
 from attncourse.measure.bench.report import Direction, Row
 from attncourse.measure.memory import is_out_of_memory
 

@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from attncourse.core.patterns import bigbird_mask, check_random
+from attncourse.core.patterns import bigbird_mask
 from attncourse.core.shapes import checked
+from attncourse.core.sizes import check_random
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import flat, fused, in_blocks, like, one_tile
 

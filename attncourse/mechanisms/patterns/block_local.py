@@ -4,8 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attncourse.core.patterns import block_mask, check_block
+from attncourse.core.patterns import block_mask
 from attncourse.core.shapes import checked
+from attncourse.core.sizes import check_block
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import flat, fused, in_blocks, like, one_tile
 

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from attncourse.core.patterns import check_window, global_positions, longformer_mask
+from attncourse.core.patterns import longformer_mask
 from attncourse.core.shapes import checked
+from attncourse.core.sizes import check_window, global_positions
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import (
     flat,

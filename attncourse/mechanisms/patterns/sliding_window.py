@@ -3,8 +3,9 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from attncourse.core.patterns import check_window, sliding_window_mask
+from attncourse.core.patterns import sliding_window_mask
 from attncourse.core.shapes import checked
+from attncourse.core.sizes import check_window
 from attncourse.kernels import available
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import flat, like, windows

@@ -7,8 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import pad
 
-from attncourse.core.patterns import check_stride, dilated_mask, strided_mask
+from attncourse.core.patterns import dilated_mask, strided_mask
 from attncourse.core.shapes import checked
+from attncourse.core.sizes import check_stride
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import (
     flat,

@@ -137,6 +137,7 @@ def test_of_the_package_a_worker_sees_what_holds_no_answer():
     seen = {path.relative_to(home).as_posix() for path in mounts.visible()}
     assert {
         "__init__.py",
+        "__init__.pyi",
         "core/probes.py",
         "measure/cost.py",
         "testing.py",
