@@ -42,6 +42,10 @@ def additive_scores(
 
     Raises ValueError where shapes do not fit.
     Source: Bahdanau et al. 2015, appendix A.1.2.
+
+    >>> q, k, one = torch.tensor([[50.0], [-50.0]]), torch.tensor([[50.0], [0.0]]), torch.ones(1, 1)
+    >>> additive_scores(q, k, one, one, torch.tensor([2.0])).tolist()  # no score is beyond 2
+    [[2.0, 2.0], [0.0, -2.0]]
     """
     wide = accumulation_dtype(q.dtype)
     q_hidden = q.to(wide) @ w_q.to(wide)

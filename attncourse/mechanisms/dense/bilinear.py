@@ -28,6 +28,10 @@ def bilinear_scores(
 
     Raises ValueError where shapes do not fit.
     Source: Luong et al. 2015, section 3.1 ("general").
+
+    >>> q, k = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> bilinear_scores(q, k, torch.tensor([[1.0, 0.0], [0.0, 10.0]])).tolist()
+    [[1.0, 20.0]]
     """
     wide = accumulation_dtype(q.dtype)
     return (q.to(wide) @ w.to(wide) @ k.to(wide).mT).to(q.dtype)

@@ -34,6 +34,10 @@ def cosine_scores(
 
     Raises ValueError where shapes do not fit.
     Source: Graves et al. 2014, section 3.3.1, equation 6.
+
+    >>> k = torch.tensor([[5.0, 0.0], [0.0, 7.0], [-1.0, 0.0], [0.0, 0.0]])
+    >>> cosine_scores(torch.tensor([[2.0, 0.0]]), k).tolist()
+    [[1.0, 0.0, -1.0, 0.0]]
     """
     wide = accumulation_dtype(q.dtype)
     return (direction(q.to(wide)) @ direction(k.to(wide)).mT).to(q.dtype)

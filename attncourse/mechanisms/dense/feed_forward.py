@@ -41,6 +41,11 @@ def feed_forward(
 
     Raises ValueError where shapes do not fit.
     Source: Vaswani et al. 2017, section 3.3, equation 2.
+
+    >>> x, zeros = torch.tensor([[3.0], [-3.0]]), torch.zeros(2)
+    >>> w_1, w_2 = torch.tensor([[1.0, -1.0]]), torch.tensor([[1.0], [1.0]])
+    >>> feed_forward(x, w_1, zeros, w_2, zeros[:1]).tolist()
+    [[3.0], [3.0]]
     """
     wide = accumulation_dtype(x.dtype)
     hidden = (x.to(wide) @ w_1.to(wide) + b_1.to(wide)).relu()
@@ -78,6 +83,10 @@ def gelu_feed_forward(
 
     Raises ValueError where shapes do not fit.
     Source: Hendrycks and Gimpel 2016, section 2; Devlin et al. 2018, section 3.
+
+    >>> one, zero = torch.ones(1, 1), torch.zeros(1)
+    >>> gelu_feed_forward(torch.tensor([[10.0], [-10.0]]), one, zero, one, zero + 1).tolist()
+    [[11.0], [1.0]]
     """
     wide = accumulation_dtype(x.dtype)
     hidden = functional.gelu(x.to(wide) @ w_1.to(wide) + b_1.to(wide))
@@ -114,6 +123,10 @@ def swiglu(
 
     Raises ValueError where shapes do not fit.
     Source: Shazeer 2020, equation 6; Llama uses it.
+
+    >>> w_gate, w_up = torch.tensor([[1.0], [0.0]]), torch.tensor([[0.0], [1.0]])
+    >>> swiglu(torch.tensor([[100.0, 2.0], [0.0, 2.0]]), w_gate, w_up, torch.ones(1, 1)).tolist()
+    [[200.0], [0.0]]
     """
     wide = accumulation_dtype(x.dtype)
     gate = functional.silu(x.to(wide) @ w_gate.to(wide))

@@ -52,6 +52,11 @@ def encoder_layer(
 
     Raises ValueError for missing parameters and where shapes do not fit.
     Source: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020.
+
+    >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
+    >>> params = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))
+    >>> encoder_layer(torch.tensor([[3.0, 5.0]]), params, h=1).tolist()  # only b_2 is added
+    [[4.0, 6.0]]
     """
     check_params(params, *layer_names("", norms=2))
     y = norm(x, params, 1)
@@ -76,6 +81,12 @@ def decoder_layer(
 
     Raises ValueError for missing parameters and where shapes do not fit.
     Source: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020.
+
+    >>> ws = [f"{a}_w_{b}" for a in ("self", "cross") for b in "qkvo"] + ["w_1", "w_2"]
+    >>> vectors = [f"{kind}_{i}" for kind in ("gain", "bias") for i in (1, 2, 3)] + ["b_1", "b_2"]
+    >>> params = dict.fromkeys(ws, torch.zeros(2, 2)) | dict.fromkeys(vectors, torch.ones(2))
+    >>> decoder_layer(torch.tensor([[3.0, 5.0]]), torch.zeros(4, 2), params, h=1).tolist()
+    [[4.0, 6.0]]
     """
     check_params(params, *layer_names("self_", "cross_", norms=3))
     y = norm(x, params, 1)
@@ -100,6 +111,11 @@ def post_norm_encoder_layer(
 
     Raises ValueError for missing parameters and where shapes do not fit.
     Source: Vaswani et al. 2017, section 3.1.
+
+    >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
+    >>> params = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))
+    >>> post_norm_encoder_layer(torch.tensor([[3.0, 5.0]]), params, h=1).round().tolist()
+    [[0.0, 2.0]]
     """
     check_params(params, *layer_names("", norms=2))
     x = norm(residual(x, attend(x, x, params, h=h, mask=mask)), params, 1)
@@ -121,6 +137,13 @@ def post_norm_decoder_layer(
 
     Raises ValueError for missing parameters and where shapes do not fit.
     Source: Vaswani et al. 2017, section 3.1.
+
+    >>> ws = [f"{a}_w_{b}" for a in ("self", "cross") for b in "qkvo"] + ["w_1", "w_2"]
+    >>> vectors = [f"{kind}_{i}" for kind in ("gain", "bias") for i in (1, 2, 3)] + ["b_1", "b_2"]
+    >>> params = dict.fromkeys(ws, torch.zeros(2, 2)) | dict.fromkeys(vectors, torch.ones(2))
+    >>> x, memory = torch.tensor([[3.0, 5.0]]), torch.zeros(4, 2)
+    >>> post_norm_decoder_layer(x, memory, params, h=1).round().tolist()
+    [[0.0, 2.0]]
     """
     check_params(params, *layer_names("self_", "cross_", norms=3))
     causal = causal_mask(x.shape[-2], x.shape[-2]).to(x.device)

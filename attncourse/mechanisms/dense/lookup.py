@@ -47,6 +47,11 @@ def soft_lookup(
     The answer is a mean of the values in which the entries whose keys fit best count most. A
     temperature towards 0 returns the best entry alone, a large one the plain mean. Time
     O(m (d + e)). Raises ValueError unless temperature > 0.
+
+    >>> query, keys = torch.tensor([1.0, 0.0]), torch.eye(2)
+    >>> values = torch.tensor([[10.0], [20.0]])
+    >>> [soft_lookup(query, keys, values, temperature=t).item() for t in (1e-3, 1e9)]
+    [10.0, 15.0]
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be positive: got {temperature}")
@@ -65,6 +70,9 @@ def weighted_mean(
 
     The weights need not sum to one; only their ratios count. Weights that are all zero give
     zeros. Half-precision input is accumulated in float32. Time O(m e).
+
+    >>> weighted_mean(torch.tensor([1.0, 3.0]), torch.tensor([[0.0], [4.0]])).tolist()
+    [3.0]
     """
     wide = accumulation_dtype(values.dtype)
     total = weights.to(wide).sum(dim=-1, keepdim=True)

@@ -40,6 +40,9 @@ def layer_norm(
 
     Raises ValueError where shapes do not fit or eps is negative.
     Source: Ba, Kiros, Hinton 2016, section 3.
+
+    >>> layer_norm(torch.tensor([[1.0, 3.0]]), torch.ones(2), torch.zeros(2), eps=0.0).tolist()
+    [[-1.0, 1.0]]
     """
     _check_eps(eps)
     wide = x.to(accumulation_dtype(x.dtype))
@@ -71,6 +74,9 @@ def rms_norm(
 
     Raises ValueError where shapes do not fit or eps is negative.
     Source: Zhang and Sennrich 2019, equation 4; T5 and Llama use it.
+
+    >>> rms_norm(torch.tensor([[4.0, -4.0]]), torch.tensor([1.0, 10.0]), eps=0.0).tolist()
+    [[1.0, -10.0]]
     """
     _check_eps(eps)
     wide = x.to(accumulation_dtype(x.dtype))

@@ -55,6 +55,12 @@ def attention(
     A NaN in a key reaches only the outputs that may attend to it; a NaN in a value reaches all
     of them, since 0 x NaN is NaN. Raises ValueError where shapes do not fit, TypeError for a
     wrong kind of tensor. Source: Vaswani et al. 2017, equation 1.
+
+    >>> q, k, v = torch.tensor([[1e3, 0.0], [0.0, 0.0]]), torch.eye(2), torch.tensor([[1.0], [3.0]])
+    >>> attention(q, k, v).tolist()  # the first query fits the first key, the second fits both
+    [[1.0], [2.0]]
+    >>> attention(q, k, v, mask=torch.tensor([[False, True], [False, False]])).tolist()
+    [[3.0], [0.0]]
     """
     wide = accumulation_dtype(q.dtype)
     scores = q.to(wide) @ k.to(wide).mT / math.sqrt(q.shape[-1])
@@ -80,6 +86,9 @@ def softmax(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
     Scores of any size are safe: nothing overflows. Half-precision input is summed in float32. A
     row of -inf alone gives NaN, as in PyTorch: where a row may be empty, use `masked_softmax`.
     Time and memory O(n) a row.
+
+    >>> softmax(torch.tensor([1000.0, 1000.0, 0.0])).tolist()
+    [0.5, 0.5, 0.0]
     """
     wide = x.to(accumulation_dtype(x.dtype))
     # exp(x - max) over its sum is the same as exp(x) over its sum, and exp(x - max) <= 1
@@ -97,6 +106,10 @@ def masked_softmax(
     mask is Boolean, True where a query may attend, and broadcasts to the scores. A row with no
     True gives zeros, value and gradient; so does one whose visible scores are all -inf. Other
     rows sum to one. Time and memory O(n m).
+
+    >>> mask = torch.tensor([[True, True, False], [False, False, False]])
+    >>> masked_softmax(torch.zeros(2, 3), mask).tolist()
+    [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
     """
     wide = scores.to(accumulation_dtype(scores.dtype)).masked_fill(~mask, -math.inf)
     largest = wide.detach().amax(dim=-1, keepdim=True)

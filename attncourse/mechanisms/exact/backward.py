@@ -40,6 +40,11 @@ def attention_backward(
 
     Raises ValueError where shapes do not fit.
     Source: Dao et al. 2022, appendix B.2.
+
+    >>> q, k, v = torch.zeros(1, 2), torch.eye(2), torch.tensor([[1.0], [3.0]])
+    >>> d_q, d_k, d_v = attention_backward(q, k, v, torch.ones(1, 1))
+    >>> d_v.tolist()  # a query of zeros reads half of each value
+    [[0.5], [0.5]]
     """
     wide = accumulation_dtype(q.dtype)
     queries, keys, values, g = (x.to(wide) for x in (q, k, v, grad))
@@ -58,6 +63,9 @@ def softmax_backward(
 
     (diag(p) - p p^T) g = p * (g - p . g): the Jacobian is never built. Half-precision input is
     accumulated in float32. Time and memory O(n) a row.
+
+    >>> softmax_backward(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])).tolist()
+    [0.25, -0.25]
     """
     wide = accumulation_dtype(weights.dtype)
     p, g = weights.to(wide), grad.to(wide)

@@ -52,6 +52,10 @@ def blockwise_attention(
 
     Raises ValueError unless block is at least 1. Differentiable once.
     Source: Milakov and Gimelshein 2018, algorithm 3; Dao et al. 2022, algorithm 1, appendix B.
+
+    >>> x, v = torch.zeros(3, 2), torch.tensor([[1.0], [3.0], [5.0]])
+    >>> blockwise_attention(x, x, v, block=2, causal=True).tolist()
+    [[1.0], [2.0], [3.0]]
     """
     _check_block(block)
     out: Tensor = _Blockwise.apply(q, k, v, block, causal)  # type: ignore[no-untyped-call]

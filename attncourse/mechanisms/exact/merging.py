@@ -23,6 +23,11 @@ def attention_and_lse(
     lse_i = log sum_j exp(s_ij) over the keys that query i may attend to, -inf if there are none.
     Both results are in the accumulation dtype (float32 for half precision), so that merging
     rounds nothing. Time O(n m (d + e)), memory O(n m).
+
+    >>> q, k, v = torch.zeros(1, 2), torch.zeros(2, 2), torch.tensor([[1.0], [3.0]])
+    >>> out, lse = attention_and_lse(q, k, v)
+    >>> out.round(decimals=4).tolist(), lse.exp().round(decimals=4).tolist()  # two keys of score 0
+    ([[2.0]], [2.0])
     """
     wide = accumulation_dtype(q.dtype)
     scores = (q.to(wide) / math.sqrt(q.shape[-1])) @ k.to(wide).mT
@@ -48,6 +53,11 @@ def merge_attention(
     of merging does not matter. Time O(n e).
 
     Source: Milakov and Gimelshein 2018, section 3.1; Rabe and Staats 2021.
+
+    >>> one_key, two_keys = torch.tensor([0.0]), torch.tensor([math.log(2)])
+    >>> out, lse = merge_attention(torch.tensor([[1.0]]), one_key, torch.tensor([[4.0]]), two_keys)
+    >>> out.round(decimals=4).tolist(), lse.exp().round(decimals=4).tolist()
+    ([[3.0]], [3.0])
     """
     top = torch.maximum(lse_a, lse_b).detach()
     top = top.masked_fill(top == -math.inf, 0.0)

@@ -73,6 +73,12 @@ class KVCache(_Cache):
     A full buffer is replaced by one of twice the size, so that n tokens cost O(n) copies in all.
     The axis of tokens is the last one in memory: one query then reads keys and values in the
     order in which a matrix product is fastest. For inference: no gradient flows to what is kept.
+
+    >>> cache = KVCache(capacity=2)
+    >>> for token in (1.0, 2.0, 3.0):
+    ...     cache.append(torch.full((1, 1), token), torch.full((1, 4), token))
+    >>> cache.keys.tolist(), cache.used_bytes, cache.allocated_bytes
+    ([[1.0], [2.0], [3.0]], 60, 80)
     """
 
     def __init__(self, *, capacity: int = 64) -> None:
@@ -112,6 +118,12 @@ class RollingCache(_Cache):
     0 <= i - j <= window, with memory that does not grow. The slots are in no order of time, and
     none is needed: attention does not see the order of keys (`positions` tells it). For
     inference: no gradient flows to what is kept. Source: Jiang et al. 2023 (Mistral 7B), section 2.
+
+    >>> cache = RollingCache(window=1)
+    >>> for token in (1.0, 2.0, 3.0):
+    ...     cache.append(torch.full((1, 1), token), torch.full((1, 4), token))
+    >>> cache.keys.tolist(), cache.positions.tolist()
+    ([[3.0], [2.0]], [2, 1])
     """
 
     def __init__(self, *, window: int) -> None:

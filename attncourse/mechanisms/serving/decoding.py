@@ -47,6 +47,12 @@ def decode_step(
 
     Raises TypeError unless cache is a pair of tensors, ValueError where shapes do not fit.
     Source: Shazeer 2019, section 2.4 (incremental attention).
+
+    >>> cache, x = (torch.empty(0, 2), torch.empty(0, 1)), torch.zeros(1, 2)
+    >>> for value in (1.0, 3.0):
+    ...     out, cache = decode_step(cache, x, x, torch.tensor([[value]]))
+    >>> out.tolist(), cache[1].tolist()
+    ([[2.0]], [[1.0], [3.0]])
     """
     _check_one_token(q)
     grown = _append(cache, k, v)
@@ -65,6 +71,12 @@ def grouped_decode_step(
     cache holds (keys (..., g, t, d), values (..., g, t, e)): g / h of the bytes, and each is read
     once. Time O(h t (d + e)), memory O(g t (d + e) + h t). Raises as `decode_step`, and ValueError
     unless g divides h. Source: Ainslie et al. 2023, section 2.2.
+
+    >>> cache, q = (torch.empty(1, 0, 2), torch.empty(1, 0, 1)), torch.zeros(4, 1, 2)
+    >>> for value in (1.0, 3.0):
+    ...     out, cache = grouped_decode_step(cache, q, q[:1], torch.tensor([[[value]]]))
+    >>> out.flatten().tolist()  # four heads read the one that is kept
+    [2.0, 2.0, 2.0, 2.0]
     """
     _check_one_token(q)
     grown = _append(cache, k, v)
@@ -85,6 +97,12 @@ def cached_attention(
     the cache by `append`; its outputs are those of causal attention.
 
     Raises ValueError where shapes do not fit, g does not divide h, or there are more tokens.
+
+    >>> cache, q, k = KVCache(), torch.zeros(2, 1, 2), torch.zeros(1, 1, 2)
+    >>> for value in (1.0, 3.0):
+    ...     out = cached_attention(cache, q, k, torch.tensor([[[value]]]))
+    >>> out.flatten().tolist(), len(cache)
+    ([2.0, 2.0], 2)
     """
     _check_one_token(q)
     check_groups(q, k)

@@ -35,6 +35,11 @@ def ring_attention_distributed(
     Raises ValueError without a group, as it is before torch.distributed is initialised.
     Differentiable once.
     Source: Liu, Zaharia and Abbeel 2023, section 3.
+
+    >>> q, k, v = torch.zeros(1, 2), torch.zeros(3, 2), torch.zeros(3, 1)
+    >>> ring_attention_distributed(q, k, v, group=torch.distributed.group.WORLD)
+    Traceback (most recent call last):
+    ValueError: group must be a process group: got None (torch.distributed is not initialised)
     """
     if group is None:
         raise ValueError(

@@ -33,6 +33,11 @@ def paged_attention(
 
     Raises ValueError for a sequence without tokens and where shapes do not fit.
     Source: Kwon et al. 2023, section 4.1.
+
+    >>> cache = PagedCache(pages=4, page=2)
+    >>> cache.append(7, torch.zeros(1, 3, 2), torch.tensor([[[1.0], [2.0], [6.0]]]))
+    >>> paged_attention(cache, 7, torch.zeros(1, 1, 2)).round(decimals=4).tolist()
+    [[[3.0]]]
     """
     pages = cache.pages_of(sequence)
     _check_query(q, *pages[0])

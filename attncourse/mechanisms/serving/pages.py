@@ -21,6 +21,11 @@ class PagedCache:
     shares the pages of its source; a shared page is copied before one of its owners writes into
     it. For inference: no gradient flows to what is kept.
     Source: Kwon et al. 2023 (PagedAttention), sections 4.1 to 4.4.
+
+    >>> cache = PagedCache(pages=4, page=2)
+    >>> cache.append(7, torch.zeros(3, 1), torch.zeros(3, 1))  # three tokens of sequence 7
+    >>> cache.table(7), cache.length(7), cache.free_pages
+    ((0, 1), 3, 2)
     """
 
     def __init__(self, *, pages: int, page: int) -> None:

@@ -34,6 +34,10 @@ def ring_attention(qs: Shards, ks: Shards, vs: Shards) -> list[Tensor]:
 
     Raises ValueError unless there is one shard of each for every worker, and shapes fit.
     Source: Liu, Zaharia and Abbeel 2023, section 3.
+
+    >>> x, values = [torch.zeros(1, 2)] * 2, [torch.tensor([[1.0]]), torch.tensor([[3.0]])]
+    >>> [rows.round(decimals=4).tolist() for rows in ring_attention(x, x, values)]
+    [[[2.0]], [[2.0]]]
     """
     _check_shards(qs, ks, vs)
     return _around(qs, ks, vs, lambda i, j: attention_and_lse(qs[i], ks[j], vs[j]))
@@ -55,6 +59,10 @@ def causal_ring_attention(qs: Shards, ks: Shards, vs: Shards) -> list[Tensor]:
     Positions run on from shard to shard, aligned to the bottom right as in `causal_mask`. A pair
     of shards of which every key is in the future is left out: about half of the work, though
     the last workers then do more than the first. Cost, source and errors as there.
+
+    >>> x, values = [torch.zeros(1, 2)] * 2, [torch.tensor([[1.0]]), torch.tensor([[3.0]])]
+    >>> [rows.round(decimals=4).tolist() for rows in causal_ring_attention(x, x, values)]
+    [[[1.0]], [[2.0]]]
     """
     _check_shards(qs, ks, vs)
     rows, columns = _positions(qs), _positions(ks)

@@ -62,6 +62,12 @@ def shared_key_value_layers(
 
     Raises ValueError for missing parameters, unless group is at least 1, where shapes do not fit.
     Source: Brandon et al. 2024 (cross-layer attention), section 3.
+
+    >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
+    >>> first = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))
+    >>> second = {name: x for name, x in first.items() if name not in ("w_k", "w_v")}
+    >>> shared_key_value_layers(torch.tensor([[3.0, 5.0]]), [first, second], h=1, group=2).tolist()
+    [[5.0, 7.0]]
     """
     _check_layers(layers, group, "w_k", "w_v")
     for i, own in enumerate(layers):
@@ -111,6 +117,12 @@ def shared_weights_layers(
 
     Raises ValueError for missing parameters, unless group is at least 1, where shapes do not fit.
     Source: Xiao et al. 2019.
+
+    >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
+    >>> first = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))
+    >>> second = {name: x for name, x in first.items() if name not in ("w_q", "w_k")}
+    >>> shared_weights_layers(torch.tensor([[3.0, 5.0]]), [first, second], h=1, group=2).tolist()
+    [[5.0, 7.0]]
     """
     _check_layers(layers, group, "w_q", "w_k")
     for i, own in enumerate(layers):
@@ -139,6 +151,11 @@ def shared_layers(
 
     Raises ValueError unless depth is at least 1, and as `encoder_layer` does.
     Source: Dehghani et al. 2018 (Universal Transformer); Lan et al. 2019 (ALBERT), section 3.1.
+
+    >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
+    >>> params = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))
+    >>> shared_layers(torch.tensor([[3.0, 5.0]]), params, depth=4, h=1).tolist()  # b_2, four times
+    [[7.0, 9.0]]
     """
     if depth < 1:
         raise ValueError(f"depth must be at least 1: got depth={depth}")

@@ -35,6 +35,11 @@ def fuse_memories(q: Float[Tensor, "... n d"], memories: Memories) -> Float[Tens
 
     Raises TypeError unless memories are pairs of tensors, ValueError if there are none or shapes
     do not fit. Source: Libovicky and Helcl 2017 (flat).
+
+    >>> short, long = torch.tensor([[0.0]]), torch.tensor([[3.0], [3.0]])
+    >>> memories = [(torch.zeros(1, 2), short), (torch.zeros(2, 2), long)]
+    >>> fuse_memories(torch.zeros(1, 2), memories).round(decimals=4).tolist()  # keys count alike
+    [[2.0]]
     """
     _check_memories(memories)
     parts = (attention_and_lse(q, k, v) for k, v in memories)
@@ -48,6 +53,12 @@ def serial_fusion(x: Float[Tensor, "... n d"], memories: Memories) -> Float[Tens
 
     Values are as wide as x. Time O(n d sum m), memory O(n max m). Raises as `fuse_memories`.
     Source: Libovicky et al. 2018 (serial).
+
+    >>> first = torch.zeros(1, 1), torch.ones(1, 1)
+    >>> second = torch.tensor([[1e3], [0.0]]), torch.tensor([[1.0], [0.0]])
+    >>> orders = [first, second], [second, first]
+    >>> [serial_fusion(torch.zeros(1, 1), memories).item() for memories in orders]
+    [2.0, 1.5]
     """
     _check_memories(memories)
     out = x.to(accumulation_dtype(x.dtype))
@@ -62,6 +73,12 @@ def parallel_fusion(x: Float[Tensor, "... n d"], memories: Memories) -> Float[Te
 
     Values are as wide as x. Time O(n d sum m), memory O(n max m). Raises as `fuse_memories`.
     Source: Libovicky et al. 2018 (parallel).
+
+    >>> first = torch.zeros(1, 1), torch.ones(1, 1)
+    >>> second = torch.tensor([[1e3], [0.0]]), torch.tensor([[1.0], [0.0]])
+    >>> orders = [first, second], [second, first]
+    >>> [parallel_fusion(torch.zeros(1, 1), memories).item() for memories in orders]
+    [1.5, 1.5]
     """
     _check_memories(memories)
     start = x.to(accumulation_dtype(x.dtype))
@@ -81,6 +98,12 @@ def hierarchical_fusion(
     memory counts by what it holds for the query, not by how much its keys score in all. Time
     O(n (d + e) sum m), memory O(n max m + n e M) for M memories. Raises as `fuse_memories`.
     Source: Libovicky and Helcl 2017 (hierarchical), with dot products in place of additive scores.
+
+    >>> short, long = torch.tensor([[0.0]]), torch.tensor([[3.0], [3.0]])
+    >>> memories = [(torch.zeros(1, 2), short), (torch.zeros(2, 2), long)]
+    >>> q, w = torch.zeros(1, 2), torch.zeros(1, 2)
+    >>> hierarchical_fusion(q, memories, w).tolist()  # memories count alike
+    [[1.5]]
     """
     _check_memories(memories)
     wide = accumulation_dtype(q.dtype)
@@ -103,6 +126,10 @@ def gated_fusion(
     With alpha = 0 the layer is the identity, so that a memory can be added to a trained model
     without changing what it computes; the gradient of alpha is not zero there. Time O(n m d),
     memory O(n m). Source: Alayrac et al. 2022, section 2.2.
+
+    >>> x, k, v = torch.tensor([[1.0]]), torch.tensor([[1.0]]), torch.tensor([[10.0]])
+    >>> [gated_fusion(x, k, v, torch.tensor(alpha)).item() for alpha in (0.0, 50.0)]
+    [1.0, 11.0]
     """
     wide = accumulation_dtype(x.dtype)
     out = x.to(wide)

@@ -56,6 +56,10 @@ def grouped_query_attention(
 
     Raises ValueError where shapes do not fit or g does not divide h.
     Source: Ainslie et al. 2023, section 2.2; g = 1: Shazeer 2019, section 3.
+
+    >>> q, k, v = torch.zeros(4, 1, 2), torch.zeros(2, 1, 2), torch.tensor([[[1.0]], [[2.0]]])
+    >>> grouped_query_attention(q, k, v).flatten().tolist()  # neighbours read the same head
+    [1.0, 1.0, 2.0, 2.0]
     """
     check_groups(q, k)
     return attend_in_groups(q, k, v, None if mask is None else _over_scores(mask, q, k))

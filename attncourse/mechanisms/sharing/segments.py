@@ -49,6 +49,12 @@ def segment_attention(
 
     Raises ValueError where shapes do not fit.
     Source: Dai et al. 2019, section 3.2.
+
+    >>> x, zero, one = torch.tensor([[2.0], [6.0]]), torch.zeros(1, 1), torch.ones(1, 1)
+    >>> segment_attention(x, torch.tensor([[4.0]]), zero, one, one).tolist()
+    [[3.0], [4.0]]
+    >>> segment_attention(x, torch.empty(0, 1), zero, one, one).tolist()
+    [[2.0], [4.0]]
     """
     return _read_past_and_self(x, memory, w_q, w_k, w_v)
 
@@ -94,6 +100,11 @@ def segment_recurrence(
 
     Raises ValueError unless segment is at least 1 and memory at least 0.
     Source: Dai et al. 2019, section 3.2.
+
+    >>> x = torch.tensor([[1.0], [3.0], [5.0], [7.0]])
+    >>> zero, one = torch.zeros(1, 1), torch.ones(1, 1)
+    >>> segment_recurrence(x, zero, one, one, segment=2, memory=1).tolist()
+    [[1.0], [2.0], [4.0], [5.0]]
     """
     _check_segments(segment, memory)
     n, weights = x.shape[-2], (w_q, w_k, w_v)
