@@ -50,7 +50,7 @@ def additive_scores(
     wide = accumulation_dtype(q.dtype)
     q_hidden = q.to(wide) @ w_q.to(wide)
     k_hidden = k.to(wide) @ w_k.to(wide)
-    hidden = (q_hidden[..., :, None, :] + k_hidden[..., None, :, :]).tanh()
+    hidden = (q_hidden[..., :, None, :] + k_hidden[..., None, :, :]).tanh()  # (..., n, m, r)
     return (hidden @ u.to(wide)).to(q.dtype)
 
 

@@ -13,7 +13,8 @@ def bilinear_scores_by_definition(
 ) -> Float[Tensor, "... n m"]:
     """s_ij = sum_a sum_b q_ia w_ab k_jb as the double sum. Time and memory O(n m d_q d_k)."""
     wide = accumulation_dtype(q.dtype)
-    products = q.to(wide)[..., :, None, :, None] * k.to(wide)[..., None, :, None, :] * w.to(wide)
+    pairs = q.to(wide)[..., :, None, :, None] * k.to(wide)[..., None, :, None, :]
+    products = pairs * w.to(wide)  # (..., n, m, d_q, d_k)
     return products.sum(dim=(-2, -1)).to(q.dtype)
 
 

@@ -49,7 +49,7 @@ def paged_attention(
     scores = torch.cat([stacked @ keys.to(wide).mT for keys, _ in pages], dim=-1)
     weights = torch.split(torch.softmax(scores, dim=-1), cache.page, dim=-1)
     parts = (w @ values.to(wide) for w, (_, values) in zip(weights, pages, strict=True))
-    out = sum(parts, start=stacked.new_zeros(()))
+    out = sum(parts, start=stacked.new_zeros(()))  # (..., g, (h / g) n, e)
     return torch.unflatten(out, -2, (h // g, n)).flatten(-4, -3).to(q.dtype)
 
 

@@ -109,7 +109,7 @@ def hierarchical_fusion(
     wide = accumulation_dtype(q.dtype)
     queries = q.to(wide)
     found = [attention(queries, k.to(wide), v.to(wide)) for k, v in memories]
-    contexts = torch.stack(found, dim=-2)
+    contexts = torch.stack(found, dim=-2)  # (..., n, M, e)
     out = attention(queries.unsqueeze(-2), contexts @ w.to(wide), contexts)
     return out.squeeze(-2).to(q.dtype)
 

@@ -95,7 +95,7 @@ def attend_in_groups(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None
     else:
         scores = stacked @ keys.mT / math.sqrt(q.shape[-1])
         out = _weights(scores, mask, h // g, n, g) @ values
-    out = torch.unflatten(out, -2, (h // g, n))
+    out = torch.unflatten(out, -2, (h // g, n))  # (..., g, h / g, n, e)
     return out.flatten(-4, -3).to(v.dtype)
 
 
@@ -108,7 +108,7 @@ def _weights(scores: Tensor, mask: Tensor | None, share: int, n: int, g: int) ->
     """The weights of the stacked queries (..., g, share n, m)."""
     if mask is None:
         return torch.softmax(scores, dim=-1)
-    by_head = torch.unflatten(scores, -2, (share, n))
+    by_head = torch.unflatten(scores, -2, (share, n))  # (..., g, h / g, n, m)
     return masked_softmax(by_head, _by_group(mask, g)).flatten(-3, -2)
 
 
