@@ -2,6 +2,7 @@
 
 import torch
 
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.serving import cache
 from attncourse.testing import gaussian
 from rows import Mechanism
@@ -38,9 +39,14 @@ def plain_grouped_step(keys, values, q, k, v):
 
 
 MECHANISMS = {
-    "decode_step": Mechanism(output(cache.decode_step), output(cache.FORMS[0]), plain_step, tokens),
+    "decode_step": Mechanism(
+        output(cache.decode_step),
+        plain_step,
+        tokens,
+        definition=output(cache.decode_step_by_definition),
+    ),
     "grouped_decode_step": Mechanism(
-        output(cache.grouped_decode_step), plain_grouped_step, plain_grouped_step, grouped_tokens
+        output(cache.grouped_decode_step), plain_grouped_step, grouped_tokens
     ),
 }
-ELSEWHERE = {*cache.FORMS, cache.grouped_decode_step, cache.cached_attention}
+ELSEWHERE = {*forms_of(cache.decode_step), cache.grouped_decode_step, cache.cached_attention}

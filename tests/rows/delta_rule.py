@@ -32,7 +32,6 @@ def inputs(*lead, std=2.0, seed=0):
 MECHANISMS = {
     "delta_rule": Mechanism(
         partial(delta_rule.delta_rule, chunk=4),
-        partial(delta_rule.delta_rule_by_definition, chunk=4),
         plain,
         inputs,
     ),

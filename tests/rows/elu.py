@@ -34,14 +34,14 @@ def tokens(*lead, std=2.0, seed=0, n=19):
 
 MECHANISMS = {
     "elu_feature_map": Mechanism(
-        linear.elu_feature_map, lambda x: torch.nn.functional.elu(x) + 1, plain_features, vectors
+        linear.elu_feature_map,
+        plain_features,
+        vectors,
+        definition=lambda x: torch.nn.functional.elu(x) + 1,
     ),
-    "linear_attention": Mechanism(
-        linear.linear_attention, linear.linear_attention_by_definition, plain, attention_inputs
-    ),
+    "linear_attention": Mechanism(linear.linear_attention, plain, attention_inputs),
     "causal_linear_attention": Mechanism(
         partial(linear.causal_linear_attention, chunk=4),
-        partial(linear.causal_linear_attention_by_definition, chunk=4),
         plain_causal,
         tokens,
     ),

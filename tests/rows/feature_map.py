@@ -31,12 +31,9 @@ def causal_features(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "kernel_attention": Mechanism(
-        kernel.kernel_attention, kernel.kernel_attention_by_definition, plain, features
-    ),
+    "kernel_attention": Mechanism(kernel.kernel_attention, plain, features),
     "causal_kernel_attention": Mechanism(
         partial(kernel.causal_kernel_attention, chunk=4),
-        partial(kernel.causal_kernel_attention_by_definition, chunk=4),
         plain_causal,
         causal_features,
     ),

@@ -29,7 +29,6 @@ def inputs(*lead, std=2.0, seed=0):
 MECHANISMS = {
     "gated_linear_attention": Mechanism(
         partial(gated_linear.gated_linear_attention, chunk=7),
-        partial(gated_linear.gated_linear_attention_by_definition, chunk=7),
         plain,
         inputs,
     ),

@@ -27,7 +27,6 @@ def inputs(*lead, std=2.0, seed=0):
 MECHANISMS = {
     "retention": Mechanism(
         partial(retention.retention, chunk=4),
-        partial(retention.retention_by_definition, chunk=4),
         plain,
         inputs,
     ),

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.serving import ring
 from attncourse.testing import attention_inputs
 from rows import Mechanism
@@ -32,15 +33,19 @@ def plain_causal(q, k, v):
 MECHANISMS = {
     "ring_attention": Mechanism(
         of_shards(ring.ring_attention),
-        of_shards(ring.ring_attention_by_definition),
         plain_attention,
         attention_inputs,
+        definition=of_shards(ring.ring_attention_by_definition),
     ),
     "causal_ring_attention": Mechanism(
         of_shards(ring.causal_ring_attention),
-        of_shards(ring.causal_ring_attention_by_definition),
         plain_causal,
         attention_inputs,
+        definition=of_shards(ring.causal_ring_attention_by_definition),
     ),
 }
-ELSEWHERE = {*ring.FORMS, ring.ring_attention_distributed}
+ELSEWHERE = {
+    *forms_of(ring.ring_attention),
+    *forms_of(ring.causal_ring_attention),
+    ring.ring_attention_distributed,
+}

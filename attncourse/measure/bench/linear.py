@@ -59,14 +59,12 @@ LOW_RANK = (
     Case(
         "Linformer 256",
         linformer.linformer_attention,
-        linformer.linformer_attention_by_definition,
         inputs=with_projections,
     ),
     *(
         Case(
             f"Nyström {landmarks}",
             partial(nystrom.nystrom_attention, landmarks=landmarks),
-            partial(nystrom.nystrom_attention_by_definition, landmarks=landmarks),
             check_length=777,
             tolerance=1e-2,
         )
@@ -75,16 +73,14 @@ LOW_RANK = (
 )
 
 LINEAR = (
-    Case("linear", linear.linear_attention, linear.linear_attention_by_definition),
+    Case("linear", linear.linear_attention),
     Case(
         "linear, causal",
         partial(linear.causal_linear_attention, chunk=CHUNK),
-        partial(linear.causal_linear_attention_by_definition, chunk=CHUNK),
     ),
     Case(
         "retention",
         partial(retention.retention, chunk=CHUNK),
-        partial(retention.retention_by_definition, chunk=CHUNK),
         inputs=with_decay,
     ),
     Case(
@@ -97,7 +93,6 @@ LINEAR = (
     Case(
         "delta rule",
         partial(delta_rule.delta_rule, chunk=64),
-        partial(delta_rule.delta_rule_by_definition, chunk=64),
         inputs=with_rates,
         check_length=160,
     ),
@@ -107,14 +102,12 @@ RANDOM_FEATURES = (
     Case(
         "Performer 256",
         performer.performer_attention,
-        performer.performer_attention_by_definition,
         inputs=with_features,
         check_length=160,
     ),
     Case(
         "Performer 256, causal",
         partial(performer.causal_performer_attention, chunk=CHUNK),
-        partial(performer.causal_performer_attention_by_definition, chunk=CHUNK),
         inputs=with_features,
         check_length=160,
     ),

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from rows.elu import tokens
 from torch.nn.functional import normalize
 
 from attncourse.mechanisms.linear.delta_rule import (
@@ -14,6 +13,7 @@ from attncourse.mechanisms.linear.delta_rule import (
 from attncourse.mechanisms.linear.retention import retention
 from attncourse.testing import assert_same, gaussian
 from rows.delta_rule import inputs, plain
+from rows.elu import tokens
 
 every_form = pytest.mark.parametrize("form", FORMS)
 

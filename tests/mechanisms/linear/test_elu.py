@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from rows.elu import tokens
 from torch.nn.functional import elu
 
 from attncourse.mechanisms.linear.elu import (
@@ -13,6 +12,7 @@ from attncourse.mechanisms.linear.elu import (
 )
 from attncourse.mechanisms.linear.feature_map import causal_kernel_attention, kernel_attention
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
+from rows.elu import tokens
 
 
 def test_the_features_are_elu_plus_one_with_a_gradient_of_one_at_zero():

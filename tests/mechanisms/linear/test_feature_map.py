@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from rows.feature_map import causal_features, features, plain_causal
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
 from attncourse.mechanisms.linear.feature_map import (
@@ -12,6 +11,7 @@ from attncourse.mechanisms.linear.feature_map import (
     kernel_attention_by_definition,
 )
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
+from rows.feature_map import causal_features, features, plain_causal
 
 
 @pytest.mark.parametrize("form", [kernel_attention, kernel_attention_by_definition])

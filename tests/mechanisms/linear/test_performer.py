@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from rows.elu import tokens
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
 from attncourse.mechanisms.dense.softmax import attention
@@ -20,6 +19,7 @@ from attncourse.mechanisms.linear.performer import (
     trigonometric_features,
 )
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
+from rows.elu import tokens
 
 D = 8
 DIRECTIONS = [gaussian_features, orthogonal_features]

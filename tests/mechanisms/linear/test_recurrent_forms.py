@@ -12,13 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rows.elu import tokens
 from torch.nn.functional import logsigmoid, normalize
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
 from attncourse.mechanisms.linear import delta_rule, gated_linear, retention
 from attncourse.mechanisms.linear import elu as linear
 from attncourse.testing import assert_same, gaussian, gradients
+from rows.elu import tokens
 
 D, E = 8, 6
 

@@ -5,7 +5,6 @@ import re
 
 import pytest
 import torch
-from rows.elu import tokens
 
 from attncourse.mechanisms.linear.elu import elu_feature_map, linear_attention_segment
 from attncourse.mechanisms.linear.retention import (
@@ -16,6 +15,7 @@ from attncourse.mechanisms.linear.retention import (
     retention_step,
 )
 from attncourse.testing import assert_same, gaussian, gradients
+from rows.elu import tokens
 from rows.retention import plain
 
 every_form = pytest.mark.parametrize("form", FORMS)
