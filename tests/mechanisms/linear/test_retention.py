@@ -6,9 +6,9 @@ import re
 import pytest
 import torch
 
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.linear.elu import elu_feature_map, linear_attention_segment
 from attncourse.mechanisms.linear.retention import (
-    FORMS,
     retention,
     retention_by_definition,
     retention_segment,
@@ -18,7 +18,7 @@ from attncourse.testing import assert_same, gaussian, gradients
 from rows.elu import tokens
 from rows.retention import plain
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(retention))
 
 
 def test_it_equals_the_published_recurrence_with_the_papers_decays():
