@@ -52,11 +52,11 @@ _HOMES = {
         "expected_l0 gate_heads hard_concrete head_importance settled_gates"
     ),
     "mechanisms.dense.heads": "merge_heads multi_head_attention split_heads",
-    "mechanisms.linear.feature_map": "causal_kernel_attention kernel_attention",
+    "mechanisms.linear.kernel_attention": "causal_kernel_attention kernel_attention",
     "mechanisms.dense.layers": (
         "decoder_layer encoder_layer post_norm_decoder_layer post_norm_encoder_layer"
     ),
-    "mechanisms.linear.elu": (
+    "mechanisms.linear.linear_transformer": (
         "causal_linear_attention elu_feature_map"
         " linear_attention linear_attention_segment linear_attention_step"
     ),

@@ -13,7 +13,7 @@ from attncourse.mechanisms.linear.delta_rule import (
 from attncourse.mechanisms.linear.retention import retention
 from attncourse.testing import assert_same, gaussian
 from rows.delta_rule import inputs, plain
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 every_form = pytest.mark.parametrize("form", forms_of(delta_rule))
 

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import logsigmoid, normalize
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.linear import delta_rule, gated_linear, retention
-from attncourse.mechanisms.linear import elu as linear
+from attncourse.mechanisms.linear import delta_rule, gated_linear, linear_transformer, retention
 from attncourse.testing import assert_same, gaussian, gradients
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 D, E = 8, 6
 
@@ -60,9 +59,9 @@ def rates(*lead, n, seed):
 
 MECHANISMS = {
     "linear_attention": Recurrent(
-        linear.causal_linear_attention,
-        linear.linear_attention_segment,
-        linear.linear_attention_step,
+        linear_transformer.causal_linear_attention,
+        linear_transformer.linear_attention_segment,
+        linear_transformer.linear_attention_step,
         nothing,
         normalised=True,
     ),

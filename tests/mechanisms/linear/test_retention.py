@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from attncourse.mechanisms import forms_of
-from attncourse.mechanisms.linear.elu import elu_feature_map, linear_attention_segment
+from attncourse.mechanisms.linear.linear_transformer import (
+    elu_feature_map,
+    linear_attention_segment,
+)
 from attncourse.mechanisms.linear.retention import (
     retention,
     retention_by_definition,
@@ -15,7 +18,7 @@ from attncourse.mechanisms.linear.retention import (
     retention_step,
 )
 from attncourse.testing import assert_same, gaussian, gradients
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 from rows.retention import plain
 
 every_form = pytest.mark.parametrize("form", forms_of(retention))
