@@ -1,7 +1,8 @@
 """Kernel attention: weights that are inner products of features, for features of any kind.
 
 With weights phi(q_i) . phi(k_j), the sum over keys of weight times value is phi(q_i) times one
-matrix, S = sum_j phi(k_j) v_j^T, which all queries share. That is what makes it linear.
+matrix, S = sum_j phi(k_j) v_j^T, which all queries share. That is what makes it linear. (The kernel
+is the function phi(x) . phi(y) of two vectors; `attncourse.kernels` holds programs for a GPU.)
 """
 
 from jaxtyping import Float
