@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 REMEMBERED = 256  # combinations of shapes that passed, for each function
+PAST = "t"  # the axis of tokens that came before: there may be none
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,24 +37,42 @@ class TensorRule:
         axes = [axis.lstrip("#") for axis in self.axes]
         return f"({', '.join(['...', *axes] if self.leading else axes)})"
 
+    @property
+    def broadcasts(self) -> bool:
+        """May the named axes all be 1, and so be missing in front, as those of a mask?"""
+        return self.leading and bool(self.axes) and all(a.startswith("#") for a in self.axes)
+
     def lead(self, x: Tensor) -> tuple[int, ...]:
         """The leading axes of x, those in front of the named ones."""
-        return tuple(x.shape[: x.ndim - len(self.axes)])
+        return tuple(x.shape[: max(0, x.ndim - len(self.axes))])
+
+    def named(self, x: Tensor) -> tuple[int, ...]:
+        """The sizes of the named axes; those that x lacks in front are 1."""
+        missing = len(self.axes) - x.ndim
+        return (1,) * missing + tuple(x.shape[max(0, -missing) :])
+
+    def completed(self, x: Any) -> Any:
+        """A tensor with all of the named axes; anything else as it is."""
+        missing = len(self.axes) - x.ndim if isinstance(x, Tensor) else 0
+        return x[(None,) * missing] if missing > 0 else x
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Check every call of `function` against its jaxtyping annotations.
 
     Raises TypeError for a wrong kind of argument and ValueError for a wrong shape. Named axes
-    must have one size throughout and at least one entry; axes under ``...`` are shared by all
-    tensors; ``#`` marks an axis that may also be 1. Floating-point arguments share dtype and
-    device. Arguments annotated ``int``, ``float`` or ``bool`` are checked for their type only.
-    So shapes, dtypes, devices and types decide, and a combination that has passed once is let
-    through at once the next time.
+    must have one size throughout and at least one entry, except ``t``, the tokens of a past that
+    may be empty; axes under ``...`` are shared by all tensors; ``#`` marks an axis that may also be
+    1. Where all named axes are so marked, those in front may be missing, and `function` gets them
+    as 1: a mask (m,) comes to it as (1, m). Floating-point arguments share dtype and device.
+    Arguments annotated ``int``, ``float`` or ``bool`` are checked for their type only. So shapes,
+    dtypes, devices and types decide, and a combination that has passed once is let through at once
+    the next time.
     """
     signature = inspect.signature(function)
     rules = {n: _read_rule(n, p.annotation) for n, p in signature.parameters.items()}
     names = list(signature.parameters)
+    masks = {n: r for n, r in rules.items() if isinstance(r, TensorRule) and r.broadcasts}
     passed: set[object] = set()
 
     def examine(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -71,17 +90,24 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         _check_leading(tensors)
         _check_same_place(tensors)
 
+    def complete(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The arguments, with all named axes in each mask."""
+        pairs = zip(names, args, strict=False)
+        found = [masks[name].completed(x) if name in masks else x for name, x in pairs]
+        named = {n: rule.completed(kwargs[n]) for n, rule in masks.items() if n in kwargs}
+        return (*found, *args[len(found) :]), kwargs | named
+
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         if torch.compiler.is_compiling():  # a graph that read `passed` would be void once it grows
             examine(args, kwargs)
-            return function(*args, **kwargs)
-        look = (*map(_look, args), *kwargs, *map(_look, kwargs.values()))
-        if look not in passed:
+        elif (look := (*map(_look, args), *kwargs, *map(_look, kwargs.values()))) not in passed:
             examine(args, kwargs)
             if len(passed) >= REMEMBERED:
                 passed.clear()
             passed.add(look)
+        if masks:
+            args, kwargs = complete(args, kwargs)
         return function(*args, **kwargs)
 
     _set_apart(run, function.__name__)
@@ -136,13 +162,14 @@ def _check_kind(rule: TensorRule, x: Any) -> Tensor:
             f" (perhaps you want {rule.name}.bool())"
         )
     expected = len(rule.axes)
-    if x.ndim < expected or (x.ndim > expected and not rule.leading):
+    too_few = x.ndim < expected and not rule.broadcasts
+    if too_few or (x.ndim > expected and not rule.leading):
         bound = "at least" if rule.leading else "exactly"
         count = f"{expected} {'axis' if expected == 1 else 'axes'}"
         raise axis_error(f"{rule.name} must have {bound} {count} {rule.pattern()}", rule.name, x)
-    for axis, size in zip(rule.axes, _named(rule, x), strict=True):
-        if size == 0:
-            letter = axis.lstrip("#")
+    for axis, size in zip(rule.axes, rule.named(x), strict=True):
+        letter = axis.lstrip("#")
+        if size == 0 and letter != PAST:
             raise axis_error(f"{letter} must be at least 1", rule.name, x)
     return x
 
@@ -163,7 +190,7 @@ def _check_axes(tensors: list[tuple[TensorRule, Tensor]]) -> None:
     """Does every axis letter stand for one size?"""
     first: dict[str, tuple[TensorRule, Tensor, int]] = {}
     for rule, x in tensors:
-        for axis, size in zip(rule.axes, _named(rule, x), strict=True):
+        for axis, size in zip(rule.axes, rule.named(x), strict=True):
             letter = axis.lstrip("#")
             if axis.startswith("#") and size == 1:
                 continue
@@ -215,10 +242,6 @@ def _check_same_place(tensors: list[tuple[TensorRule, Tensor]]) -> None:
                     f"{other.name} and {rule.name} must be on one device"
                     f": got {y.device} for {other.name} and {x.device} for {rule.name}"
                 )
-
-
-def _named(rule: TensorRule, x: Tensor) -> tuple[int, ...]:
-    return tuple(x.shape[x.ndim - len(rule.axes) :])
 
 
 def _broadcasts(lead: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

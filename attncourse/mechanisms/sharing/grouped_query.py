@@ -97,15 +97,15 @@ def check_groups(q: Tensor, k: Tensor) -> None:
 
 
 def _over_scores(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
-    """The mask with an axis for heads, if it broadcasts to the scores (..., h, n, m)."""
+    """The mask with axes for heads, queries and keys, if it broadcasts to (..., h, n, m)."""
     scores = (*q.shape[:-1], k.shape[-2])
     sizes = zip(reversed(mask.shape), reversed(scores), strict=False)
-    if mask.ndim < 2 or mask.ndim > len(scores) or any(a not in (1, b) for a, b in sizes):
+    if mask.ndim > len(scores) or any(a not in (1, b) for a, b in sizes):
         raise ValueError(
             "mask must broadcast to the scores (..., h, n, m)"
             f": got {tuple(mask.shape)} for mask and {scores} for the scores"
         )
-    return mask if mask.ndim > 2 else mask[None]
+    return mask[(None,) * (3 - mask.ndim)]
 
 
 def _by_group(mask: Tensor, groups: int) -> Tensor:

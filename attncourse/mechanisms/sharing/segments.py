@@ -18,7 +18,7 @@ TILE = 256  # keys at once
 @checked
 def segment_attention_by_definition(
     x: Float[Tensor, "... n d_x"],
-    memory: Float[Tensor, "... m d_x"],
+    memory: Float[Tensor, "... t d_x"],
     w_q: Float[Tensor, "d_x d"],
     w_k: Float[Tensor, "d_x d"],
     w_v: Float[Tensor, "d_x e"],
@@ -33,19 +33,19 @@ def segment_attention_by_definition(
 @checked
 def segment_attention(
     x: Float[Tensor, "... n d_x"],
-    memory: Float[Tensor, "... m d_x"],
+    memory: Float[Tensor, "... t d_x"],
     w_q: Float[Tensor, "d_x d"],
     w_k: Float[Tensor, "d_x d"],
     w_v: Float[Tensor, "d_x e"],
 ) -> Float[Tensor, "... n e"]:
-    """Causal attention of a segment to its memory and to itself.
+    """Causal attention of a segment to its memory of t >= 0 tokens and to itself.
 
     Queries are x W_q; keys and values are projections of [stopgrad(memory); x]: each position
-    sees the whole memory and what came before it in the segment. The gradient of memory is
-    exactly zero; that of the weights is not. A layer on top of L others reaches back L + 1
-    memories. Positions are not added: give x and memory relative or rotated ones. Half-precision
-    input is accumulated in float32. Time O((n + m) d_x (d + e) + n (n + m) (d + e)), memory
-    O((n + m) (d + e)): nothing is n by m.
+    sees the whole memory and what came before it in the segment. The first segment has an empty
+    memory. The gradient of memory is exactly zero; that of the weights is not. A layer on top of L
+    others reaches back L + 1 memories. Positions are not added: give x and memory relative or
+    rotated ones. Half-precision input is accumulated in float32. Time
+    O((n + t) d_x (d + e) + n (n + t) (d + e)), memory O((n + t) (d + e)): nothing is n by t.
 
     Raises ValueError where shapes do not fit.
     Source: Dai et al. 2019, section 3.2.

@@ -6,6 +6,7 @@ explicit, and no form looks ahead.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from inspect import unwrap
 
 import pytest
@@ -209,6 +210,18 @@ def test_half_precision_keeps_the_state_in_float32(m, dtype):
     out, state = m.step(last, *part(arguments, 0))
     assert out.dtype == dtype
     assert {s.dtype for s in (state if m.normalised else (state,))} == {torch.float32}
+
+
+@every_mechanism
+@pytest.mark.parametrize("given", [torch.bfloat16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_a_state_is_held_in_the_dtype_of_sums_whatever_dtype_it_comes_in(m, dtype, given):
+    arguments, wide = [x.to(dtype) for x in m.inputs(2)], torch.promote_types(dtype, torch.float32)
+    for form, inputs in ((m.step, part(arguments, 0)), (partial(m.segment, chunk=4), arguments)):
+        out, state = form(m.zeros(2, dtype=given), *inputs)
+        assert out.dtype == dtype
+        assert {s.dtype for s in (state if m.normalised else (state,))} == {wide}
+        assert_same((out, state), form(m.zeros(2, dtype=wide), *inputs))
 
 
 @every_mechanism

@@ -51,6 +51,16 @@ def test_no_gradient_flows_into_memory_but_the_weights_learn_from_it(form):
 
 
 @every_form
+def test_the_first_segment_has_an_empty_memory(form):
+    x, memory, *weights = inputs(2, m=0)
+    assert_same(form(x, memory, *weights), self_attention(x, *weights, causal=True))
+    d_x, d_memory, *d_weights = gradients(form, x, memory, *weights)
+    assert d_memory.shape == (2, 0, 9)
+    without = gradients(lambda x, *w: self_attention(x, *w, causal=True), x, *weights)
+    assert_same((d_x, *d_weights), without)
+
+
+@every_form
 def test_the_future_is_not_seen_and_the_whole_memory_is(form):
     x, memory, *weights = inputs()
     before = form(x, memory, *weights)
