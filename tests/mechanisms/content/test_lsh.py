@@ -84,12 +84,11 @@ def test_the_buckets_are_those_of_transformers(rounds):
 
 
 @every_causal
-def test_one_chunk_equals_transformers_and_pytorch(causal):
+def test_one_chunk_equals_transformers(causal):
     layer, _ = reformer(buckets=2, rounds=1, chunk=64, heads=2, seed=0, causal=causal)
     qk = gaussian(2, N, D)
     # transformers does not divide by sqrt(d)
     ours = lsh_attention(D**0.5 * qk, qk, one_bucket(), chunk=64, causal=causal)
-    assert_same(ours, all_but_itself(D**0.5 * qk, qk, causal=causal))
     with torch.no_grad():
         theirs = layer(merged(qk)).hidden_states
     # transformers adds 1e-6 to the mean square of a key
