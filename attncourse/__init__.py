@@ -30,10 +30,10 @@ _HOMES = {
     "mechanisms.low_rank.block_term": (
         "block_term_attention block_term_parameters block_term_tensor"
     ),
-    "mechanisms.exact.blockwise": "blockwise_attention merge_attention",
-    "mechanisms.serving.cache": (
-        "KVCache RollingCache cached_attention decode_step grouped_decode_step"
-    ),
+    "mechanisms.exact.blockwise": "blockwise_attention",
+    "mechanisms.exact.merging": "attention_and_lse merge_attention",
+    "mechanisms.serving.cache": "KVCache RollingCache",
+    "mechanisms.serving.decoding": "cached_attention decode_step grouped_decode_step",
     "mechanisms.dense.cosine": "cosine_scores",
     "mechanisms.sharing.cross_layer": "shared_key_value_layers shared_layers shared_weights_layers",
     "mechanisms.linear.delta_rule": "delta_rule delta_rule_segment delta_rule_step",
@@ -41,8 +41,7 @@ _HOMES = {
     "mechanisms.dense.feed_forward": "feed_forward gelu_feed_forward swiglu",
     "mechanisms.patterns.flexible": "flexible_attention",
     "mechanisms.sharing.fusion": (
-        "attention_and_lse fuse_memories gated_fusion"
-        " hierarchical_fusion parallel_fusion serial_fusion"
+        "fuse_memories gated_fusion hierarchical_fusion parallel_fusion serial_fusion"
     ),
     "mechanisms.linear.gated_linear": (
         "gated_linear_attention gated_linear_attention_segment gated_linear_attention_step"
@@ -69,7 +68,8 @@ _HOMES = {
     "mechanisms.low_rank.nystrom": (
         "iterative_inverse nystrom_attention nystrom_attention_exact_inverse segment_means"
     ),
-    "mechanisms.serving.paged": "PagedCache paged_attention",
+    "mechanisms.serving.paged": "paged_attention",
+    "mechanisms.serving.pages": "PagedCache",
     "mechanisms.linear.performer": (
         "causal_performer_attention gaussian_features orthogonal_features"
         " performer_attention positive_features trigonometric_features"
@@ -78,7 +78,8 @@ _HOMES = {
         "dequantize quantize_channels quantize_int8 quantized_attention quantized_linear"
     ),
     "mechanisms.linear.retention": "retention retention_segment retention_step",
-    "mechanisms.serving.ring": "causal_ring_attention ring_attention ring_attention_distributed",
+    "mechanisms.serving.distributed_ring": "ring_attention_distributed",
+    "mechanisms.serving.ring": "causal_ring_attention ring_attention",
     "mechanisms.content.routing": "routing_attention update_centroids",
     "mechanisms.sharing.segments": "segment_attention segment_recurrence",
     "mechanisms.dense.self_attention": "cross_attention self_attention",

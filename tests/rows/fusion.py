@@ -93,5 +93,4 @@ ELSEWHERE = {
     fusion.parallel_fusion,
     fusion.hierarchical_fusion,
     fusion.gated_fusion,
-    fusion.attention_and_lse,
 }

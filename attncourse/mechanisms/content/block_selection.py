@@ -16,7 +16,7 @@ from attncourse.core.shapes import checked
 from attncourse.mechanisms.content._row_blocks import batched, row_blocks
 from attncourse.mechanisms.content._selection import largest_entries
 from attncourse.mechanisms.dense.softmax import attention
-from attncourse.mechanisms.exact.blockwise import merge_attention
+from attncourse.mechanisms.exact.merging import merge_attention
 
 
 @checked

@@ -26,11 +26,6 @@ def additive_scores_by_definition(
     return torch.stack(rows, dim=-2).to(q.dtype)
 
 
-def _one_pair(query: Tensor, key: Tensor, w_q: Tensor, w_k: Tensor, u: Tensor) -> Tensor:
-    hidden = query @ w_q.to(query.dtype) + key @ w_k.to(key.dtype)
-    return hidden.tanh() @ u
-
-
 @checked
 def additive_scores(
     q: Float[Tensor, "... n d_q"],
@@ -55,4 +50,6 @@ def additive_scores(
     return (hidden @ u.to(wide)).to(q.dtype)
 
 
-FORMS = (additive_scores_by_definition, additive_scores)
+def _one_pair(query: Tensor, key: Tensor, w_q: Tensor, w_k: Tensor, u: Tensor) -> Tensor:
+    hidden = query @ w_q.to(query.dtype) + key @ w_k.to(key.dtype)
+    return hidden.tanh() @ u

@@ -31,6 +31,3 @@ def bilinear_scores(
     """
     wide = accumulation_dtype(q.dtype)
     return (q.to(wide) @ w.to(wide) @ k.to(wide).mT).to(q.dtype)
-
-
-FORMS = (bilinear_scores_by_definition, bilinear_scores)

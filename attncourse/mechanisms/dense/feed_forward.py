@@ -28,6 +28,26 @@ def feed_forward_by_definition(
 
 
 @checked
+def feed_forward(
+    x: Float[Tensor, "... d_x"],
+    w_1: Float[Tensor, "d_x d_ff"],
+    b_1: Float[Tensor, " d_ff"],
+    w_2: Float[Tensor, "d_ff d_x"],
+    b_2: Float[Tensor, " d_x"],
+) -> Float[Tensor, "... d_x"]:
+    """The position-wise network max(0, x W_1 + b_1) W_2 + b_2, the same for every token.
+
+    Half-precision input is accumulated in float32. Time O(d_x d_ff) a token.
+
+    Raises ValueError where shapes do not fit.
+    Source: Vaswani et al. 2017, section 3.3, equation 2.
+    """
+    wide = accumulation_dtype(x.dtype)
+    hidden = (x.to(wide) @ w_1.to(wide) + b_1.to(wide)).relu()
+    return (hidden @ w_2.to(wide) + b_2.to(wide)).to(x.dtype)
+
+
+@checked
 def gelu_feed_forward_by_definition(
     x: Float[Tensor, "... d_x"],
     w_1: Float[Tensor, "d_x d_ff"],
@@ -40,22 +60,6 @@ def gelu_feed_forward_by_definition(
     for column, bias, row in zip(w_1.unbind(-1), b_1, w_2, strict=True):
         unit = (x * column).sum(dim=-1, keepdim=True) + bias
         out = out + unit * torch.erfc(-unit / math.sqrt(2)) / 2 * row
-    return out
-
-
-@checked
-def swiglu_by_definition(
-    x: Float[Tensor, "... d_x"],
-    w_gate: Float[Tensor, "d_x d_ff"],
-    w_up: Float[Tensor, "d_x d_ff"],
-    w_down: Float[Tensor, "d_ff d_o"],
-) -> Float[Tensor, "... d_o"]:
-    """The sum over hidden units: sum_j g_j / (1 + exp(-g_j)) u_j w_down_j, g and u linear in x."""
-    out = torch.zeros_like(x[..., :1]) * w_down[0]
-    for gate, up, row in zip(w_gate.unbind(-1), w_up.unbind(-1), w_down, strict=True):
-        opening = (x * gate).sum(dim=-1, keepdim=True)
-        unit = (x * up).sum(dim=-1, keepdim=True)
-        out = out + opening / (1 + (-opening).exp()) * unit * row
     return out
 
 
@@ -81,6 +85,22 @@ def gelu_feed_forward(
 
 
 @checked
+def swiglu_by_definition(
+    x: Float[Tensor, "... d_x"],
+    w_gate: Float[Tensor, "d_x d_ff"],
+    w_up: Float[Tensor, "d_x d_ff"],
+    w_down: Float[Tensor, "d_ff d_o"],
+) -> Float[Tensor, "... d_o"]:
+    """The sum over hidden units: sum_j g_j / (1 + exp(-g_j)) u_j w_down_j, g and u linear in x."""
+    out = torch.zeros_like(x[..., :1]) * w_down[0]
+    for gate, up, row in zip(w_gate.unbind(-1), w_up.unbind(-1), w_down, strict=True):
+        opening = (x * gate).sum(dim=-1, keepdim=True)
+        unit = (x * up).sum(dim=-1, keepdim=True)
+        out = out + opening / (1 + (-opening).exp()) * unit * row
+    return out
+
+
+@checked
 def swiglu(
     x: Float[Tensor, "... d_x"],
     w_gate: Float[Tensor, "d_x d_ff"],
@@ -98,26 +118,3 @@ def swiglu(
     wide = accumulation_dtype(x.dtype)
     gate = functional.silu(x.to(wide) @ w_gate.to(wide))
     return ((gate * (x.to(wide) @ w_up.to(wide))) @ w_down.to(wide)).to(x.dtype)
-
-
-@checked
-def feed_forward(
-    x: Float[Tensor, "... d_x"],
-    w_1: Float[Tensor, "d_x d_ff"],
-    b_1: Float[Tensor, " d_ff"],
-    w_2: Float[Tensor, "d_ff d_x"],
-    b_2: Float[Tensor, " d_x"],
-) -> Float[Tensor, "... d_x"]:
-    """The position-wise network max(0, x W_1 + b_1) W_2 + b_2, the same for every token.
-
-    Half-precision input is accumulated in float32. Time O(d_x d_ff) a token.
-
-    Raises ValueError where shapes do not fit.
-    Source: Vaswani et al. 2017, section 3.3, equation 2.
-    """
-    wide = accumulation_dtype(x.dtype)
-    hidden = (x.to(wide) @ w_1.to(wide) + b_1.to(wide)).relu()
-    return (hidden @ w_2.to(wide) + b_2.to(wide)).to(x.dtype)
-
-
-FORMS = (feed_forward_by_definition, feed_forward)

@@ -7,12 +7,17 @@ from torch import Tensor
 
 from attncourse.core.masks import causal_mask
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.dense.feed_forward import feed_forward, feed_forward_by_definition
-from attncourse.mechanisms.dense.heads import (
-    multi_head_attention,
-    multi_head_attention_by_definition,
+from attncourse.mechanisms.dense.feed_forward import feed_forward_by_definition
+from attncourse.mechanisms.dense.heads import multi_head_attention_by_definition
+from attncourse.mechanisms.dense.layer_parts import (
+    attend,
+    check_params,
+    feed,
+    layer_names,
+    norm,
+    residual,
 )
-from attncourse.mechanisms.dense.norms import layer_norm, layer_norm_by_definition
+from attncourse.mechanisms.dense.norms import layer_norm_by_definition
 
 
 @checked
@@ -30,6 +35,28 @@ def encoder_layer_by_definition(
     x = x + multi_head_attention_by_definition(y, y, *projections, h=h, mask=mask)
     y = layer_norm_by_definition(x, p["gain_2"], p["bias_2"])
     return x + feed_forward_by_definition(y, p["w_1"], p["b_1"], p["w_2"], p["b_2"])
+
+
+@checked
+def encoder_layer(
+    x: Float[Tensor, "... n d"],
+    params: Mapping[str, Tensor],
+    *,
+    h: int,
+    mask: Bool[Tensor, "..."] | None = None,
+) -> Float[Tensor, "... n d"]:
+    """A pre-norm encoder layer: x + MHA(LN(x)), then y + FFN(LN(y)).
+
+    params: w_q w_k w_v w_o, gain_1 bias_1 gain_2 bias_2, w_1 b_1 w_2 b_2. mask broadcasts against
+    the scores (..., h, n, n), True where a query may attend.
+
+    Raises ValueError for missing parameters and where shapes do not fit.
+    Source: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020.
+    """
+    check_params(params, *layer_names("", norms=2))
+    y = norm(x, params, 1)
+    x = residual(x, attend(y, y, params, h=h, mask=mask))
+    return residual(x, feed(norm(x, params, 2), params))
 
 
 @checked
@@ -101,76 +128,3 @@ def post_norm_decoder_layer(
     y = attend(x, memory, params, "cross_", h=h, mask=memory_mask)
     x = norm(residual(x, y), params, 2)
     return norm(residual(x, feed(x, params)), params, 3)
-
-
-@checked
-def encoder_layer(
-    x: Float[Tensor, "... n d"],
-    params: Mapping[str, Tensor],
-    *,
-    h: int,
-    mask: Bool[Tensor, "..."] | None = None,
-) -> Float[Tensor, "... n d"]:
-    """A pre-norm encoder layer: x + MHA(LN(x)), then y + FFN(LN(y)).
-
-    params: w_q w_k w_v w_o, gain_1 bias_1 gain_2 bias_2, w_1 b_1 w_2 b_2. mask broadcasts against
-    the scores (..., h, n, n), True where a query may attend.
-
-    Raises ValueError for missing parameters and where shapes do not fit.
-    Source: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020.
-    """
-    check_params(params, *layer_names("", norms=2))
-    y = norm(x, params, 1)
-    x = residual(x, attend(y, y, params, h=h, mask=mask))
-    return residual(x, feed(norm(x, params, 2), params))
-
-
-@checked
-def residual(
-    x: Float[Tensor, "... n d"], update: Float[Tensor, "... n d"]
-) -> Float[Tensor, "... n d"]:
-    """X + update, of one shape: nothing is broadcast."""
-    return x + update
-
-
-def norm(x: Tensor, params: Mapping[str, Tensor], i: int) -> Tensor:
-    """Layer norm with the i-th gain and bias of a layer."""
-    return layer_norm(x, params[f"gain_{i}"], params[f"bias_{i}"])
-
-
-def attend(
-    x: Tensor,
-    memory: Tensor,
-    params: Mapping[str, Tensor],
-    prefix: str = "",
-    *,
-    h: int,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Multi-head attention with the four projections of a layer."""
-    weights = [params[prefix + name] for name in ("w_q", "w_k", "w_v", "w_o")]
-    return multi_head_attention(x, memory, *weights, h=h, mask=mask)
-
-
-def feed(x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
-    """The feed-forward network of a layer."""
-    return feed_forward(x, params["w_1"], params["b_1"], params["w_2"], params["b_2"])
-
-
-def layer_names(*attentions: str, norms: int) -> list[str]:
-    """The names of a layer's parameters: an attention for each prefix, norms, a network."""
-    names = [prefix + name for prefix in attentions for name in ("w_q", "w_k", "w_v", "w_o")]
-    names += [f"{kind}_{i}" for i in range(1, norms + 1) for kind in ("gain", "bias")]
-    return [*names, "w_1", "b_1", "w_2", "b_2"]
-
-
-def check_params(params: object, *names: str) -> Mapping[str, Tensor]:
-    """The parameters themselves, once it is sure that each name stands for a tensor."""
-    if not isinstance(params, Mapping):
-        raise TypeError(f"params must map names to tensors: got {type(params).__name__}")
-    missing = [name for name in names if name not in params]
-    if missing:
-        raise ValueError(
-            f"params must hold {len(names)} tensors: got none for {', '.join(missing)}"
-        )
-    return params

@@ -35,21 +35,6 @@ def soft_lookup_by_definition(
 
 
 @checked
-def weighted_mean(
-    weights: Float[Tensor, "... m"], values: Float[Tensor, "... m e"]
-) -> Float[Tensor, "... e"]:
-    """The mean of m values under non-negative weights: sum_j w_j v_j / sum_j w_j.
-
-    The weights need not sum to one; only their ratios count. Weights that are all zero give
-    zeros. Half-precision input is accumulated in float32. Time O(m e).
-    """
-    wide = accumulation_dtype(values.dtype)
-    total = weights.to(wide).sum(dim=-1, keepdim=True)
-    shares = weights.to(wide) / total.masked_fill(total == 0, 1.0)
-    return (shares[..., None, :] @ values.to(wide)).squeeze(-2).to(values.dtype)
-
-
-@checked
 def soft_lookup(
     query: Float[Tensor, "... d"],
     keys: Float[Tensor, "... m d"],
@@ -72,4 +57,16 @@ def soft_lookup(
     return weighted_mean(weights, values.to(wide)).to(values.dtype)
 
 
-FORMS = (soft_lookup_by_definition, soft_lookup)
+@checked
+def weighted_mean(
+    weights: Float[Tensor, "... m"], values: Float[Tensor, "... m e"]
+) -> Float[Tensor, "... e"]:
+    """The mean of m values under non-negative weights: sum_j w_j v_j / sum_j w_j.
+
+    The weights need not sum to one; only their ratios count. Weights that are all zero give
+    zeros. Half-precision input is accumulated in float32. Time O(m e).
+    """
+    wide = accumulation_dtype(values.dtype)
+    total = weights.to(wide).sum(dim=-1, keepdim=True)
+    shares = weights.to(wide) / total.masked_fill(total == 0, 1.0)
+    return (shares[..., None, :] @ values.to(wide)).squeeze(-2).to(values.dtype)

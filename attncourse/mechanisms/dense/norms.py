@@ -26,6 +26,30 @@ def layer_norm_by_definition(
 
 
 @checked
+def layer_norm(
+    x: Float[Tensor, "... d"],
+    gain: Float[Tensor, " d"],
+    bias: Float[Tensor, " d"],
+    *,
+    eps: float = 1e-5,
+) -> Float[Tensor, "... d"]:
+    """Normalise each token over its features: gain (x - mean) / sqrt(var + eps) + bias.
+
+    The variance is the biased one, the mean of squares. Half-precision input is normalised in
+    float32. Time O(d) a token.
+
+    Raises ValueError where shapes do not fit or eps is negative.
+    Source: Ba, Kiros, Hinton 2016, section 3.
+    """
+    _check_eps(eps)
+    wide = x.to(accumulation_dtype(x.dtype))
+    centred = wide - wide.mean(dim=-1, keepdim=True)
+    variance = centred.square().mean(dim=-1, keepdim=True)
+    normal = centred * (variance + eps).rsqrt()
+    return (normal * gain.to(wide.dtype) + bias.to(wide.dtype)).to(x.dtype)
+
+
+@checked
 def rms_norm_by_definition(
     x: Float[Tensor, "... d"], gain: Float[Tensor, " d"], *, eps: float = 1e-6
 ) -> Float[Tensor, "... d"]:
@@ -54,33 +78,6 @@ def rms_norm(
     return (normal * gain.to(wide.dtype)).to(x.dtype)
 
 
-@checked
-def layer_norm(
-    x: Float[Tensor, "... d"],
-    gain: Float[Tensor, " d"],
-    bias: Float[Tensor, " d"],
-    *,
-    eps: float = 1e-5,
-) -> Float[Tensor, "... d"]:
-    """Normalise each token over its features: gain (x - mean) / sqrt(var + eps) + bias.
-
-    The variance is the biased one, the mean of squares. Half-precision input is normalised in
-    float32. Time O(d) a token.
-
-    Raises ValueError where shapes do not fit or eps is negative.
-    Source: Ba, Kiros, Hinton 2016, section 3.
-    """
-    _check_eps(eps)
-    wide = x.to(accumulation_dtype(x.dtype))
-    centred = wide - wide.mean(dim=-1, keepdim=True)
-    variance = centred.square().mean(dim=-1, keepdim=True)
-    normal = centred * (variance + eps).rsqrt()
-    return (normal * gain.to(wide.dtype) + bias.to(wide.dtype)).to(x.dtype)
-
-
 def _check_eps(eps: float) -> None:
     if not eps >= 0:
         raise ValueError(f"eps must be at least 0: got eps={eps}")
-
-
-FORMS = (layer_norm_by_definition, layer_norm)

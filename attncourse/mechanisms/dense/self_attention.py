@@ -65,6 +65,3 @@ def self_attention(
     n = x.shape[-2]
     mask = causal_mask(n, n).to(x.device) if causal else None
     return attention(queries, keys, values, mask=mask).to(x.dtype)
-
-
-FORMS = (cross_attention_by_definition, cross_attention)

@@ -38,6 +38,30 @@ def attention_by_definition(
     return torch.stack(outputs).reshape(*lead, n, e) if outputs else v.new_zeros(*lead, n, e)
 
 
+@checked
+def attention(
+    q: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... m d"],
+    v: Float[Tensor, "... m e"],
+    *,
+    mask: Bool[Tensor, "... #n #m"] | None = None,
+) -> Float[Tensor, "... n e"]:
+    """Scaled dot-product attention: softmax(q k^T / sqrt(d)) v.
+
+    mask is Boolean, True where a query may attend, and broadcasts to the scores (..., n, m). A
+    query that may attend to nothing gets zeros, value and gradient. Half-precision input is
+    accumulated in float32. Time O(n m (d + e)), memory O(n m): the weights are held.
+
+    A NaN in a key reaches only the outputs that may attend to it; a NaN in a value reaches all
+    of them, since 0 x NaN is NaN. Raises ValueError where shapes do not fit, TypeError for a
+    wrong kind of tensor. Source: Vaswani et al. 2017, equation 1.
+    """
+    wide = accumulation_dtype(q.dtype)
+    scores = q.to(wide) @ k.to(wide).mT / math.sqrt(q.shape[-1])
+    weights = softmax(scores) if mask is None else masked_softmax(scores, mask)
+    return (weights @ v.to(wide)).to(v.dtype)
+
+
 def _one_query(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     """The output of one query over the keys it may attend to."""
     output, total = torch.zeros_like(values.sum(dim=0)), query.new_zeros(())
@@ -81,30 +105,3 @@ def masked_softmax(
     total = exponentials.sum(dim=-1, keepdim=True)
     weights = exponentials / total.masked_fill(total == 0, 1.0)
     return weights.to(scores.dtype)
-
-
-@checked
-def attention(
-    q: Float[Tensor, "... n d"],
-    k: Float[Tensor, "... m d"],
-    v: Float[Tensor, "... m e"],
-    *,
-    mask: Bool[Tensor, "... #n #m"] | None = None,
-) -> Float[Tensor, "... n e"]:
-    """Scaled dot-product attention: softmax(q k^T / sqrt(d)) v.
-
-    mask is Boolean, True where a query may attend, and broadcasts to the scores (..., n, m). A
-    query that may attend to nothing gets zeros, value and gradient. Half-precision input is
-    accumulated in float32. Time O(n m (d + e)), memory O(n m): the weights are held.
-
-    A NaN in a key reaches only the outputs that may attend to it; a NaN in a value reaches all
-    of them, since 0 x NaN is NaN. Raises ValueError where shapes do not fit, TypeError for a
-    wrong kind of tensor. Source: Vaswani et al. 2017, equation 1.
-    """
-    wide = accumulation_dtype(q.dtype)
-    scores = q.to(wide) @ k.to(wide).mT / math.sqrt(q.shape[-1])
-    weights = softmax(scores) if mask is None else masked_softmax(scores, mask)
-    return (weights @ v.to(wide)).to(v.dtype)
-
-
-FORMS = (attention_by_definition, attention)

@@ -26,20 +26,6 @@ def attention_backward_by_definition(
 
 
 @checked
-def softmax_backward(
-    weights: Float[Tensor, "... n"], grad: Float[Tensor, "... n"]
-) -> Float[Tensor, "... n"]:
-    """The gradient at the scores, from the weights p = softmax(s) and the gradient g at them.
-
-    (diag(p) - p p^T) g = p * (g - p . g): the Jacobian is never built. Half-precision input is
-    accumulated in float32. Time and memory O(n) a row.
-    """
-    wide = accumulation_dtype(weights.dtype)
-    p, g = weights.to(wide), grad.to(wide)
-    return (p * (g - (p * g).sum(dim=-1, keepdim=True))).to(weights.dtype)
-
-
-@checked
 def attention_backward(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -64,4 +50,15 @@ def attention_backward(
     return d_q.to(q.dtype), d_k.to(k.dtype), (weights.mT @ g).to(v.dtype)
 
 
-FORMS = (attention_backward_by_definition, attention_backward)
+@checked
+def softmax_backward(
+    weights: Float[Tensor, "... n"], grad: Float[Tensor, "... n"]
+) -> Float[Tensor, "... n"]:
+    """The gradient at the scores, from the weights p = softmax(s) and the gradient g at them.
+
+    (diag(p) - p p^T) g = p * (g - p . g): the Jacobian is never built. Half-precision input is
+    accumulated in float32. Time and memory O(n) a row.
+    """
+    wide = accumulation_dtype(weights.dtype)
+    p, g = weights.to(wide), grad.to(wide)
+    return (p * (g - (p * g).sum(dim=-1, keepdim=True))).to(weights.dtype)

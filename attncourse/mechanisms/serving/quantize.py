@@ -87,6 +87,11 @@ def quantized_linear(
 
 
 @checked
+def _check_matrix(x: Float[Tensor, "... n d_x"], w: Integer[Tensor, "d_x d"]) -> None:
+    """Do shapes fit? `checked` says so."""
+
+
+@checked
 def quantized_attention_by_definition(
     q: Float[Tensor, "... n d"],
     k: Quantized,
@@ -133,22 +138,17 @@ def _cached(q: Tensor, k: Quantized, v: Quantized) -> tuple[Quantized, Quantized
     return (keys, k_scale), (values, v_scale)
 
 
-def _pair(name: str, pair: Quantized) -> Quantized:
-    if not (isinstance(pair, tuple | list) and len(pair) == 2):
-        raise TypeError(f"{name} must be a pair (values, scale): got {type(pair).__name__}")
-    return pair
-
-
-@checked
-def _check_matrix(x: Float[Tensor, "... n d_x"], w: Integer[Tensor, "d_x d"]) -> None:
-    """Do shapes fit? `checked` says so."""
-
-
 @checked
 def _check_cached(
     q: Float[Tensor, "... n d"], k: Integer[Tensor, "... m d"], v: Integer[Tensor, "... m e"]
 ) -> None:
     """Do shapes fit? `checked` says so."""
+
+
+def _pair(name: str, pair: Quantized) -> Quantized:
+    if not (isinstance(pair, tuple | list) and len(pair) == 2):
+        raise TypeError(f"{name} must be a pair (values, scale): got {type(pair).__name__}")
+    return pair
 
 
 def _check_scale(name: str, scale: Tensor, shape: tuple[int, ...]) -> None:
@@ -159,6 +159,3 @@ def _check_scale(name: str, scale: Tensor, shape: tuple[int, ...]) -> None:
         raise ValueError(
             f"the scale of {name} must have the shape {shape}: got {tuple(scale.shape)}"
         )
-
-
-FORMS = (quantized_attention_by_definition, quantized_attention)

@@ -1,42 +1,18 @@
 """Attention to several memories: in one softmax, one after the other, side by side, gated."""
 
-import math
 from collections.abc import Sequence
 from functools import reduce
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.dense.softmax import attention
-from attncourse.mechanisms.exact.blockwise import merge_attention
+from attncourse.mechanisms.exact.merging import attention_and_lse, merge_attention
 
 Memories = Sequence[tuple[Tensor, Tensor]]
-
-
-@checked
-def attention_and_lse(
-    q: Float[Tensor, "... n d"],
-    k: Float[Tensor, "... m d"],
-    v: Float[Tensor, "... m e"],
-    *,
-    mask: Bool[Tensor, "... #n #m"] | None = None,
-) -> tuple[Float[Tensor, "... n e"], Float[Tensor, "... n"]]:
-    """Attention over one part of the keys, ready for `merge_attention`: (out, lse).
-
-    lse_i = log sum_j exp(s_ij) over the keys that query i may attend to, -inf if there are none.
-    Both results are in the accumulation dtype (float32 for half precision), so that merging
-    rounds nothing. Time O(n m (d + e)), memory O(n m).
-    """
-    wide = accumulation_dtype(q.dtype)
-    scores = (q.to(wide) / math.sqrt(q.shape[-1])) @ k.to(wide).mT
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -math.inf)
-    lse = scores.logsumexp(dim=-1)
-    finite = lse.masked_fill(lse == -math.inf, 0.0)  # an empty row: exp(-inf - 0) = 0
-    return (scores - finite[..., None]).exp() @ v.to(wide), lse
 
 
 @checked
@@ -134,13 +110,6 @@ def gated_fusion(
     return (out + gate * attention(out, k.to(wide), v.to(wide))).to(x.dtype)
 
 
-@checked
-def _read(
-    x: Float[Tensor, "... n d"], k: Float[Tensor, "... m d"], v: Float[Tensor, "... m d"]
-) -> Float[Tensor, "... n d"]:
-    return attention(x, k, v)
-
-
 def _check_memories(memories: object) -> None:
     """Raise TypeError unless memories is a sequence of pairs of tensors, ValueError if empty."""
     if not isinstance(memories, Sequence):
@@ -157,4 +126,8 @@ def _check_memories(memories: object) -> None:
             )
 
 
-FORMS = (fuse_memories_by_definition, fuse_memories)
+@checked
+def _read(
+    x: Float[Tensor, "... n d"], k: Float[Tensor, "... m d"], v: Float[Tensor, "... m d"]
+) -> Float[Tensor, "... n d"]:
+    return attention(x, k, v)

@@ -61,6 +61,25 @@ def grouped_query_attention(
     return attend_in_groups(q, k, v, None if mask is None else _over_scores(mask, q, k))
 
 
+def check_groups(q: Tensor, k: Tensor) -> None:
+    """Raise ValueError unless the heads of k divide those of q."""
+    h, g = q.shape[-3], k.shape[-3]
+    if h % g:
+        raise ValueError(f"g must divide h: got g={g} for k and h={h} for q {tuple(q.shape)}")
+
+
+def _over_scores(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
+    """The mask with axes for heads, queries and keys, if it broadcasts to (..., h, n, m)."""
+    scores = (*q.shape[:-1], k.shape[-2])
+    sizes = zip(reversed(mask.shape), reversed(scores), strict=False)
+    if mask.ndim > len(scores) or any(a not in (1, b) for a, b in sizes):
+        raise ValueError(
+            "mask must broadcast to the scores (..., h, n, m)"
+            f": got {tuple(mask.shape)} for mask and {scores} for the scores"
+        )
+    return mask[(None,) * (3 - mask.ndim)]
+
+
 def attend_in_groups(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """The work of `grouped_query_attention`, for callers that have looked at the shapes."""
     h, n, g = q.shape[-3], q.shape[-2], k.shape[-3]
@@ -89,28 +108,6 @@ def _weights(scores: Tensor, mask: Tensor | None, share: int, n: int, g: int) ->
     return masked_softmax(by_head, _by_group(mask, g)).flatten(-3, -2)
 
 
-def check_groups(q: Tensor, k: Tensor) -> None:
-    """Raise ValueError unless the heads of k divide those of q."""
-    h, g = q.shape[-3], k.shape[-3]
-    if h % g:
-        raise ValueError(f"g must divide h: got g={g} for k and h={h} for q {tuple(q.shape)}")
-
-
-def _over_scores(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
-    """The mask with axes for heads, queries and keys, if it broadcasts to (..., h, n, m)."""
-    scores = (*q.shape[:-1], k.shape[-2])
-    sizes = zip(reversed(mask.shape), reversed(scores), strict=False)
-    if mask.ndim > len(scores) or any(a not in (1, b) for a, b in sizes):
-        raise ValueError(
-            "mask must broadcast to the scores (..., h, n, m)"
-            f": got {tuple(mask.shape)} for mask and {scores} for the scores"
-        )
-    return mask[(None,) * (3 - mask.ndim)]
-
-
 def _by_group(mask: Tensor, groups: int) -> Tensor:
     """A mask over (..., h, n, m), or 1 in place of h, seen as (..., g, h / g, n, m): a view."""
     return mask.unsqueeze(-4) if mask.shape[-3] == 1 else torch.unflatten(mask, -3, (groups, -1))
-
-
-FORMS = (grouped_query_attention_by_definition, grouped_query_attention)

@@ -105,15 +105,6 @@ def segment_recurrence(
     return torch.cat(outputs, dim=-2)
 
 
-def _read_past_and_self(x: Tensor, memory: Tensor, *weights: Tensor) -> Tensor:
-    """Causal attention of x to [stopgrad(memory); x]; memory may be empty."""
-    wide = accumulation_dtype(x.dtype)
-    w_q, w_k, w_v = (w.to(wide) for w in weights)
-    past = torch.cat([memory.detach(), x], dim=-2).to(wide)
-    out = blockwise_attention(x.to(wide) @ w_q, past @ w_k, past @ w_v, block=TILE, causal=True)
-    return out.to(x.dtype)
-
-
 def _check_segments(segment: int, memory: int) -> None:
     if segment < 1:
         raise ValueError(f"segment must be at least 1: got segment={segment}")
@@ -121,4 +112,10 @@ def _check_segments(segment: int, memory: int) -> None:
         raise ValueError(f"memory must be at least 0: got memory={memory}")
 
 
-FORMS = (segment_attention_by_definition, segment_attention)
+def _read_past_and_self(x: Tensor, memory: Tensor, *weights: Tensor) -> Tensor:
+    """Causal attention of x to [stopgrad(memory); x]; memory may be empty."""
+    wide = accumulation_dtype(x.dtype)
+    w_q, w_k, w_v = (w.to(wide) for w in weights)
+    past = torch.cat([memory.detach(), x], dim=-2).to(wide)
+    out = blockwise_attention(x.to(wide) @ w_q, past @ w_k, past @ w_v, block=TILE, causal=True)
+    return out.to(x.dtype)

@@ -63,6 +63,3 @@ def signed_shared_attention(
     wide = accumulation_dtype(q.dtype)
     w = w.to(wide)
     return attention((q.to(wide) @ w) * signs.to(wide), k.to(wide) @ w, v.to(wide)).to(v.dtype)
-
-
-FORMS = (shared_attention_by_definition, shared_attention)

@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.dense.self_attention import self_attention
 from attncourse.mechanisms.sharing.segments import (
-    FORMS,
     segment_attention,
     segment_recurrence,
     segment_recurrence_by_definition,
 )
 from attncourse.testing import assert_same, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(segment_attention))
 RECURRENCES = [segment_recurrence_by_definition, segment_recurrence]
 every_recurrence = pytest.mark.parametrize("recurrence", RECURRENCES)
 
