@@ -94,15 +94,6 @@ from attncourse.mechanisms.exact.merging import merge_attention as merge_attenti
 from attncourse.mechanisms.linear.delta_rule import delta_rule as delta_rule
 from attncourse.mechanisms.linear.delta_rule import delta_rule_segment as delta_rule_segment
 from attncourse.mechanisms.linear.delta_rule import delta_rule_step as delta_rule_step
-from attncourse.mechanisms.linear.elu import causal_linear_attention as causal_linear_attention
-from attncourse.mechanisms.linear.elu import elu_feature_map as elu_feature_map
-from attncourse.mechanisms.linear.elu import linear_attention as linear_attention
-from attncourse.mechanisms.linear.elu import linear_attention_segment as linear_attention_segment
-from attncourse.mechanisms.linear.elu import linear_attention_step as linear_attention_step
-from attncourse.mechanisms.linear.feature_map import (
-    causal_kernel_attention as causal_kernel_attention,
-)
-from attncourse.mechanisms.linear.feature_map import kernel_attention as kernel_attention
 from attncourse.mechanisms.linear.gated_linear import (
     gated_linear_attention as gated_linear_attention,
 )
@@ -111,6 +102,21 @@ from attncourse.mechanisms.linear.gated_linear import (
 )
 from attncourse.mechanisms.linear.gated_linear import (
     gated_linear_attention_step as gated_linear_attention_step,
+)
+from attncourse.mechanisms.linear.kernel_attention import (
+    causal_kernel_attention as causal_kernel_attention,
+)
+from attncourse.mechanisms.linear.kernel_attention import kernel_attention as kernel_attention
+from attncourse.mechanisms.linear.linear_transformer import (
+    causal_linear_attention as causal_linear_attention,
+)
+from attncourse.mechanisms.linear.linear_transformer import elu_feature_map as elu_feature_map
+from attncourse.mechanisms.linear.linear_transformer import linear_attention as linear_attention
+from attncourse.mechanisms.linear.linear_transformer import (
+    linear_attention_segment as linear_attention_segment,
+)
+from attncourse.mechanisms.linear.linear_transformer import (
+    linear_attention_step as linear_attention_step,
 )
 from attncourse.mechanisms.linear.performer import (
     causal_performer_attention as causal_performer_attention,

@@ -16,7 +16,7 @@ import attncourse.mechanisms
 from attncourse.mechanisms import definition_of, forms_of
 from attncourse.mechanisms.dense import softmax
 from attncourse.mechanisms.exact import blockwise
-from attncourse.mechanisms.linear import elu
+from attncourse.mechanisms.linear import linear_transformer
 from attncourse.testing import assert_same, gradients
 from rows import ELSEWHERE, MECHANISMS, bare, options_by_function
 
@@ -199,7 +199,7 @@ def test_the_forms_of_a_function_are_those_of_its_list_or_it_and_its_definition(
     assert forms_of(softmax.attention) == (softmax.attention_by_definition, softmax.attention)
     assert forms_of(softmax.softmax) == (softmax.softmax,)
     assert forms_of(blockwise.blockwise_attention) == blockwise.FORMS
-    assert forms_of(elu.linear_attention) == (
-        elu.linear_attention_by_definition,
-        elu.linear_attention,
+    assert forms_of(linear_transformer.linear_attention) == (
+        linear_transformer.linear_attention_by_definition,
+        linear_transformer.linear_attention,
     )

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 from attncourse.mechanisms.linear import delta_rule
 from attncourse.testing import gaussian
 from rows import Mechanism
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 
 def plain(q, k, v, beta):

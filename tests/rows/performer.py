@@ -8,7 +8,7 @@ import torch
 from attncourse.mechanisms.linear import performer
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 
 def log_features(x, w):

@@ -7,7 +7,7 @@ import torch
 from attncourse.mechanisms.linear import retention
 from attncourse.testing import gaussian
 from rows import Mechanism
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 
 def plain(q, k, v, decay):

@@ -6,8 +6,13 @@ import torch
 from torch import Tensor
 
 from attncourse.measure.bench.case import Case, Inputs, Size, self_attention
-from attncourse.mechanisms.linear import delta_rule, gated_linear, performer, retention
-from attncourse.mechanisms.linear import elu as linear
+from attncourse.mechanisms.linear import (
+    delta_rule,
+    gated_linear,
+    linear_transformer,
+    performer,
+    retention,
+)
 from attncourse.mechanisms.low_rank import linformer, nystrom
 
 RANK = 256
@@ -73,10 +78,10 @@ LOW_RANK = (
 )
 
 LINEAR = (
-    Case("linear", linear.linear_attention),
+    Case("linear", linear_transformer.linear_attention),
     Case(
         "linear, causal",
-        partial(linear.causal_linear_attention, chunk=CHUNK),
+        partial(linear_transformer.causal_linear_attention, chunk=CHUNK),
     ),
     Case(
         "retention",

@@ -49,6 +49,10 @@ def threshold_attention(
     Raises ValueError unless threshold is at least 0.
     Source: the simplest sparsification of attention weights, compared with top-k selection by
     Zhao et al. 2019, section 3.
+
+    >>> q, eye = torch.tensor([[9.0, 9.0, 0.0, 0.0]]), torch.eye(4)
+    >>> threshold_attention(q, eye, eye, threshold=0.1).round(decimals=2).tolist()
+    [[0.5, 0.5, 0.0, 0.0]]
     """
     _check_threshold(threshold)
 
@@ -69,6 +73,3 @@ def _itself(weights: Tensor) -> Tensor:
 def _check_threshold(threshold: float) -> None:
     if not threshold >= 0:
         raise ValueError(f"threshold must be at least 0: got threshold={threshold}")
-
-
-FORMS = (threshold_attention_by_definition, threshold_attention)

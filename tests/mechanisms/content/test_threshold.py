@@ -5,10 +5,14 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import largest_tensor, scaling_exponent
-from attncourse.mechanisms.content.threshold import FORMS, threshold_attention
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.content.threshold import (
+    threshold_attention,
+    threshold_attention_by_definition,
+)
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(threshold_attention))
 
 
 def weights(q, k):
@@ -87,7 +91,7 @@ def test_more_rows_than_a_block_holds(form):
     kept = weights_of(form, q, k, threshold=0.03)
     assert_same(form(q, k, v, threshold=0.03), kept @ v)
     ours = gradients(threshold_attention, q, k, v, threshold=0.03)
-    assert_same(ours, gradients(FORMS[0], q, k, v, threshold=0.03))
+    assert_same(ours, gradients(threshold_attention_by_definition, q, k, v, threshold=0.03))
 
 
 def inputs_of_length(n):
