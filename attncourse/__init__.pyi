@@ -89,19 +89,11 @@ from attncourse.mechanisms.dense.softmax import softmax as softmax
 from attncourse.mechanisms.exact.backward import attention_backward as attention_backward
 from attncourse.mechanisms.exact.backward import softmax_backward as softmax_backward
 from attncourse.mechanisms.exact.blockwise import blockwise_attention as blockwise_attention
-from attncourse.mechanisms.exact.blockwise import merge_attention as merge_attention
+from attncourse.mechanisms.exact.merging import attention_and_lse as attention_and_lse
+from attncourse.mechanisms.exact.merging import merge_attention as merge_attention
 from attncourse.mechanisms.linear.delta_rule import delta_rule as delta_rule
 from attncourse.mechanisms.linear.delta_rule import delta_rule_segment as delta_rule_segment
 from attncourse.mechanisms.linear.delta_rule import delta_rule_step as delta_rule_step
-from attncourse.mechanisms.linear.elu import causal_linear_attention as causal_linear_attention
-from attncourse.mechanisms.linear.elu import elu_feature_map as elu_feature_map
-from attncourse.mechanisms.linear.elu import linear_attention as linear_attention
-from attncourse.mechanisms.linear.elu import linear_attention_segment as linear_attention_segment
-from attncourse.mechanisms.linear.elu import linear_attention_step as linear_attention_step
-from attncourse.mechanisms.linear.feature_map import (
-    causal_kernel_attention as causal_kernel_attention,
-)
-from attncourse.mechanisms.linear.feature_map import kernel_attention as kernel_attention
 from attncourse.mechanisms.linear.gated_linear import (
     gated_linear_attention as gated_linear_attention,
 )
@@ -110,6 +102,21 @@ from attncourse.mechanisms.linear.gated_linear import (
 )
 from attncourse.mechanisms.linear.gated_linear import (
     gated_linear_attention_step as gated_linear_attention_step,
+)
+from attncourse.mechanisms.linear.kernel_attention import (
+    causal_kernel_attention as causal_kernel_attention,
+)
+from attncourse.mechanisms.linear.kernel_attention import kernel_attention as kernel_attention
+from attncourse.mechanisms.linear.linear_transformer import (
+    causal_linear_attention as causal_linear_attention,
+)
+from attncourse.mechanisms.linear.linear_transformer import elu_feature_map as elu_feature_map
+from attncourse.mechanisms.linear.linear_transformer import linear_attention as linear_attention
+from attncourse.mechanisms.linear.linear_transformer import (
+    linear_attention_segment as linear_attention_segment,
+)
+from attncourse.mechanisms.linear.linear_transformer import (
+    linear_attention_step as linear_attention_step,
 )
 from attncourse.mechanisms.linear.performer import (
     causal_performer_attention as causal_performer_attention,
@@ -145,11 +152,14 @@ from attncourse.mechanisms.patterns.strided import dilated_attention as dilated_
 from attncourse.mechanisms.patterns.strided import strided_attention as strided_attention
 from attncourse.mechanisms.serving.cache import KVCache as KVCache
 from attncourse.mechanisms.serving.cache import RollingCache as RollingCache
-from attncourse.mechanisms.serving.cache import cached_attention as cached_attention
-from attncourse.mechanisms.serving.cache import decode_step as decode_step
-from attncourse.mechanisms.serving.cache import grouped_decode_step as grouped_decode_step
-from attncourse.mechanisms.serving.paged import PagedCache as PagedCache
+from attncourse.mechanisms.serving.decoding import cached_attention as cached_attention
+from attncourse.mechanisms.serving.decoding import decode_step as decode_step
+from attncourse.mechanisms.serving.decoding import grouped_decode_step as grouped_decode_step
+from attncourse.mechanisms.serving.distributed_ring import (
+    ring_attention_distributed as ring_attention_distributed,
+)
 from attncourse.mechanisms.serving.paged import paged_attention as paged_attention
+from attncourse.mechanisms.serving.pages import PagedCache as PagedCache
 from attncourse.mechanisms.serving.quantize import dequantize as dequantize
 from attncourse.mechanisms.serving.quantize import quantize_channels as quantize_channels
 from attncourse.mechanisms.serving.quantize import quantize_int8 as quantize_int8
@@ -157,15 +167,11 @@ from attncourse.mechanisms.serving.quantize import quantized_attention as quanti
 from attncourse.mechanisms.serving.quantize import quantized_linear as quantized_linear
 from attncourse.mechanisms.serving.ring import causal_ring_attention as causal_ring_attention
 from attncourse.mechanisms.serving.ring import ring_attention as ring_attention
-from attncourse.mechanisms.serving.ring import (
-    ring_attention_distributed as ring_attention_distributed,
-)
 from attncourse.mechanisms.sharing.cross_layer import (
     shared_key_value_layers as shared_key_value_layers,
 )
 from attncourse.mechanisms.sharing.cross_layer import shared_layers as shared_layers
 from attncourse.mechanisms.sharing.cross_layer import shared_weights_layers as shared_weights_layers
-from attncourse.mechanisms.sharing.fusion import attention_and_lse as attention_and_lse
 from attncourse.mechanisms.sharing.fusion import fuse_memories as fuse_memories
 from attncourse.mechanisms.sharing.fusion import gated_fusion as gated_fusion
 from attncourse.mechanisms.sharing.fusion import hierarchical_fusion as hierarchical_fusion

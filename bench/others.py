@@ -12,8 +12,7 @@ from attncourse.measure.bench import exact, linear, sparse
 from attncourse.measure.bench.case import Case, Inputs, Size
 from attncourse.mechanisms.content import entmax, sparsemax, top_k
 from attncourse.mechanisms.dense import softmax
-from attncourse.mechanisms.linear import delta_rule, performer, retention
-from attncourse.mechanisms.linear import elu as linear_attention
+from attncourse.mechanisms.linear import delta_rule, linear_transformer, performer, retention
 from attncourse.mechanisms.patterns import sliding_window as window
 
 
@@ -164,13 +163,13 @@ def fast_transformers() -> list[Case]:
         return performer.causal_performer_attention_by_definition(q, k, v, both, chunk=linear.CHUNK)
 
     causal_linear = partial(
-        linear_attention.causal_linear_attention_by_definition, chunk=linear.CHUNK
+        linear_transformer.causal_linear_attention_by_definition, chunk=linear.CHUNK
     )
     features = {"inputs": linear.with_features, "tolerance": 1e-2}
     return [
         case("full", FullAttention, softmax.attention, growth=2.0),
         case(
-            "linear", lambda: LinearAttention(64), linear_attention.linear_attention_by_definition
+            "linear", lambda: LinearAttention(64), linear_transformer.linear_attention_by_definition
         ),
         case("linear, causal", lambda: CausalLinearAttention(64), causal_linear, countable=False),
         case(
@@ -253,7 +252,7 @@ def naive_fla() -> list[Case]:
         make(
             "linear, causal",
             chunked,
-            partial(linear_attention.causal_linear_attention_by_definition, chunk=linear.CHUNK),
+            partial(linear_transformer.causal_linear_attention_by_definition, chunk=linear.CHUNK),
             native=native,
             result=heads_first,
             check_length=320,

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+PAST = "t"  # the axis of tokens that came before: there may be none
+
 
 @dataclass(frozen=True)
 class TensorRule:
@@ -27,9 +29,24 @@ class TensorRule:
         axes = [axis.lstrip("#") for axis in self.axes]
         return f"({', '.join(['...', *axes] if self.leading else axes)})"
 
+    @property
+    def broadcasts(self) -> bool:
+        """May the named axes all be 1, and so be missing in front, as those of a mask?"""
+        return self.leading and bool(self.axes) and all(a.startswith("#") for a in self.axes)
+
     def lead(self, x: Tensor) -> tuple[int, ...]:
         """The leading axes of x, those in front of the named ones."""
-        return tuple(x.shape[: x.ndim - len(self.axes)])
+        return tuple(x.shape[: max(0, x.ndim - len(self.axes))])
+
+    def named(self, x: Tensor) -> tuple[int, ...]:
+        """The sizes of the named axes; those that x lacks in front are 1."""
+        missing = len(self.axes) - x.ndim
+        return (1,) * missing + tuple(x.shape[max(0, -missing) :])
+
+    def completed(self, x: Any) -> Any:
+        """A tensor with all of the named axes; anything else as it is."""
+        missing = len(self.axes) - x.ndim if isinstance(x, Tensor) else 0
+        return x[(None,) * missing] if missing > 0 else x
 
 
 def axis_error(rule: str, name: str, x: Tensor) -> ValueError:
@@ -68,13 +85,14 @@ def check_kind(rule: TensorRule, x: Any) -> Tensor:
             f" (perhaps you want {rule.name}.bool())"
         )
     expected = len(rule.axes)
-    if x.ndim < expected or (x.ndim > expected and not rule.leading):
+    too_few = x.ndim < expected and not rule.broadcasts
+    if too_few or (x.ndim > expected and not rule.leading):
         bound = "at least" if rule.leading else "exactly"
         count = f"{expected} {'axis' if expected == 1 else 'axes'}"
         raise axis_error(f"{rule.name} must have {bound} {count} {rule.pattern()}", rule.name, x)
-    for axis, size in zip(rule.axes, _named(rule, x), strict=True):
-        if size == 0:
-            letter = axis.lstrip("#")
+    for axis, size in zip(rule.axes, rule.named(x), strict=True):
+        letter = axis.lstrip("#")
+        if size == 0 and letter != PAST:
             raise axis_error(f"{letter} must be at least 1", rule.name, x)
     return x
 
@@ -95,7 +113,7 @@ def check_axes(tensors: list[tuple[TensorRule, Tensor]]) -> None:
     """Does every axis letter stand for one size?"""
     first: dict[str, tuple[TensorRule, Tensor, int]] = {}
     for rule, x in tensors:
-        for axis, size in zip(rule.axes, _named(rule, x), strict=True):
+        for axis, size in zip(rule.axes, rule.named(x), strict=True):
             letter = axis.lstrip("#")
             if axis.startswith("#") and size == 1:
                 continue
@@ -147,10 +165,6 @@ def check_same_place(tensors: list[tuple[TensorRule, Tensor]]) -> None:
                     f"{other.name} and {rule.name} must be on one device"
                     f": got {y.device} for {other.name} and {x.device} for {rule.name}"
                 )
-
-
-def _named(rule: TensorRule, x: Tensor) -> tuple[int, ...]:
-    return tuple(x.shape[x.ndim - len(rule.axes) :])
 
 
 def _broadcasts(lead: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

@@ -32,15 +32,18 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     """Check every call of `function` against its jaxtyping annotations.
 
     Raises TypeError for a wrong kind of argument and ValueError for a wrong shape. Named axes
-    must have one size throughout and at least one entry; axes under ``...`` are shared by all
-    tensors; ``#`` marks an axis that may also be 1. Floating-point arguments share dtype and
-    device. Arguments annotated ``int``, ``float`` or ``bool`` are checked for their type only.
-    So shapes, dtypes, devices and types decide, and a combination that has passed once is let
-    through at once the next time.
+    must have one size throughout and at least one entry, except ``t``, the tokens of a past that
+    may be empty; axes under ``...`` are shared by all tensors; ``#`` marks an axis that may also be
+    1. Where all named axes are so marked, those in front may be missing, and `function` gets them
+    as 1: a mask (m,) comes to it as (1, m). Floating-point arguments share dtype and device.
+    Arguments annotated ``int``, ``float`` or ``bool`` are checked for their type only. So shapes,
+    dtypes, devices and types decide, and a combination that has passed once is let through at once
+    the next time.
     """
     signature = inspect.signature(function)
     rules = {n: read_rule(n, p.annotation) for n, p in signature.parameters.items()}
     names = list(signature.parameters)
+    masks = {n: r for n, r in rules.items() if isinstance(r, TensorRule) and r.broadcasts}
     passed: set[object] = set()
 
     def examine(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -58,17 +61,24 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         check_leading(tensors)
         check_same_place(tensors)
 
+    def complete(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The arguments, with all named axes in each mask."""
+        pairs = zip(names, args, strict=False)
+        found = [masks[name].completed(x) if name in masks else x for name, x in pairs]
+        named = {n: rule.completed(kwargs[n]) for n, rule in masks.items() if n in kwargs}
+        return (*found, *args[len(found) :]), kwargs | named
+
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         if torch.compiler.is_compiling():  # a graph that read `passed` would be void once it grows
             examine(args, kwargs)
-            return function(*args, **kwargs)
-        look = (*map(_look, args), *kwargs, *map(_look, kwargs.values()))
-        if look not in passed:
+        elif (look := (*map(_look, args), *kwargs, *map(_look, kwargs.values()))) not in passed:
             examine(args, kwargs)
             if len(passed) >= REMEMBERED:
                 passed.clear()
             passed.add(look)
+        if masks:
+            args, kwargs = complete(args, kwargs)
         return function(*args, **kwargs)
 
     _set_apart(run, function.__name__)

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_window
 from attncourse.kernels import band
-from attncourse.kernels.launch import check_place, flat, launch, tile_sizes
+from attncourse.kernels.launch import check_place, launch, padded, tile_sizes
 
 
 @checked
@@ -66,7 +66,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, *, before: int, after: int) -> Tens
         raise ValueError(f"g must divide h: got g={g} and h={h} for {tuple(q.shape)}")
     check_place("q", q)
     scale = 1 / math.sqrt(q.shape[-1])
-    heads = (flat(x) for x in (q, k, v))
+    heads = (padded(x) for x in (q, k, v))
     out: Tensor = _Band.apply(*heads, scale, before, after)  # type: ignore[no-untyped-call]
     return out[..., : v.shape[-1]].reshape(*q.shape[:-1], v.shape[-1])
 

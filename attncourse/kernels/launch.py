@@ -41,7 +41,7 @@ def check_place(name: str, x: Tensor) -> None:
         raise TypeError(f"{name} must be float32, bfloat16 or float16: got {x.dtype}")
 
 
-def flat(x: Tensor) -> Tensor:
+def padded(x: Tensor) -> Tensor:
     """All leading axes as one, and zeros up to a width that the kernels take: a power of two."""
     width = max(16, 2 ** math.ceil(math.log2(x.shape[-1])))
     rows = x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])

@@ -1,4 +1,4 @@
-"""Causal kernel and linear attention by the kernels of `chunks`, on a GPU."""
+"""Kernel attention and linear attention, causal, by the programs of `chunks`, on a GPU."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from attncourse.core.shapes import checked
 from attncourse.kernels import chunks
-from attncourse.kernels.launch import check_place, flat, interpreting, precision
+from attncourse.kernels.launch import check_place, interpreting, padded, precision
 
 
 @checked
@@ -27,7 +27,7 @@ def chunked_kernel_attention(
     float64. Source: Katharopoulos et al. 2020, section 3.3; Yang et al. 2023, section 3.
     """
     check_place("phi_q", phi_q)
-    out: Tensor = _CausalKernel.apply(flat(phi_q), flat(phi_k), flat(v))  # type: ignore[no-untyped-call]
+    out: Tensor = _CausalMean.apply(padded(phi_q), padded(phi_k), padded(v))  # type: ignore[no-untyped-call]
     return out[..., : v.shape[-1]].reshape(v.shape)
 
 
@@ -42,7 +42,7 @@ def chunked_linear_attention(
     return chunked_kernel_attention(phi_q, phi_k, v)
 
 
-class _CausalKernel(torch.autograd.Function):
+class _CausalMean(torch.autograd.Function):
     """Numerator and denominator, and their gradients: causal products all."""
 
     @staticmethod

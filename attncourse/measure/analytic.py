@@ -44,12 +44,15 @@ def attention_parameters(d: int, *, h: int, g: int) -> int:
 def kv_cache_bytes(layers: int, n: int, g: int, d_head: int, bytes_per_element: int) -> int:
     """Bytes that the keys and values of n tokens take: 2 layers n g d_head bytes_per_element.
 
-    g is the number of key/value heads. Raises ValueError unless every number is at least 1.
+    g is the number of key/value heads. Before the first token, n = 0, they take nothing. Raises
+    ValueError unless n is at least 0 and every other number at least 1.
 
     >>> kv_cache_bytes(30, 1024, 3, 64, 2) / 2**20  # 30 layers, 3 heads of 64, half precision
     22.5
     """
-    _at_least_one(layers=layers, n=n, g=g, d_head=d_head, bytes_per_element=bytes_per_element)
+    _at_least_one(layers=layers, g=g, d_head=d_head, bytes_per_element=bytes_per_element)
+    if n < 0:
+        raise ValueError(f"n must be at least 0: got n={n}")
     return 2 * layers * n * g * d_head * bytes_per_element
 
 

@@ -12,6 +12,7 @@ import types
 import typing
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -23,14 +24,15 @@ import attncourse.core
 import attncourse.measure
 import attncourse.mechanisms
 from attncourse.core.masks import causal_mask, padding_mask
+from attncourse.core.rules import PAST
 from attncourse.mechanisms.dense import lookup
-from attncourse.testing import gaussian, random_mask
+from attncourse.testing import assert_same, gaussian, random_mask
 from rows import ELSEWHERE, options_by_function
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without")
 
 # A size for each letter; h divides d_x, d_q, d_k and d_v, g divides h, and d is even.
-SIZES = {"n": 5, "m": 7, "d": 6, "e": 2, "h": 4, "g": 2, "r": 3, "c": 9, "b": 11, "p": 13}
+SIZES = {"n": 5, "m": 7, "d": 6, "e": 2, "h": 4, "g": 2, "r": 3, "c": 9, "b": 11, "p": 13, "t": 15}
 SIZES |= {"d_q": 8, "d_k": 16, "d_v": 20, "d_x": 12, "d_y": 17, "d_o": 14, "d_ff": 10, "1": 1}
 
 
@@ -64,6 +66,11 @@ def read(annotation):
     return options[0].__name__.split("[")[0], letters.strip()
 
 
+def may_lack_axes(function, name):
+    """Does the annotation let a tensor broadcast, as a mask does?"""
+    return "#" in str(inspect.signature(function).parameters[name].annotation)
+
+
 def takes(function, options):
     """Read a function's annotations; an optional tensor of any shape is left out."""
     signature = inspect.signature(function)
@@ -87,8 +94,13 @@ def public_functions(*packages):
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             for name, value in vars(import_module(info.name)).items():
                 own = inspect.isfunction(value) and value.__module__ == info.name
-                if own and name[0] != "_" and hasattr(value, "__wrapped__"):
+                if own and name[0] != "_" and is_checked(value):
                     yield value
+
+
+def is_checked(function):
+    """Does it carry `@checked`? In its source, for the tests' import hook wraps every function."""
+    return inspect.getsource(inspect.unwrap(function)).lstrip().startswith("@checked")
 
 
 def missing(function, options):
@@ -152,7 +164,9 @@ def spoiled(function, name):
     this, arguments = FUNCTIONS[function], right(function)
     kind, letters, x = this.kinds[name], this.letters[name], arguments[name]
     others = {n: axes for n, axes in this.letters.items() if n != name}
-    yield from ways_to_spoil(kind, letters, x)
+    for what, value, error in ways_to_spoil(kind, letters, x):
+        if not (what == "an axis too few" and may_lack_axes(function, name)):
+            yield what, value, error
     if others:
         yield "on another device", x.to("meta"), ValueError
         # a mask may have fewer axes in front than the scores it is laid over
@@ -198,9 +212,10 @@ def ways_to_spoil(kind, letters, x):
         yield "an axis too few", x[(0,) * (x.ndim - len(named) + 1)], ValueError
     if "*" not in letters:
         yield "an axis too many", x[None], ValueError
-    for axis in range(1, len(named) + 1):
-        empty = x.transpose(-axis, 0)[:0].transpose(-axis, 0)
-        yield f"empty in {named[-axis]}", empty, ValueError
+    for axis, letter in enumerate(reversed(named), 1):
+        if letter != PAST:
+            empty = x.transpose(-axis, 0)[:0].transpose(-axis, 0)
+            yield f"empty in {letter}", empty, ValueError
 
 
 def raised_by(call):
@@ -233,6 +248,49 @@ def test_the_arguments_that_were_spoiled_are_right_before(function, lead):
         if FUNCTIONS[function].result is not None:
             this = FUNCTIONS[function]
             assert_fits(out.shape, shape_of(this.result, lead, this.sizes(SIZES)))
+
+
+WITH_A_PAST = [f for f, this in FUNCTIONS.items() if PAST in this.sizes(SIZES)]
+
+
+@pytest.mark.parametrize("function", WITH_A_PAST, ids=lambda function: function.__name__)
+def test_a_past_may_be_empty(function):
+    """So that the first segment, the first step, the first token is like every other."""
+    this, sizes = FUNCTIONS[function], SIZES | {PAST: 0}
+    arguments = {
+        name: tensor(this.kinds[name], shape_of(letters, (2,), sizes))
+        for name, letters in this.letters.items()
+    }
+    out = function(**arguments, **this.options)
+    assert_fits(out.shape, shape_of(this.result, (2,), sizes))
+    assert out.isfinite().all()
+
+
+def masks_of(function):
+    """The optional masks of a function, and of how many queries and keys."""
+    letters = " ".join(FUNCTIONS[function].letters.values()).split()
+    names = [name for name in inspect.signature(function).parameters if name.endswith("mask")]
+    return names, SIZES["n"], SIZES["m" if "m" in letters else "t" if "t" in letters else "n"]
+
+
+MASKED = [(f, name) for f in FUNCTIONS for name in masks_of(f)[0]]
+
+
+@pytest.mark.parametrize(("function", "name"), MASKED, ids=lambda x: getattr(x, "__name__", x))
+def test_a_mask_broadcasts_to_the_scores(function, name):
+    """Whatever axes it has: those of queries, of keys, both or none."""
+    arguments, (_, n, m) = right(function) | FUNCTIONS[function].options, masks_of(function)
+    whole = random_mask(n, m, empty_row=1)
+    results = []
+    for mask in (whole[0], whole[:1], whole[:, :1], torch.tensor(True), torch.tensor(False)):
+        results.append(function(**arguments | {name: mask}))
+        assert_same(results[-1], function(**arguments | {name: mask.expand(n, m)}))
+    assert all(not torch.equal(first(a), first(b)) for a, b in pairwise(results[1:]))
+
+
+def first(out):
+    """The output of a function that returns something besides."""
+    return out[0] if isinstance(out, tuple) else out
 
 
 def assert_fits(shape, expected):
@@ -286,11 +344,11 @@ def calls(draw, function):
 
 
 def result_shape(function, arguments):
-    """The shape that the result must have, from the shapes that went in (masks aside)."""
+    """The shape that the result must have, from the shapes that went in but for what broadcasts."""
     this = FUNCTIONS[function]
     sizes, lead = {}, None
     for name, x in arguments.items():
-        if this.kinds[name] != "Bool":
+        if not may_lack_axes(function, name):
             starred, axes = this.letters[name].startswith("*"), this.letters[name].split()
             axes = axes[1:] if starred else axes
             sizes.update(zip(axes, x.shape[x.ndim - len(axes) :], strict=True))
@@ -369,7 +427,7 @@ def test_any_temperature_gives_a_lookup_or_a_sentence(temperature):
         assert out.isfinite().all()
 
 
-def test_every_public_function_of_the_mechanisms_is_checked():
+def test_every_public_function_that_names_shapes_is_checked():
     """A public function without `@checked` would escape every test above."""
     for info in pkgutil.walk_packages(attncourse.mechanisms.__path__, "attncourse.mechanisms."):
         if info.name.rpartition(".")[2].startswith("_"):  # a family's private machinery
@@ -377,7 +435,8 @@ def test_every_public_function_of_the_mechanisms_is_checked():
         module = import_module(info.name)
         for name, value in vars(module).items():
             if inspect.isfunction(value) and value.__module__ == module.__name__:
-                assert name[0] == "_" or hasattr(value, "__wrapped__"), f"{name} is not @checked"
+                named = any(map(read, inspect.get_annotations(value).values()))
+                assert name[0] == "_" or not named or is_checked(value), f"{name} is not @checked"
 
 
 def test_every_function_that_takes_a_tensor_can_be_called_or_has_tests_of_its_own():

@@ -67,6 +67,8 @@ def test_a_checked_function_keeps_its_name_docstring_and_signature():
         {"mask": None},
         {"mask": random_mask(5, 7)},
         {"mask": random_mask(1, 7)},
+        {"mask": random_mask(5, 7)[0]},
+        {"mask": torch.tensor(True)},
         {"mask": torch.ones(1, 1, dtype=torch.bool)},
         {"mask": torch.ones(2, 5, 1, dtype=torch.bool)},
         {"mask": torch.ones(1, 5, 7, dtype=torch.bool)},
@@ -111,11 +113,6 @@ MESSAGES = [
     (ValueError, {"x": torch.tensor(1.0)}, "x must have at least 2 axes (..., n, d): got x ()"),
     (ValueError, {"w": gaussian(3)}, "w must have exactly 2 axes (d, r): got w (3,)"),
     (ValueError, {"w": gaussian(2, 3, 4)}, "w must have exactly 2 axes (d, r): got w (2, 3, 4)"),
-    (
-        ValueError,
-        {"mask": random_mask(5, 7)[0]},
-        "mask must have at least 2 axes (..., n, m): got mask (7,)",
-    ),
     (ValueError, {"x": gaussian(2, 0, 3)}, "n must be at least 1: got x (2, 0, 3)"),
     (ValueError, {"y": gaussian(2, 0, 3)}, "m must be at least 1: got y (2, 0, 3)"),
     (ValueError, {"w": gaussian(3, 0)}, "r must be at least 1: got w (3, 0)"),
@@ -140,6 +137,13 @@ MESSAGES = [
         {"mask": random_mask(6, 7)},
         "x and mask must share n, their second-to-last axis (or mask have 1 there)"
         ": got n=5 for x (2, 5, 3) and n=6 for mask (6, 7)",
+    ),
+    (
+        ValueError,
+        {"mask": random_mask(5, 6)[0]},
+        "y and mask must share m, the second-to-last axis of y and the last axis of mask"
+        " (or mask have 1 there)"
+        ": got m=7 for y (2, 7, 3) and m=6 for mask (6,)",
     ),
     (
         ValueError,
@@ -293,3 +297,29 @@ def test_what_has_passed_once_hides_nothing_of_what_comes_after():
             product(a, b, times=2.0)
         with pytest.raises(TypeError, match="b must be a torch.Tensor"):
             product(a, b=[[1.0]])
+
+
+def test_a_function_gets_a_mask_with_all_of_its_named_axes():
+    @checked
+    def seen(
+        scores: Float[Tensor, "... n m"], mask: Bool[Tensor, "... #n #m"] | None, *, times: int = 1
+    ) -> tuple[int, ...] | None:
+        return None if mask is None else tuple(mask.shape)
+
+    scores, row = gaussian(2, 5, 7), torch.ones(7, dtype=torch.bool)
+    assert seen(scores, row) == seen(scores, mask=row) == seen(mask=row, scores=scores) == (1, 7)
+    assert seen(scores, row[0]) == (1, 1)
+    assert seen(scores, random_mask(10, 7).view(2, 5, 7), times=2) == (2, 5, 7)
+    assert seen(scores, None) is None
+    with pytest.raises(TypeError, match=r"too many positional|takes 2 positional"):
+        seen(scores, row, 3)
+
+
+def test_the_axis_of_past_tokens_may_be_empty_and_no_other():
+    @checked
+    def count(x: Float[Tensor, "... n d"], past: Float[Tensor, "... t d"]) -> int:
+        return past.shape[-2]
+
+    assert count(gaussian(2, 5, 3), gaussian(2, 0, 3)) == 0
+    with pytest.raises(ValueError, match=r"^d must be at least 1: got past \(2, 4, 0\)$"):
+        count(gaussian(2, 5, 3), gaussian(2, 4, 0))

@@ -8,7 +8,7 @@ from attncourse.kernels.linear import (
     chunked_kernel_attention,
     chunked_linear_attention,
 )
-from attncourse.mechanisms.linear.elu import causal_linear_attention_by_definition
+from attncourse.mechanisms.linear.linear_transformer import causal_linear_attention_by_definition
 from attncourse.testing import gaussian
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

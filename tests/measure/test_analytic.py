@@ -41,9 +41,10 @@ def test_fewer_key_value_heads_have_fewer_parameters():
     assert found == [1_048_576, 655_360, 589_824]
 
 
-def test_the_cache_of_keys_and_values():
-    keys = torch.zeros(12, 2048, 8, 64, dtype=torch.float16)
-    assert kv_cache_bytes(12, 2048, 8, 64, 2) == 2 * keys.numel() * keys.element_size()
+@pytest.mark.parametrize("n", [0, 1, 2048])
+def test_the_cache_of_keys_and_values(n):
+    keys = torch.zeros(12, n, 8, 64, dtype=torch.float16)
+    assert kv_cache_bytes(12, n, 8, 64, 2) == 2 * keys.numel() * keys.element_size()
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,7 @@ def test_the_cache_of_keys_and_values():
         (lambda: attention_parameters(10, h=4, g=1), "h must divide d: got h=4 and d=10"),
         (lambda: attention_parameters(12, h=4, g=3), "g must divide h: got g=3 and h=4"),
         (lambda: kv_cache_bytes(1, 1, 0, 1, 2), "g must be at least 1: got g=0"),
+        (lambda: kv_cache_bytes(1, -1, 1, 1, 2), "n must be at least 0: got n=-1"),
     ],
 )
 def test_bad_numbers_get_one_sentence(call, message):

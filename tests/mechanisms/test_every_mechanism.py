@@ -6,12 +6,17 @@ ragged inputs; the tests below run over it.
 
 import inspect
 import pkgutil
+from functools import partial
 from importlib import import_module
 
 import pytest
 import torch
 
 import attncourse.mechanisms
+from attncourse.mechanisms import definition_of, forms_of
+from attncourse.mechanisms.dense import softmax
+from attncourse.mechanisms.exact import blockwise
+from attncourse.mechanisms.linear import linear_transformer
 from attncourse.testing import assert_same, gradients
 from rows import ELSEWHERE, MECHANISMS, bare, options_by_function
 
@@ -176,9 +181,25 @@ def test_every_public_function_stands_in_the_table(module):
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_forms_open_with_the_definition_and_end_with_the_public_function(module):
-    if not hasattr(module, "FORMS"):  # parts that are put together, with nothing to be faster than
-        return
-    first, *_, last = module.FORMS
-    assert first.__name__ == f"{last.__name__}_by_definition"
-    assert set(module.FORMS) <= TESTED | ELSEWHERE
+def test_a_list_of_forms_opens_with_the_definition_of_another_form(module):
+    first, *others = getattr(module, "FORMS", [None])
+    assert first in map(definition_of, others) or not others
+
+
+def test_the_definition_of_a_function_stands_beside_it_and_a_partial_takes_its_arguments_along():
+    assert definition_of(softmax.attention) is softmax.attention_by_definition
+    assert definition_of(softmax.softmax) is None
+    assert definition_of(partial(softmax.softmax, x=1)) is None
+    in_tiles = definition_of(partial(blockwise.blockwise_attention, block=4))
+    assert in_tiles.func is blockwise.blockwise_attention_by_definition
+    assert in_tiles.keywords == {"block": 4}
+
+
+def test_the_forms_of_a_function_are_those_of_its_list_or_it_and_its_definition():
+    assert forms_of(softmax.attention) == (softmax.attention_by_definition, softmax.attention)
+    assert forms_of(softmax.softmax) == (softmax.softmax,)
+    assert forms_of(blockwise.blockwise_attention) == blockwise.FORMS
+    assert forms_of(linear_transformer.linear_attention) == (
+        linear_transformer.linear_attention_by_definition,
+        linear_transformer.linear_attention,
+    )

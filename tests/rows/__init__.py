@@ -16,21 +16,28 @@ from typing import Any
 
 import torch
 
+from attncourse.mechanisms import definition_of
+
 
 @dataclass(frozen=True)
 class Mechanism:
-    """A function, the definition it must equal, a form nobody here wrote, and its inputs.
+    """A function, a form nobody here wrote, its inputs, and the definition it must equal.
 
     plain is the same formula in PyTorch's operators or in an independent package. inputs(*lead,
-    std, seed) gives float64 tensors with any leading axes. rounded_once says that half-precision
-    input is computed in float32 and rounded at the end, so that both results are bit-equal.
+    std, seed) gives float64 tensors with any leading axes. The definition is the one beside the
+    function; plain, where there is none. rounded_once says that half-precision input is computed in
+    float32 and rounded at the end, so that both results are bit-equal.
     """
 
     fast: Callable[..., Any]
-    definition: Callable[..., Any]
     plain: Callable[..., Any]
     inputs: Callable[..., tuple[torch.Tensor, ...]]
+    definition: Callable[..., Any] | None = None
     rounded_once: bool = True
+
+    def __post_init__(self) -> None:
+        if self.definition is None:
+            object.__setattr__(self, "definition", definition_of(self.fast) or self.plain)
 
     def forms(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
         return self.fast, self.definition

@@ -31,7 +31,6 @@ def inputs(*lead, std=2.0, seed=0):
 MECHANISMS = {
     "adaptive_span_attention": Mechanism(
         partial(adaptive_span.adaptive_span_attention, ramp=RAMP),
-        partial(adaptive_span.adaptive_span_attention_by_definition, ramp=RAMP),
         plain_span,
         inputs,
     ),

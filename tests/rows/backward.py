@@ -1,6 +1,7 @@
 """Backward passes give gradients, several at once: their own file compares them with autograd's."""
 
-from attncourse.mechanisms.exact import backward, blockwise
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.exact import backward
 
 MECHANISMS: dict = {}
-ELSEWHERE = {*backward.FORMS, backward.softmax_backward, blockwise.merge_attention}
+ELSEWHERE = {*forms_of(backward.attention_backward), backward.softmax_backward}

@@ -3,6 +3,7 @@
 import torch
 
 from attncourse.core.patterns import bigbird_mask, random_blocks
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.patterns import bigbird
 from rows import Mechanism
 from rows.sliding_window import one_length, under
@@ -16,13 +17,13 @@ def fast(q, k, v):
 
 
 def definition(q, k, v):
-    return bigbird.FORMS[0](q, k, v, block=BLOCK, random=TABLE.to(q.device))
+    return bigbird.bigbird_attention_by_definition(q, k, v, block=BLOCK, random=TABLE.to(q.device))
 
 
 OPTIONS = {bigbird_mask: {"n": 35, "block": 4}}
-ELSEWHERE = bigbird.FORMS
+ELSEWHERE = {*forms_of(bigbird.bigbird_attention)}
 MECHANISMS = {
     "bigbird_attention": Mechanism(
-        fast, definition, under(bigbird_mask(151, BLOCK, TABLE)), one_length
+        fast, under(bigbird_mask(151, BLOCK, TABLE)), one_length, definition=definition
     ),
 }

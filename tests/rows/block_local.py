@@ -10,7 +10,6 @@ from rows.sliding_window import one_length, under
 MECHANISMS = {
     "block_attention": Mechanism(
         partial(block_local.block_attention, block=20),
-        partial(block_local.FORMS[0], block=20),
         under(block_mask(151, 20)),
         one_length,
     ),

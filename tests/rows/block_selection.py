@@ -34,9 +34,6 @@ def plain_blocks(q, k, v, *, causal=False):
 MECHANISMS = {
     f"block_selection_attention{name}": Mechanism(
         partial(block_selection.block_selection_attention, block=BLOCK, top=TOP, **option),
-        partial(
-            block_selection.block_selection_attention_by_definition, block=BLOCK, top=TOP, **option
-        ),
         partial(plain_blocks, **option),
         attention_inputs,
     )

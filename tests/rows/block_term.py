@@ -19,8 +19,6 @@ def factors(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "block_term_attention": Mechanism(
-        block_term.block_term_attention, block_term.FORMS[0], plain_block_term, factors
-    ),
+    "block_term_attention": Mechanism(block_term.block_term_attention, plain_block_term, factors),
 }
 OPTIONS = {block_term.block_term_tensor: {}, block_term.block_term_parameters: {}}

@@ -10,7 +10,6 @@ from rows.softmax import plain_attention
 MECHANISMS = {
     "blockwise_attention": Mechanism(
         partial(blockwise.blockwise_attention, block=4),
-        partial(blockwise.blockwise_attention_by_definition, block=4),
         plain_attention,
         attention_inputs,
     ),

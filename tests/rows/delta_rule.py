@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 from attncourse.mechanisms.linear import delta_rule
 from attncourse.testing import gaussian
 from rows import Mechanism
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 
 def plain(q, k, v, beta):
@@ -32,7 +32,6 @@ def inputs(*lead, std=2.0, seed=0):
 MECHANISMS = {
     "delta_rule": Mechanism(
         partial(delta_rule.delta_rule, chunk=4),
-        partial(delta_rule.delta_rule_by_definition, chunk=4),
         plain,
         inputs,
     ),

@@ -19,8 +19,6 @@ def plain_attention(q, k, v):
 
 
 MECHANISMS = {
-    "entmax15": Mechanism(entmax.entmax15, entmax.entmax15_by_definition, plain_entmax15, scores),
-    "entmax15_attention": Mechanism(
-        entmax.entmax15_attention, entmax.FORMS[0], plain_attention, attention_inputs
-    ),
+    "entmax15": Mechanism(entmax.entmax15, plain_entmax15, scores),
+    "entmax15_attention": Mechanism(entmax.entmax15_attention, plain_attention, attention_inputs),
 }

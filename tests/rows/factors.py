@@ -18,8 +18,6 @@ def factored(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "factored_linear": Mechanism(
-        low_rank.factored_linear, low_rank.FORMS[0], plain_factored, factored
-    ),
+    "factored_linear": Mechanism(low_rank.factored_linear, plain_factored, factored),
 }
 OPTIONS = {low_rank.truncated_svd: {"r": 3}, low_rank.truncated_svd_by_definition: {"r": 3}}

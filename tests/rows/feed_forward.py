@@ -36,14 +36,11 @@ def gated(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "feed_forward": Mechanism(
-        networks.feed_forward, networks.feed_forward_by_definition, plain_feed_forward, biased
-    ),
+    "feed_forward": Mechanism(networks.feed_forward, plain_feed_forward, biased),
     "gelu_feed_forward": Mechanism(
         networks.gelu_feed_forward,
-        networks.gelu_feed_forward_by_definition,
         plain_gelu_feed_forward,
         biased,
     ),
-    "swiglu": Mechanism(networks.swiglu, networks.swiglu_by_definition, plain_swiglu, gated),
+    "swiglu": Mechanism(networks.swiglu, plain_swiglu, gated),
 }

@@ -2,6 +2,7 @@
 
 import torch
 
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.sharing import fusion
 from attncourse.testing import gaussian
 from rows import Mechanism
@@ -74,25 +75,22 @@ def plain_gated(x, k, v, alphas):
     return x + alphas[1].tanh() * plain_attention(x, k, v)
 
 
-flat, flat_by_definition = of_three(fusion.fuse_memories), of_three(fusion.FORMS[0])
 MECHANISMS = {
-    "fuse_memories": Mechanism(flat, flat_by_definition, plain_flat, memories),
-    "serial_fusion": Mechanism(
-        of_three(fusion.serial_fusion), plain_serial, plain_serial, as_wide_as_x
+    "fuse_memories": Mechanism(
+        of_three(fusion.fuse_memories),
+        plain_flat,
+        memories,
+        definition=of_three(fusion.fuse_memories_by_definition),
     ),
-    "parallel_fusion": Mechanism(
-        of_three(fusion.parallel_fusion), plain_parallel, plain_parallel, as_wide_as_x
-    ),
-    "hierarchical_fusion": Mechanism(
-        hierarchical, plain_hierarchical, plain_hierarchical, with_matrix
-    ),
-    "gated_fusion": Mechanism(of_second_gate, plain_gated, plain_gated, gated),
+    "serial_fusion": Mechanism(of_three(fusion.serial_fusion), plain_serial, as_wide_as_x),
+    "parallel_fusion": Mechanism(of_three(fusion.parallel_fusion), plain_parallel, as_wide_as_x),
+    "hierarchical_fusion": Mechanism(hierarchical, plain_hierarchical, with_matrix),
+    "gated_fusion": Mechanism(of_second_gate, plain_gated, gated),
 }
 ELSEWHERE = {
-    *fusion.FORMS,
+    *forms_of(fusion.fuse_memories),
     fusion.serial_fusion,
     fusion.parallel_fusion,
     fusion.hierarchical_fusion,
     fusion.gated_fusion,
-    fusion.attention_and_lse,
 }

@@ -8,7 +8,7 @@ from torch.nn.functional import logsigmoid
 from attncourse.mechanisms.linear import gated_linear
 from attncourse.testing import gaussian
 from rows import Mechanism
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 
 def plain(q, k, v, log_gate):
@@ -29,7 +29,6 @@ def inputs(*lead, std=2.0, seed=0):
 MECHANISMS = {
     "gated_linear_attention": Mechanism(
         partial(gated_linear.gated_linear_attention, chunk=7),
-        partial(gated_linear.gated_linear_attention_by_definition, chunk=7),
         plain,
         inputs,
     ),

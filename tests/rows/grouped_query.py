@@ -28,7 +28,6 @@ def of_repeated_heads(q, k, v):
 MECHANISMS = {
     "grouped_query_attention": Mechanism(
         grouped_query.grouped_query_attention,
-        grouped_query.FORMS[0],
         of_repeated_heads,
         grouped,
     ),

@@ -51,17 +51,12 @@ def gradients_of_samples(*lead, std=2.0, seed=0):
     return (gaussian(*lead, 7, H, std=std, seed=seed),)
 
 
-def same(function, plain, inputs):
-    """A row of a function that is its own definition."""
-    return Mechanism(function, function, plain, inputs)
-
-
 MECHANISMS = {
-    "gate_heads": Mechanism(
-        head_gates.gate_heads, head_gates.FORMS[0], plain_gates, heads_and_gates
+    "gate_heads": Mechanism(head_gates.gate_heads, plain_gates, heads_and_gates),
+    "hard_concrete": Mechanism(head_gates.hard_concrete, plain_hard_concrete, parameters_and_noise),
+    "settled_gates": Mechanism(head_gates.settled_gates, plain_settled, parameters),
+    "expected_l0": Mechanism(head_gates.expected_l0, plain_expected_l0, parameters),
+    "head_importance": Mechanism(
+        head_gates.head_importance, plain_importance, gradients_of_samples
     ),
-    "hard_concrete": same(head_gates.hard_concrete, plain_hard_concrete, parameters_and_noise),
-    "settled_gates": same(head_gates.settled_gates, plain_settled, parameters),
-    "expected_l0": same(head_gates.expected_l0, plain_expected_l0, parameters),
-    "head_importance": same(head_gates.head_importance, plain_importance, gradients_of_samples),
 }

@@ -1,6 +1,6 @@
 """Transformer layers, and layers that share: how the tests of bad input are to call them."""
 
-from attncourse.mechanisms.dense import layers
+from attncourse.mechanisms.dense import layer_parts, layers
 from attncourse.mechanisms.sharing import cross_layer
 from attncourse.testing import gaussian
 
@@ -36,10 +36,10 @@ OPTIONS = {
 }
 # the parts of layers, which the tests of layers run through
 ELSEWHERE = (
-    layers.attend,
-    layers.check_params,
-    layers.feed,
-    layers.layer_names,
-    layers.norm,
-    layers.residual,
+    layer_parts.attend,
+    layer_parts.check_params,
+    layer_parts.feed,
+    layer_parts.layer_names,
+    layer_parts.norm,
+    layer_parts.residual,
 )

@@ -16,7 +16,5 @@ def projected(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "linformer_attention": Mechanism(
-        linformer.linformer_attention, linformer.FORMS[0], plain_linformer, projected
-    ),
+    "linformer_attention": Mechanism(linformer.linformer_attention, plain_linformer, projected),
 }

@@ -12,7 +12,6 @@ PATTERN = {"window": 9, "global_tokens": (4, 0)}
 MECHANISMS = {
     "longformer_attention": Mechanism(
         partial(longformer.longformer_attention, **PATTERN),
-        partial(longformer.FORMS[0], **PATTERN),
         under(longformer_mask(151, **PATTERN)),
         one_length,
     ),

@@ -37,9 +37,7 @@ def weights_alone(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "soft_lookup": Mechanism(lookup.soft_lookup, lookup.FORMS[0], plain_lookup, table),
-    "weighted_mean": Mechanism(
-        lookup.weighted_mean, plain_weighted_mean, plain_weighted_mean, weights_and_values
-    ),
-    "entropy": Mechanism(entropy, plain_entropy, plain_entropy, weights_alone, rounded_once=False),
+    "soft_lookup": Mechanism(lookup.soft_lookup, plain_lookup, table),
+    "weighted_mean": Mechanism(lookup.weighted_mean, plain_weighted_mean, weights_and_values),
+    "entropy": Mechanism(entropy, plain_entropy, weights_alone, rounded_once=False),
 }

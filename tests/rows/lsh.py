@@ -48,7 +48,6 @@ def row(causal):
     options = {"chunk": 5, "causal": causal}
     return Mechanism(
         partial(lsh.lsh_attention, **options),
-        partial(lsh.lsh_attention_by_definition, **options),
         partial(plain_lsh, **options),
         hashed,
     )

@@ -26,8 +26,6 @@ def with_gain_and_bias(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "layer_norm": Mechanism(
-        norms.layer_norm, norms.layer_norm_by_definition, plain_layer_norm, with_gain_and_bias
-    ),
-    "rms_norm": Mechanism(norms.rms_norm, norms.rms_norm_by_definition, plain_rms_norm, with_gain),
+    "layer_norm": Mechanism(norms.layer_norm, plain_layer_norm, with_gain_and_bias),
+    "rms_norm": Mechanism(norms.rms_norm, plain_rms_norm, with_gain),
 }

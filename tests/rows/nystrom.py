@@ -28,7 +28,6 @@ def plain_nystrom(q, k, v, *, landmarks):
 MECHANISMS = {
     "nystrom_attention": Mechanism(
         partial(nystrom.nystrom_attention, landmarks=3),
-        partial(nystrom.nystrom_attention_by_definition, landmarks=3),
         partial(plain_nystrom, landmarks=3),
         attention_inputs,
     ),

@@ -1,6 +1,7 @@
 """Paged attention keeps its tokens in an object: its own file holds the tests."""
 
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.serving import paged
 
 MECHANISMS = {}
-ELSEWHERE = set(paged.FORMS)
+ELSEWHERE = {*forms_of(paged.paged_attention)}

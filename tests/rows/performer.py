@@ -8,7 +8,7 @@ import torch
 from attncourse.mechanisms.linear import performer
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 
 def log_features(x, w):
@@ -61,18 +61,13 @@ def vectors(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "positive_features": Mechanism(
-        performer.positive_features, plain_positive, plain_positive, vectors
-    ),
+    "positive_features": Mechanism(performer.positive_features, plain_positive, vectors),
     "trigonometric_features": Mechanism(
-        performer.trigonometric_features, plain_trigonometric, plain_trigonometric, vectors
+        performer.trigonometric_features, plain_trigonometric, vectors
     ),
-    "performer_attention": Mechanism(
-        performer.performer_attention, performer.performer_attention_by_definition, plain, inputs
-    ),
+    "performer_attention": Mechanism(performer.performer_attention, plain, inputs),
     "causal_performer_attention": Mechanism(
         partial(performer.causal_performer_attention, chunk=4),
-        partial(performer.causal_performer_attention_by_definition, chunk=4),
         plain_causal,
         causal_inputs,
     ),

@@ -7,7 +7,7 @@ import torch
 from attncourse.mechanisms.linear import retention
 from attncourse.testing import gaussian
 from rows import Mechanism
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 
 def plain(q, k, v, decay):
@@ -27,7 +27,6 @@ def inputs(*lead, std=2.0, seed=0):
 MECHANISMS = {
     "retention": Mechanism(
         partial(retention.retention, chunk=4),
-        partial(retention.retention_by_definition, chunk=4),
         plain,
         inputs,
     ),

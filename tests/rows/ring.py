@@ -4,8 +4,9 @@ import math
 
 import torch
 
-from attncourse.mechanisms.serving import ring
-from attncourse.testing import attention_inputs
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.serving import distributed_ring, ring
+from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
 from rows.softmax import plain_attention
 
@@ -29,18 +30,31 @@ def plain_causal(q, k, v):
     return scores.softmax(-1) @ v
 
 
+def shards(queries, keys, *lead, std=2.0):
+    """Lists of shards of the given lengths."""
+    return (
+        [gaussian(*lead, n, 8, std=std, seed=3 * i) for i, n in enumerate(queries)],
+        [gaussian(*lead, m, 8, std=std, seed=3 * i + 1) for i, m in enumerate(keys)],
+        [gaussian(*lead, m, 6, std=std, seed=3 * i + 2) for i, m in enumerate(keys)],
+    )
+
+
 MECHANISMS = {
     "ring_attention": Mechanism(
         of_shards(ring.ring_attention),
-        of_shards(ring.ring_attention_by_definition),
         plain_attention,
         attention_inputs,
+        definition=of_shards(ring.ring_attention_by_definition),
     ),
     "causal_ring_attention": Mechanism(
         of_shards(ring.causal_ring_attention),
-        of_shards(ring.causal_ring_attention_by_definition),
         plain_causal,
         attention_inputs,
+        definition=of_shards(ring.causal_ring_attention_by_definition),
     ),
 }
-ELSEWHERE = {*ring.FORMS, ring.ring_attention_distributed}
+ELSEWHERE = {
+    *forms_of(ring.ring_attention),
+    *forms_of(ring.causal_ring_attention),
+    distributed_ring.ring_attention_distributed,
+}

@@ -40,7 +40,6 @@ def routed(*lead, std=2.0, seed=0):
 MECHANISMS = {
     "routing_attention": Mechanism(
         partial(routing.routing_attention, top=2),
-        partial(routing.routing_attention_by_definition, top=2),
         partial(plain_routing, top=2),
         routed,
     ),

@@ -53,12 +53,8 @@ def vectors(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "additive_scores": Mechanism(
-        additive.additive_scores, additive.FORMS[0], plain_additive, additive_inputs
-    ),
-    "bilinear_scores": Mechanism(
-        bilinear.bilinear_scores, bilinear.FORMS[0], plain_bilinear, bilinear_inputs
-    ),
-    "direction": Mechanism(cosine.direction, plain_direction, normalize_last, vectors),
-    "cosine_scores": Mechanism(cosine.cosine_scores, cosine.FORMS[0], plain_cosine, pairs),
+    "additive_scores": Mechanism(additive.additive_scores, plain_additive, additive_inputs),
+    "bilinear_scores": Mechanism(bilinear.bilinear_scores, plain_bilinear, bilinear_inputs),
+    "direction": Mechanism(cosine.direction, normalize_last, vectors, definition=plain_direction),
+    "cosine_scores": Mechanism(cosine.cosine_scores, plain_cosine, pairs),
 }

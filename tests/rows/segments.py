@@ -44,12 +44,9 @@ def plain_recurrence(x, w_q, w_k, w_v):
 
 
 MECHANISMS = {
-    "segment_attention": Mechanism(
-        segments.segment_attention, segments.FORMS[0], plain_segment, with_memory
-    ),
+    "segment_attention": Mechanism(segments.segment_attention, plain_segment, with_memory),
     "segment_recurrence": Mechanism(
         partial(segments.segment_recurrence, **SIZES),
-        partial(segments.segment_recurrence_by_definition, **SIZES),
         plain_recurrence,
         whole,
     ),

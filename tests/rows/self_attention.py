@@ -38,12 +38,9 @@ def plain_heads(x, memory, w_q, w_k, w_v, w_o):
 
 
 MECHANISMS = {
-    "cross_attention": Mechanism(
-        self_attention.cross_attention, self_attention.FORMS[0], plain_cross, projected
-    ),
+    "cross_attention": Mechanism(self_attention.cross_attention, plain_cross, projected),
     "multi_head_attention": Mechanism(
         partial(heads.multi_head_attention, h=2),
-        partial(heads.multi_head_attention_by_definition, h=2),
         plain_heads,
         of_heads,
     ),

@@ -23,8 +23,6 @@ def plain_signed(q, k, v, w, signs):
 
 
 MECHANISMS = {
-    "shared_attention": Mechanism(shared.shared_attention, shared.FORMS[0], plain_tied, tied),
-    "signed_shared_attention": Mechanism(
-        shared.signed_shared_attention, plain_signed, plain_signed, signed
-    ),
+    "shared_attention": Mechanism(shared.shared_attention, plain_tied, tied),
+    "signed_shared_attention": Mechanism(shared.signed_shared_attention, plain_signed, signed),
 }

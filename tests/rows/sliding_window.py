@@ -27,13 +27,11 @@ def under(mask):
 MECHANISMS = {
     "sliding_window_attention": Mechanism(
         partial(sliding_window.sliding_window_attention, window=10),
-        partial(sliding_window.FORMS[0], window=10),
         under(sliding_window_mask(151, 10)),
         one_length,
     ),
     "sliding_window_attention causal": Mechanism(
         partial(sliding_window.sliding_window_attention, window=10, causal=True),
-        partial(sliding_window.FORMS[0], window=10, causal=True),
         under(sliding_window_mask(151, 10, causal=True)),
         one_length,
     ),

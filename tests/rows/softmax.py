@@ -31,9 +31,7 @@ def masked_scores(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "attention": Mechanism(softmax.attention, softmax.FORMS[0], plain_attention, attention_inputs),
-    "softmax": Mechanism(softmax.softmax, plain_softmax, plain_softmax, scores),
-    "masked_softmax": Mechanism(
-        softmax.masked_softmax, plain_masked_softmax, plain_masked_softmax, masked_scores
-    ),
+    "attention": Mechanism(softmax.attention, plain_attention, attention_inputs),
+    "softmax": Mechanism(softmax.softmax, plain_softmax, scores),
+    "masked_softmax": Mechanism(softmax.masked_softmax, plain_masked_softmax, masked_scores),
 }

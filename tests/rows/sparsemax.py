@@ -22,10 +22,8 @@ def scores(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "sparsemax": Mechanism(
-        sparsemax.sparsemax, sparsemax.sparsemax_by_definition, plain_sparsemax, scores
-    ),
+    "sparsemax": Mechanism(sparsemax.sparsemax, plain_sparsemax, scores),
     "sparsemax_attention": Mechanism(
-        sparsemax.sparsemax_attention, sparsemax.FORMS[0], plain_attention, attention_inputs
+        sparsemax.sparsemax_attention, plain_attention, attention_inputs
     ),
 }

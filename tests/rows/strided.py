@@ -10,13 +10,11 @@ from rows.sliding_window import one_length, under
 MECHANISMS = {
     "strided_attention": Mechanism(
         partial(strided.strided_attention, stride=12),
-        partial(strided.strided_attention_by_definition, stride=12),
         under(strided_mask(151, 12)),
         one_length,
     ),
     "dilated_attention": Mechanism(
         partial(strided.dilated_attention, stride=12),
-        partial(strided.dilated_attention_by_definition, stride=12),
         under(dilated_mask(151, 12)),
         one_length,
     ),

@@ -21,7 +21,6 @@ def plain_threshold(q, k, v):
 MECHANISMS = {
     "threshold_attention": Mechanism(
         partial(threshold.threshold_attention, threshold=0.04),
-        partial(threshold.threshold_attention_by_definition, threshold=0.04),
         plain_threshold,
         attention_inputs,
     ),

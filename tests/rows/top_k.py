@@ -19,7 +19,6 @@ def plain_topk(q, k, v):
 MECHANISMS = {
     "topk_attention": Mechanism(
         partial(top_k.topk_attention, top=4),
-        partial(top_k.topk_attention_by_definition, top=4),
         plain_topk,
         attention_inputs,
     ),

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attncourse.mechanisms import definition_of
+
 Function = Callable[..., Any]
 Inputs = tuple[Any, ...]
 
@@ -67,7 +69,8 @@ def as_it_is(out: Any) -> Tensor:
 class Case:
     """One row of the table, for each length and direction.
 
-    definition is called with the same inputs in float64. growth is the exponent of n that theory
+    definition is called with the same inputs in float64; it is the one beside the function unless
+    it is given. growth is the exponent of n that theory
     gives for the time. native turns inputs into what the function takes, outside of the clock (a
     cache that is filled, axes in another order), and result turns its result back. package is the
     installed one whose version matters; countable says that its FLOPs happen where PyTorch sees
@@ -77,7 +80,7 @@ class Case:
 
     mechanism: str
     function: Function
-    definition: Function
+    definition: Function = None  # type: ignore[assignment]
     inputs: Callable[[Size], Inputs] = self_attention
     growth: float = 1.0
     longest: int = 2**17
@@ -92,6 +95,10 @@ class Case:
     countable: bool = True
     work: Callable[[Size, bool], int] | None = None
     dtypes: tuple[torch.dtype, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.definition is None:
+            object.__setattr__(self, "definition", definition_of(self.function))
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ from attncourse.measure.bench.comparison import HALVES
 from attncourse.measure.bench.exact import causal_by_definition
 from attncourse.measure.bench.sparse import WINDOW
 from attncourse.mechanisms.dense import softmax
-from attncourse.mechanisms.linear import elu as linear
+from attncourse.mechanisms.linear import linear_transformer
 from attncourse.mechanisms.patterns import sliding_window
 
 BACKENDS = {
@@ -176,7 +176,7 @@ def kernels() -> tuple[Case, ...]:
         case(
             "linear, causal",
             chunked_linear_attention,
-            partial(linear.causal_linear_attention_by_definition, chunk=128),
+            partial(linear_transformer.causal_linear_attention_by_definition, chunk=128),
             work=chunks_work,
         ),
     )

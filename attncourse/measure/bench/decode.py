@@ -6,7 +6,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.bench.case import Case, Inputs, Size
-from attncourse.mechanisms.serving.cache import Cache, KVCache, cached_attention, decode_step
+from attncourse.mechanisms.serving.cache import KVCache
+from attncourse.mechanisms.serving.decoding import Cache, cached_attention, decode_step
 from attncourse.mechanisms.serving.quantize import (
     quantize_channels,
     quantize_int8,

@@ -62,14 +62,12 @@ CASES = (
     Case(
         "full",
         softmax.attention,
-        softmax.attention_by_definition,
         growth=2.0,
         check_length=40,
     ),
     Case(
         "full, in tiles",
         partial(blockwise.blockwise_attention, block=256),
-        partial(blockwise.blockwise_attention_by_definition, block=256),
         growth=2.0,
     ),
     Case(
@@ -82,7 +80,6 @@ CASES = (
     Case(
         "full, causal, in tiles",
         partial(blockwise.blockwise_attention, block=256, causal=True),
-        partial(blockwise.blockwise_attention_by_definition, block=256, causal=True),
         growth=2.0,
     ),
     Case(
@@ -111,14 +108,12 @@ CASES = (
     Case(
         "full, grouped keys (h / 4 heads)",
         grouped_query.grouped_query_attention,
-        grouped_query.grouped_query_attention_by_definition,
         inputs=grouped_heads,
         growth=2.0,
     ),
     Case(
         "full, one projection for q and k",
         shared.shared_attention,
-        shared.shared_attention_by_definition,
         inputs=with_projection,
         growth=2.0,
     ),

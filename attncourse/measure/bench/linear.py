@@ -6,8 +6,13 @@ import torch
 from torch import Tensor
 
 from attncourse.measure.bench.case import Case, Inputs, Size, self_attention
-from attncourse.mechanisms.linear import delta_rule, gated_linear, performer, retention
-from attncourse.mechanisms.linear import elu as linear
+from attncourse.mechanisms.linear import (
+    delta_rule,
+    gated_linear,
+    linear_transformer,
+    performer,
+    retention,
+)
 from attncourse.mechanisms.low_rank import linformer, nystrom
 
 RANK = 256
@@ -59,14 +64,12 @@ LOW_RANK = (
     Case(
         "Linformer 256",
         linformer.linformer_attention,
-        linformer.linformer_attention_by_definition,
         inputs=with_projections,
     ),
     *(
         Case(
             f"Nyström {landmarks}",
             partial(nystrom.nystrom_attention, landmarks=landmarks),
-            partial(nystrom.nystrom_attention_by_definition, landmarks=landmarks),
             check_length=777,
             tolerance=1e-2,
         )
@@ -75,16 +78,14 @@ LOW_RANK = (
 )
 
 LINEAR = (
-    Case("linear", linear.linear_attention, linear.linear_attention_by_definition),
+    Case("linear", linear_transformer.linear_attention),
     Case(
         "linear, causal",
-        partial(linear.causal_linear_attention, chunk=CHUNK),
-        partial(linear.causal_linear_attention_by_definition, chunk=CHUNK),
+        partial(linear_transformer.causal_linear_attention, chunk=CHUNK),
     ),
     Case(
         "retention",
         partial(retention.retention, chunk=CHUNK),
-        partial(retention.retention_by_definition, chunk=CHUNK),
         inputs=with_decay,
     ),
     Case(
@@ -97,7 +98,6 @@ LINEAR = (
     Case(
         "delta rule",
         partial(delta_rule.delta_rule, chunk=64),
-        partial(delta_rule.delta_rule_by_definition, chunk=64),
         inputs=with_rates,
         check_length=160,
     ),
@@ -107,14 +107,12 @@ RANDOM_FEATURES = (
     Case(
         "Performer 256",
         performer.performer_attention,
-        performer.performer_attention_by_definition,
         inputs=with_features,
         check_length=160,
     ),
     Case(
         "Performer 256, causal",
         partial(performer.causal_performer_attention, chunk=CHUNK),
-        partial(performer.causal_performer_attention_by_definition, chunk=CHUNK),
         inputs=with_features,
         check_length=160,
     ),

@@ -89,7 +89,6 @@ BY_RULE = (
     Case(
         "window 256",
         partial(sliding_window.sliding_window_attention, window=WINDOW),
-        partial(sliding_window.sliding_window_attention_by_definition, window=WINDOW),
         check_length=777,
     ),
     Case(
@@ -103,19 +102,16 @@ BY_RULE = (
     Case(
         "window 256, causal",
         partial(sliding_window.sliding_window_attention, window=WINDOW, causal=True),
-        partial(sliding_window.sliding_window_attention_by_definition, window=WINDOW, causal=True),
         check_length=777,
     ),
     Case(
         "blocks of 256",
         partial(block_local.block_attention, block=BLOCK),
-        partial(block_local.block_attention_by_definition, block=BLOCK),
         check_length=777,
     ),
     Case(
         "window 256 + 16 global",
         partial(longformer.longformer_attention, window=WINDOW, global_tokens=GLOBAL),
-        partial(longformer.longformer_attention_by_definition, window=WINDOW, global_tokens=GLOBAL),
         check_length=777,
     ),
     Case(
@@ -134,7 +130,6 @@ BY_RULE = (
     Case(
         "dilated by 8",
         partial(strided.dilated_attention, stride=8),
-        partial(strided.dilated_attention_by_definition, stride=8),
         growth=2.0,
     ),
 )
@@ -143,54 +138,46 @@ BY_CONTENT = (
     Case(
         "top-k 32",
         partial(top_k.topk_attention, top=32),
-        partial(top_k.topk_attention_by_definition, top=32),
         growth=2.0,
         longest=4096,
     ),
     Case(
         "threshold 0.001",
         partial(threshold.threshold_attention, threshold=0.001),
-        partial(threshold.threshold_attention_by_definition, threshold=0.001),
         growth=2.0,
         longest=4096,
     ),
     Case(
         "sparsemax",
         sparsemax.sparsemax_attention,
-        sparsemax.sparsemax_attention_by_definition,
         growth=2.0,
         longest=4096,
     ),
     Case(
         "entmax 1.5",
         entmax.entmax15_attention,
-        entmax.entmax15_attention_by_definition,
         growth=2.0,
         longest=4096,
     ),
     Case(
         "LSH, 4 rounds, chunks of 64",
         partial(lsh.lsh_attention, chunk=LSH_CHUNK),
-        partial(lsh.lsh_attention_by_definition, chunk=LSH_CHUNK),
         inputs=with_rotations,
     ),
     Case(
         "routing, clusters of 256",
         partial(routing.routing_attention, top=CLUSTER),
-        partial(routing.routing_attention_by_definition, top=CLUSTER),
         inputs=with_centroids,
         check_length=777,
     ),
     Case(
         "adaptive span, 64 to 288 back",
         partial(adaptive_span.adaptive_span_attention, ramp=32.0),
-        partial(adaptive_span.adaptive_span_attention_by_definition, ramp=32.0),
         inputs=with_spans,
     ),
     Case(
         "block selection, 4 of 64",
         partial(block_selection.block_selection_attention, block=64, top=4),
-        partial(block_selection.block_selection_attention_by_definition, block=64, top=4),
     ),
 )
 CASES = BY_RULE + BY_CONTENT

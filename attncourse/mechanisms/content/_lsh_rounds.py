@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 SELF = 1e30  # what a token's own score is lowered by: less than any other, more than nothing
 FAR = -4  # a code that is near to none
 TILE = 2**18  # scores held at a time: small enough for a cache, large enough for all cores
-ROWS = 2**10  # tokens hashed at a time
+HASHED = 2**10  # tokens hashed at a time
 
 
 class Rounds(NamedTuple):
@@ -33,15 +33,15 @@ class Rounds(NamedTuple):
         """Hash and sort the tokens of x (sequences, length, d), of which n in each are real."""
         count, length, _ = x.shape
         buckets = 2 * rotations.shape[-1] + 1  # the last one holds the empty tokens
-        found = _hash(x.flatten(0, 1), rotations).view(-1, count, length)
+        found = _hash(x.flatten(0, 1), rotations).view(-1, count, length)  # (p, sequences, length)
         found[..., n:] = buckets - 1
         found += buckets * torch.arange(count, device=x.device)[:, None]
         orders, codes = [], []
         starts = torch.arange(count * length, device=x.device) % chunk == 0
         narrow = 4 * (length // chunk + buckets) < 2**15
-        for keys in found.flatten(1):
-            keys, order = keys.sort(stable=True)
-            steps = torch.where(keys.diff(prepend=keys[:1]) != 0, 2, starts.long())
+        for bucket in found.flatten(1):  # (t,), the numbers of one sequence after another's
+            bucket, order = bucket.sort(stable=True)
+            steps = torch.where(bucket.diff(prepend=bucket[:1]) != 0, 2, starts.long())
             code = steps.cumsum(dim=0).view(count, length)
             code = (code - code[:, :1]).flatten().to(torch.int16 if narrow else torch.int32)
             orders.append(torch.cat([order[:chunk], order]))
@@ -55,12 +55,12 @@ def _hash(x: Tensor, rotations: Tensor) -> Tensor:
     An argmax takes several times as long as a maximum, and its 2r columns need not be written.
     """
     p, d, r = rotations.shape
-    flat = rotations.transpose(0, 1).reshape(d, p * r)
+    directions = rotations.transpose(0, 1).reshape(d, p * r)
     from_last = torch.arange(r, 0, -1, dtype=x.dtype, device=x.device)
     found = []
-    for rows in torch.split(x, ROWS):
-        rotated = (rows @ flat).view(-1, p, r)
-        high, low = rotated.amax(dim=-1), rotated.amin(dim=-1)
+    for tokens in torch.split(x, HASHED):
+        rotated = (tokens @ directions).view(-1, p, r)
+        high, low = rotated.amax(dim=-1), rotated.amin(dim=-1)  # (tokens, p)
         opposite = -low > high
         best = torch.where(opposite, low, high)
         first = r - rotated.eq_(best[..., None]).mul_(from_last).amax(dim=-1)
@@ -76,17 +76,17 @@ class ChunkedAttention(torch.autograd.Function):
         """Attend tile by tile; each joins what its queries have so far by their logsumexp."""
         chunk = rounds.chunk
         out, lse = torch.zeros_like(v), q.new_full((len(q),), -math.inf)
-        for window, penalty in _tiles(rounds, causal, q.dtype):
-            rows = window[chunk:]
-            keys, values = _windows(k, window, chunk), _windows(v, window, chunk)
-            scores = (_chunks(q, rows, chunk) @ keys.mT).sub_(penalty)
+        for seen, penalty in _tiles(rounds, causal, q.dtype):
+            asking = seen[chunk:]  # the tokens of c chunks; seen has those of the chunk before, too
+            keys, values = _windows(k, seen, chunk), _windows(v, seen, chunk)  # (c, 2 chunk, width)
+            scores = (_chunks(q, asking, chunk) @ keys.mT).sub_(penalty)  # (c, chunk, 2 chunk)
             weights = torch.softmax(scores, dim=-1)
-            tile = (weights @ values).flatten(0, 1)
+            tile = (weights @ values).flatten(0, 1)  # (c chunk, e)
             tile_lse = (scores.amax(dim=-1) - weights.amax(dim=-1).log()).flatten()
-            total = torch.logaddexp(lse[rows], tile_lse)
+            total = torch.logaddexp(lse[asking], tile_lse)
             share = (tile_lse - total).exp()[:, None]
-            out.index_copy_(0, rows, out.index_select(0, rows).lerp_(tile, share))
-            lse[rows] = total
+            out.index_copy_(0, asking, out.index_select(0, asking).lerp_(tile, share))
+            lse[asking] = total
         ctx.save_for_backward(q, k, v, out, lse, rounds.order, rounds.code)
         ctx.options = rounds.sequences, chunk, causal
         return out
@@ -101,24 +101,24 @@ class ChunkedAttention(torch.autograd.Function):
         d_v = torch.where(alone[:, None], grad, 0.0)
         d_q, d_k = torch.zeros_like(q), torch.zeros_like(k)
         lse, mean = lse.masked_fill(alone, math.inf), (grad * out).sum(dim=-1)
-        for window, penalty in _tiles(Rounds(order, code, sequences, chunk), causal, q.dtype):
-            rows = window[chunk:]
-            queries, seen = _chunks(q, rows, chunk), _chunks(grad, rows, chunk)
-            keys, values = _windows(k, window, chunk), _windows(v, window, chunk)
-            scores = (queries @ keys.mT).sub_(penalty)
-            weights = scores.sub_(lse[rows].view(-1, chunk, 1)).exp_()
-            d_v.index_add_(0, window, _overlap(weights.mT @ seen))
-            d_weights = (seen @ values.mT).sub_(mean[rows].view(-1, chunk, 1))
+        for seen, penalty in _tiles(Rounds(order, code, sequences, chunk), causal, q.dtype):
+            asking = seen[chunk:]
+            queries, g = _chunks(q, asking, chunk), _chunks(grad, asking, chunk)
+            keys, values = _windows(k, seen, chunk), _windows(v, seen, chunk)
+            scores = (queries @ keys.mT).sub_(penalty)  # (c, chunk, 2 chunk)
+            weights = scores.sub_(lse[asking].view(-1, chunk, 1)).exp_()
+            d_v.index_add_(0, seen, _overlap(weights.mT @ g))
+            d_weights = (g @ values.mT).sub_(mean[asking].view(-1, chunk, 1))
             d_scores = weights.mul_(d_weights)
-            d_q.index_add_(0, rows, (d_scores @ keys).flatten(0, 1))
-            d_k.index_add_(0, window, _overlap(d_scores.mT @ queries))
+            d_q.index_add_(0, asking, (d_scores @ keys).flatten(0, 1))
+            d_k.index_add_(0, seen, _overlap(d_scores.mT @ queries))
         return d_q, d_k, d_v, None, None
 
 
 def _tiles(rounds: Rounds, causal: bool, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:
-    """The tokens of some chunks, behind those of the chunk before; and what lowers their scores.
+    """The tokens of c chunks, behind those of the chunk before; and what lowers their scores.
 
-    The penalty (chunks, chunk, 2 chunk) is inf where a query may not see a key, or has seen it in
+    The penalty (c, chunk, 2 chunk) is inf where a query may not see a key, or has seen it in
     an earlier round, and 1 elsewhere: a constant changes no softmax, and 1 / 0 is faster than a
     choice. A token's own score is lowered by SELF.
     """
@@ -129,6 +129,7 @@ def _tiles(rounds: Rounds, causal: bool, dtype: torch.dtype) -> Iterator[tuple[T
     fixed = (SELF * itself).masked_fill(future.bool(), math.inf)
     step = max(1, TILE // (2 * chunk**2))
     for number, order in enumerate(rounds.order):
+        # (rounds so far, all chunks, 2 chunk), then (..., chunk, 1) and (..., 1, 2 chunk)
         code = 2 * rounds.code[: number + 1, order].unfold(-1, 2 * chunk, chunk)
         queries, keys = code[..., chunk:, None] - 1, code[..., None, :].clone()
         keys[number].view(rounds.sequences, -1, 2 * chunk)[:, 0, :chunk] = FAR
@@ -150,20 +151,20 @@ def _penalty(queries: Tensor, keys: Tensor, chunk: int) -> Tensor:
     return visible.to(torch.float32).reciprocal_()
 
 
-def _chunks(x: Tensor, rows: Tensor, chunk: int) -> Tensor:
-    """The given rows of x, (chunks, chunk, width)."""
-    return x.index_select(0, rows).view(-1, chunk, x.shape[-1])
+def _chunks(x: Tensor, tokens: Tensor, chunk: int) -> Tensor:
+    """The vectors x of c chunks of tokens, (c, chunk, width)."""
+    return x.index_select(0, tokens).view(-1, chunk, x.shape[-1])
 
 
-def _windows(x: Tensor, window: Tensor, chunk: int) -> Tensor:
-    """Each chunk of the given rows but the first, behind the chunk before it."""
-    return x.index_select(0, window).unfold(0, 2 * chunk, chunk).mT
+def _windows(x: Tensor, tokens: Tensor, chunk: int) -> Tensor:
+    """Those of each chunk but the first, behind the chunk before it, (c, 2 chunk, width)."""
+    return x.index_select(0, tokens).unfold(0, 2 * chunk, chunk).mT
 
 
 def _overlap(x: Tensor) -> Tensor:
-    """The sum of windows (chunks, 2 chunk, width) where they overlap: `_windows` transposed."""
+    """The sum of windows (c, 2 chunk, width) where they overlap: `_windows` transposed."""
     count, width = x.shape[0], x.shape[-1]
-    before, own = torch.unflatten(x, 1, (2, -1)).unbind(dim=1)
+    before, own = torch.unflatten(x, 1, (2, -1)).unbind(dim=1)  # (c, chunk, width) each
     total = x.new_zeros(count + 1, *own.shape[1:])
     total[:-1] += before
     total[1:] += own

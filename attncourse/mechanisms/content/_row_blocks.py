@@ -53,10 +53,10 @@ class _ByRows(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(q, k, v, mask)
         ctx.weigh, ctx.sensitivity = weigh, sensitivity
-        queries, keys, values = flat(q), flat(k), flat(v)
+        queries, keys, values = batched(q), batched(k), batched(v)
         out = values.new_empty(*queries.shape[:2], values.shape[-1])
         for (leads, rows), scores, scratch in score_blocks(queries, keys):
-            weights = weigh(_masked(scores, mask, q, (leads, rows)), scratch)
+            weights = weigh(_masked(scores, mask, q, (leads, rows)), scratch)  # (leads, rows, m)
             out[leads, rows] = weights @ values[leads]
         return out.view(*q.shape[:-1], v.shape[-1]).to(v.dtype)
 
@@ -64,7 +64,7 @@ class _ByRows(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, mask = ctx.saved_tensors
-        queries, keys, values, g = flat(q), flat(k), flat(v), flat(grad)
+        queries, keys, values, g = batched(q), batched(k), batched(v), batched(grad)
         d_q, d_k, d_v = (torch.zeros_like(x) for x in (queries, keys, values))
         scale = 1 / math.sqrt(q.shape[-1])
         for (leads, rows), scores, scratch in score_blocks(queries, keys):
@@ -86,7 +86,7 @@ def pull_back(u: Tensor, d_weights: Tensor) -> Tensor:
     return d_weights.addcmul_(u, mean, value=-1)
 
 
-def flat(x: Tensor) -> Tensor:
+def batched(x: Tensor) -> Tensor:
     """All leading axes as one, in the dtype of accumulation."""
     lead = math.prod(x.shape[:-2])
     return x.reshape(lead, *x.shape[-2:]).to(accumulation_dtype(x.dtype))

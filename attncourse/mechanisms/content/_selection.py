@@ -8,7 +8,7 @@ from torch import Tensor
 from attncourse.mechanisms.content._row_blocks import holds_anywhere
 
 
-def largest(scores: Tensor, top: int) -> tuple[Tensor, Tensor]:
+def largest_entries(scores: Tensor, top: int) -> tuple[Tensor, Tensor]:
     """Values and indices of the `top` largest entries of each row; ties go to the lowest index.
 
     ``torch.topk`` leaves open which of equal entries it returns. Ties matter only where the entry
@@ -41,9 +41,9 @@ def _sorted(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
         return torch.topk(scores, count)
     groups = m // size  # group i holds the columns i, i + groups, i + 2 groups, ...
     maxima = torch.unflatten(scores[..., : size * groups], -1, (size, groups)).amax(dim=-2)
-    best = torch.topk(maxima, count, sorted=False).indices
+    best = torch.topk(maxima, count, sorted=False).indices  # (..., count) groups
     members = torch.arange(0, size * groups, groups, device=scores.device)
-    columns = (best[..., None, :] + members[:, None]).flatten(-2)
+    columns = (best[..., None, :] + members[:, None]).flatten(-2)  # (..., size count)
     rest = torch.arange(size * groups, m, device=scores.device)
     columns = torch.cat([columns, rest.expand(*columns.shape[:-1], -1)], dim=-1)
     values, places = torch.topk(scores.gather(-1, columns), count)

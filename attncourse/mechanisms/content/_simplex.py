@@ -16,7 +16,7 @@ def centred(scores: Tensor) -> Tensor:
     return scores.sub_(largest.masked_fill_(largest == -torch.inf, 0.0))
 
 
-def threshold(z: Tensor, scratch: Tensor, step: Callable[[Tensor], Tensor]) -> Tensor:
+def simplex_threshold(z: Tensor, scratch: Tensor, step: Callable[[Tensor], Tensor]) -> Tensor:
     """The root of h(t) = |max(z - t, 0)| - 1 for each row of z, whose largest entry is 0.
 
     step(excess) is the Newton step -h / h' for excess = max(z - t, 0). h is convex and falls, and
@@ -27,7 +27,7 @@ def threshold(z: Tensor, scratch: Tensor, step: Callable[[Tensor], Tensor]) -> T
     t = z.new_full((*z.shape[:-1], 1), -1.0)
     whole = z.shape[-1] // GROUP * GROUP
     if whole >= GROUP**2:
-        maxima = torch.unflatten(z[..., :whole], -1, (GROUP, -1)).amax(dim=-2)
+        maxima = torch.unflatten(z[..., :whole], -1, (GROUP, -1)).amax(dim=-2)  # (..., m / GROUP)
         t = _climb(maxima, torch.empty_like(maxima), t, step)
     return _climb(z, scratch, t, step)
 

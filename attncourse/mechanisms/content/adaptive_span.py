@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.content._row_blocks import ENTRIES, ROWS, flat
+from attncourse.mechanisms.content._row_blocks import ENTRIES, ROWS, batched
 
 STEP = 64  # spans are rounded up to whole steps, so that few different ones are left
 
@@ -67,6 +67,11 @@ def adaptive_span_attention(
 
     Raises ValueError unless ramp is positive and span broadcasts to the leading axes of q.
     Source: Sukhbaatar et al. 2019, section 2.2, equations for m_z and a_tr.
+
+    >>> q, v = torch.zeros(4, 1), torch.tensor([[0.0], [3.0], [6.0], [9.0]])
+    >>> span = torch.tensor(0.5)  # the token before counts half, one two tokens back not at all
+    >>> adaptive_span_attention(q, q, v, span, ramp=1.0).mT.round(decimals=2).tolist()
+    [[0.0, 2.0, 5.0, 8.0]]
     """
     _check_span(q, span, ramp)
     out: Tensor = _AdaptiveSpan.apply(q, k, v, span, ramp)  # type: ignore[no-untyped-call]
@@ -78,23 +83,20 @@ class _AdaptiveSpan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, span: Tensor, ramp: float) -> Tensor:
-        queries, keys, values, spans = flat(q), flat(k), flat(v), _one_each(q, span)
+        queries, keys, values, spans = batched(q), batched(k), batched(v), _one_each(q, span)
         out = values.new_zeros(*queries.shape[:2], values.shape[-1])
         lse = queries.new_full(queries.shape[:2], math.inf)  # exp(s - inf) = 0: an empty row
         for tile in _tiles(spans, ramp, queries.shape[1], keys.shape[1]):
             heads, rows, columns = tile
-            scores, soft = (
-                _scores(queries, keys, tile),
-                _soft_mask(spans, ramp, queries, keys, tile),
-            )
-            seen = scores.masked_fill(soft == 0, -math.inf)
+            soft = _soft_mask(spans, ramp, queries, keys, tile)  # (heads, rows, columns)
+            seen = _scores(queries, keys, tile).masked_fill(soft == 0, -math.inf)
             largest = seen.amax(dim=-1, keepdim=True)
             largest = largest.masked_fill(largest == -math.inf, 0.0)
             masses = soft * (seen - largest).exp()
             total = masses.sum(dim=-1, keepdim=True)
-            full = total.masked_fill(total == 0, math.inf)
-            out[heads, rows] = (masses / full) @ values[heads, columns]
-            lse[heads, rows] = (largest + full.log()).squeeze(-1)
+            divisor = total.masked_fill(total == 0, math.inf)
+            out[heads, rows] = (masses / divisor) @ values[heads, columns]
+            lse[heads, rows] = (largest + divisor.log()).squeeze(-1)
         ctx.save_for_backward(q, k, v, span, out, lse)
         ctx.ramp = ramp
         return out.view(*q.shape[:-1], v.shape[-1]).to(v.dtype)
@@ -103,16 +105,13 @@ class _AdaptiveSpan(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, span, out, lse = ctx.saved_tensors
-        queries, keys, values, spans = flat(q), flat(k), flat(v), _one_each(q, span)
-        g, ramp, scale = flat(grad), ctx.ramp, 1 / math.sqrt(q.shape[-1])
+        queries, keys, values, spans = batched(q), batched(k), batched(v), _one_each(q, span)
+        g, ramp, scale = batched(grad), ctx.ramp, 1 / math.sqrt(q.shape[-1])
         d_q, d_k, d_v, d_span = (torch.zeros_like(x) for x in (queries, keys, values, spans))
         for tile in _tiles(spans, ramp, queries.shape[1], keys.shape[1]):
             heads, rows, columns = tile
-            scores, soft = (
-                _scores(queries, keys, tile),
-                _soft_mask(spans, ramp, queries, keys, tile),
-            )
-            seen = scores.masked_fill(soft == 0, -math.inf)
+            soft = _soft_mask(spans, ramp, queries, keys, tile)  # (heads, rows, columns)
+            seen = _scores(queries, keys, tile).masked_fill(soft == 0, -math.inf)
             shares = (seen - lse[heads, rows, None]).exp()  # weights = soft shares
             mean = (g[heads, rows] * out[heads, rows]).sum(dim=-1, keepdim=True)
             d_shares = shares * (g[heads, rows] @ values[heads, columns].mT - mean)
@@ -123,6 +122,11 @@ class _AdaptiveSpan(torch.autograd.Function):
             d_v[heads, columns] += (soft * shares).mT @ g[heads, rows]
         d = (x.view(y.shape).to(y.dtype) for x, y in ((d_q, q), (d_k, k), (d_v, v)))
         return *d, d_span.view(q.shape[:-2]).sum_to_size(span.shape).to(span.dtype), None
+
+
+def _one_each(q: Tensor, span: Tensor) -> Tensor:
+    """The span of each leading index of q, in one row."""
+    return span.to(accumulation_dtype(span.dtype)).expand(q.shape[:-2]).reshape(-1)
 
 
 def _tiles(spans: Tensor, ramp: float, n: int, m: int) -> Iterator[Tile]:
@@ -161,11 +165,6 @@ def _soft_mask(spans: Tensor, ramp: float, q: Tensor, k: Tensor, tile: Tile) -> 
     return soft.masked_fill_(distance < 0, 0.0)
 
 
-def _one_each(q: Tensor, span: Tensor) -> Tensor:
-    """The span of each leading index of q, in one row."""
-    return span.to(accumulation_dtype(span.dtype)).expand(q.shape[:-2]).reshape(-1)
-
-
 def _check_span(q: Tensor, span: Tensor, ramp: float) -> None:
     if not ramp > 0:
         raise ValueError(f"ramp must be positive: got ramp={ramp}")
@@ -178,6 +177,3 @@ def _check_span(q: Tensor, span: Tensor, ramp: float) -> None:
             f"span must broadcast to the leading axes of q: got span {tuple(span.shape)}"
             f" and {tuple(lead)} for q {tuple(q.shape)}"
         )
-
-
-FORMS = (adaptive_span_attention_by_definition, adaptive_span_attention)

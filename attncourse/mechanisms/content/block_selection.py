@@ -13,10 +13,10 @@ from torch.nn.functional import pad
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.masks import causal_mask
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.content._row_blocks import flat, row_blocks
-from attncourse.mechanisms.content._selection import largest
+from attncourse.mechanisms.content._row_blocks import batched, row_blocks
+from attncourse.mechanisms.content._selection import largest_entries
 from attncourse.mechanisms.dense.softmax import attention
-from attncourse.mechanisms.exact.blockwise import merge_attention
+from attncourse.mechanisms.exact.merging import merge_attention
 
 
 @checked
@@ -33,16 +33,17 @@ def block_selection_attention_by_definition(
     _check_options(k, block, top)
     wide = accumulation_dtype(q.dtype)
     parts = torch.split(k.detach().to(wide), block, dim=-2)
-    coarse = q.detach().to(wide) @ torch.stack([part.mean(dim=-2) for part in parts], dim=-1)
+    means = torch.stack([part.mean(dim=-2) for part in parts], dim=-1)  # (..., d, blocks)
+    coarse = q.detach().to(wide) @ means  # (..., n, blocks)
     n, m = q.shape[-2], k.shape[-2]
     visible = causal_mask(n, m).to(q.device) if causal else None
     if visible is not None:
         own = (torch.arange(n, device=q.device) + m - n).div(block, rounding_mode="floor")
-        ahead = torch.arange(len(parts), device=q.device) - own[:, None]
+        ahead = torch.arange(len(parts), device=q.device) - own[:, None]  # (n, blocks)
         coarse = coarse.masked_fill(ahead == 0, math.inf).masked_fill(ahead > 0, -math.inf)
     best = coarse.sort(dim=-1, descending=True, stable=True).indices[..., :top]
     chosen = torch.zeros_like(coarse, dtype=torch.bool).scatter(-1, best, 1)
-    mask = chosen.repeat_interleave(block, dim=-1)[..., :m]
+    mask = chosen.repeat_interleave(block, dim=-1)[..., :m]  # (..., n, m)
     return attention(q, k, v, mask=mask if visible is None else mask & visible)
 
 
@@ -73,6 +74,11 @@ def block_selection_attention(
     Source: Lu et al. 2025 (MoBA), section 2.2, choice and causal rule. Yuan et al. 2025 (NSA)
     score blocks by compressed keys that are learned, for the heads of a group together; Tang et
     al. 2024 (Quest) by an upper bound from the smallest and largest entries of a block's keys.
+
+    >>> q, k = torch.tensor([[1.0], [-1.0]]), torch.tensor([[1.0], [1.0], [3.0], [3.0]])
+    >>> v = torch.tensor([[0.0], [2.0], [4.0], [6.0]])
+    >>> block_selection_attention(q, k, v, block=2, top=1).mT.round(decimals=2).tolist()
+    [[5.0, 1.0]]
     """
     _check_options(k, block, top)
     out: Tensor = _BlockSelection.apply(q, k, v, block, top, causal)  # type: ignore[no-untyped-call]
@@ -86,14 +92,14 @@ class _BlockSelection(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, block: int, top: int, causal: bool
     ) -> Tensor:
-        queries, keys, values = flat(q), flat(k), flat(v)
+        queries, keys, values = batched(q), batched(k), batched(v)
         out = values.new_zeros(*queries.shape[:2], values.shape[-1])
         lse = queries.new_full(queries.shape[:2], -math.inf)
-        chosen = _choose(queries, keys, block, top, causal)
+        chosen = _choose(queries, keys, block, top, causal)  # (lead, n, top)
         for head, rows, columns in _meetings(chosen, keys.shape[1], block):
-            scores = _scores(queries, keys, head, rows, columns, causal)
+            scores = _scores(queries, keys, head, rows, columns, causal)  # (rows, columns)
             tile_lse = scores.logsumexp(dim=-1)
-            tile = (scores - tile_lse[:, None]).exp() @ values[head, columns]
+            tile = (scores - tile_lse[:, None]).exp() @ values[head, columns]  # (rows, e)
             merged = merge_attention(out[head, rows], lse[head, rows], tile, tile_lse)
             out[head, rows], lse[head, rows] = merged
         ctx.save_for_backward(q, k, v, out, lse, chosen)
@@ -104,7 +110,7 @@ class _BlockSelection(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, out, lse, chosen = ctx.saved_tensors
-        queries, keys, values, g = flat(q), flat(k), flat(v), flat(grad)
+        queries, keys, values, g = batched(q), batched(k), batched(v), batched(grad)
         d_q, d_k, d_v = (torch.zeros_like(x) for x in (queries, keys, values))
         mean, scale = (g * out).sum(dim=-1), 1 / math.sqrt(q.shape[-1])
         for head, rows, columns in _meetings(chosen, keys.shape[1], ctx.block):
@@ -127,12 +133,12 @@ def _choose(q: Tensor, k: Tensor, block: int, top: int, causal: bool) -> Tensor:
     numbers = torch.arange(blocks, device=q.device)
     chosen = q.new_empty(lead, n, top, dtype=torch.int64)
     for leads, rows in row_blocks(lead, n, blocks):
-        coarse = q[leads, rows] @ means[leads].mT
+        coarse = q[leads, rows] @ means[leads].mT  # (leads, rows, blocks)
         if causal:
             positions = torch.arange(rows.start, rows.stop, device=q.device) + k.shape[1] - n
             own = positions.div(block, rounding_mode="floor")[:, None]
             coarse.masked_fill_(numbers == own, math.inf).masked_fill_(numbers > own, -math.inf)
-        values, indices = largest(coarse, top)
+        values, indices = largest_entries(coarse, top)  # (leads, rows, top)
         chosen[leads, rows] = indices.masked_fill(values == -math.inf, blocks)
     return chosen
 
@@ -140,7 +146,8 @@ def _choose(q: Tensor, k: Tensor, block: int, top: int, causal: bool) -> Tensor:
 def _block_means(k: Tensor, block: int) -> Tensor:
     """The mean key of each block, the last one over the keys that it has."""
     m = k.shape[1]
-    sums = torch.unflatten(pad(k, (0, 0, 0, -m % block)), 1, (-1, block)).sum(dim=2)
+    parts = torch.unflatten(pad(k, (0, 0, 0, -m % block)), 1, (-1, block))
+    sums = parts.sum(dim=2)  # (lead, blocks, block, d) -> (lead, blocks, d)
     sizes = k.new_full((sums.shape[1], 1), block)
     sizes[-1] -= -m % block
     return sums / sizes
@@ -152,11 +159,11 @@ def _meetings(chosen: Tensor, m: int, block: int) -> Iterator[tuple[int, Tensor,
     On the meta device, where nobody knows the choice, every query chose every block.
     """
     blocks, top = -(-m // block), chosen.shape[-1]
-    for head, choice in enumerate(chosen):
+    for head, choice in enumerate(chosen):  # (n, top)
         if choice.is_meta:
             parts = (torch.arange(len(choice), device=choice.device),) * blocks
         else:
-            order = choice.flatten().argsort(stable=True)
+            order = choice.flatten().argsort(stable=True)  # the pairs (query, choice), by block
             counts = torch.bincount(choice.flatten(), minlength=blocks + 1)
             parts = (order // top).split(counts.tolist())[:blocks]
         for number, rows in enumerate(parts):
@@ -183,6 +190,3 @@ def _check_options(k: Tensor, block: int, top: int) -> None:
             f"top must be between 1 and the number of blocks, {blocks} of {block} keys for"
             f" m={k.shape[-2]}: got top={top}"
         )
-
-
-FORMS = (block_selection_attention_by_definition, block_selection_attention)

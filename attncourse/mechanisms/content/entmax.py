@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.content._row_blocks import attention_by_rows, pull_back
-from attncourse.mechanisms.content._simplex import centred, threshold
+from attncourse.mechanisms.content._simplex import centred, simplex_threshold
 
 
 @checked
@@ -53,6 +53,9 @@ def entmax15(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
     memory O(n) a row. Half-precision input is computed in float32. Differentiable once.
 
     Source: Peters, Niculae and Martins 2019, section 3 and proposition 2.
+
+    >>> entmax15(torch.tensor([0.4, 0.0, -9.0]))  # the square roots .8 and .6 differ by .4 / 2
+    tensor([0.6400, 0.3600, 0.0000])
     """
     out: Tensor = _Entmax15.apply(x)  # type: ignore[no-untyped-call]
     return out
@@ -77,7 +80,7 @@ class _Entmax15(torch.autograd.Function):
 def _weigh(scores: Tensor, scratch: Tensor) -> Tensor:
     """Entmax-1.5 of each row, in place."""
     z = centred(scores).mul_(0.5)
-    return z.sub_(threshold(z, scratch, _newton_step)).clamp_min_(0.0).square_()
+    return z.sub_(simplex_threshold(z, scratch, _newton_step)).clamp_min_(0.0).square_()
 
 
 def _newton_step(excess: Tensor) -> Tensor:
@@ -119,8 +122,11 @@ def entmax15_attention(
     after the scores; memory O(n (d + e) + m (d + e + block)). Differentiable once.
 
     Source: Peters, Niculae and Martins 2019; Correia, Niculae and Martins 2019, section 3.
+
+    >>> q, eye = torch.tensor([[0.8, 0.0, -9.0, -9.0]]), torch.eye(4)
+    >>> entmax15_attention(q, eye, eye)
+    tensor([[0.6400, 0.3600, 0.0000, 0.0000]])
+    >>> entmax15_attention(q, eye, eye, mask=torch.tensor([[False]])).tolist()
+    [[0.0, 0.0, 0.0, 0.0]]
     """
     return attention_by_rows(q, k, v, mask, _weigh, Tensor.sqrt_)
-
-
-FORMS = (entmax15_attention_by_definition, entmax15_attention)

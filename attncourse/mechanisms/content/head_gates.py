@@ -31,6 +31,9 @@ def gate_heads(
     are the place to read `head_importance` off. Time and memory O(h n e).
 
     Source: Michel, Levy and Neubig 2019, equation 1 of section 2.2; Voita et al. 2019, section 6.
+
+    >>> gate_heads(torch.ones(2, 1, 3), torch.tensor([1.0, 0.0])).tolist()  # two heads, one query
+    [[[1.0, 1.0, 1.0]], [[0.0, 0.0, 0.0]]]
     """
     return out * gates[..., None, None]
 
@@ -47,6 +50,9 @@ def hard_concrete(
     0. Half-precision input is computed in float32. Time O(h).
 
     Source: Louizos, Welling and Kingma 2018, section 2.2, equations 10 and 11.
+
+    >>> hard_concrete(torch.zeros(3), torch.tensor([0.01, 0.5, 0.99])).round(decimals=2).tolist()
+    [0.0, 0.5, 1.0]
     """
     wide = accumulation_dtype(log_alpha.dtype)
     logits = torch.logit(noise.to(wide)) + log_alpha.to(wide)
@@ -60,9 +66,16 @@ def settled_gates(log_alpha: Float[Tensor, "... h"]) -> Float[Tensor, "... h"]:
     min(1, max(0, sigmoid(log_alpha) (zeta - gamma) + gamma)). Time O(h).
 
     Source: Louizos, Welling and Kingma 2018, equation 13.
+
+    >>> settled_gates(torch.tensor([-9.0, 0.0, 9.0])).round(decimals=2).tolist()
+    [0.0, 0.5, 1.0]
     """
     wide = log_alpha.to(accumulation_dtype(log_alpha.dtype))
     return _stretched(torch.sigmoid(wide)).to(log_alpha.dtype)
+
+
+def _stretched(s: Tensor) -> Tensor:
+    return (s * (HIGH - LOW) + LOW).clamp(0, 1)
 
 
 @checked
@@ -73,6 +86,9 @@ def expected_l0(log_alpha: Float[Tensor, "... h"]) -> Float[Tensor, "..."]:
     Time O(h).
 
     Source: Louizos, Welling and Kingma 2018, equation 12.
+
+    >>> expected_l0(torch.tensor([-20.0, 20.0, 20.0])).round(decimals=2).item()
+    2.0
     """
     wide = log_alpha.to(accumulation_dtype(log_alpha.dtype))
     open_ = torch.sigmoid(wide - TEMPERATURE * math.log(-LOW / HIGH))
@@ -88,13 +104,9 @@ def head_importance(gates_grad: Float[Tensor, "... n h"]) -> Float[Tensor, "... 
     leading axis may be the layer. Time O(n h).
 
     Source: Michel, Levy and Neubig 2019, equation 2 of section 2.3.
+
+    >>> head_importance(torch.tensor([[1.0, 2.0], [-1.0, 4.0]])).tolist()  # two samples, two heads
+    [1.0, 3.0]
     """
     wide = gates_grad.to(accumulation_dtype(gates_grad.dtype))
     return wide.abs().mean(dim=-2).to(gates_grad.dtype)
-
-
-def _stretched(s: Tensor) -> Tensor:
-    return (s * (HIGH - LOW) + LOW).clamp(0, 1)
-
-
-FORMS = (gate_heads_by_definition, gate_heads)

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.content._row_blocks import attention_by_rows, pull_back
-from attncourse.mechanisms.content._simplex import centred, threshold
+from attncourse.mechanisms.content._simplex import centred, simplex_threshold
 
 
 @checked
@@ -49,6 +49,9 @@ def sparsemax(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
 
     Source: Martins and Astudillo 2016, equation 2, propositions 1 and 2; Condat 2016 for the
     search without a sort.
+
+    >>> sparsemax(torch.tensor([1.0, 0.5, -1.0])).round(decimals=2).tolist()
+    [0.75, 0.25, 0.0]
     """
     out: Tensor = _Sparsemax.apply(x)  # type: ignore[no-untyped-call]
     return out
@@ -73,7 +76,7 @@ class _Sparsemax(torch.autograd.Function):
 def _weigh(scores: Tensor, scratch: Tensor) -> Tensor:
     """Sparsemax of each row, in place."""
     z = centred(scores)
-    return z.sub_(threshold(z, scratch, _newton_step)).clamp_min_(0.0)
+    return z.sub_(simplex_threshold(z, scratch, _newton_step)).clamp_min_(0.0)
 
 
 def _newton_step(excess: Tensor) -> Tensor:
@@ -114,8 +117,11 @@ def sparsemax_attention(
     after the scores; memory O(n (d + e) + m (d + e + block)). Differentiable once.
 
     Source: Martins and Astudillo 2016, section 4.3 (in attention).
+
+    >>> q, eye = torch.tensor([[2.0, 1.0, 0.0, -2.0]]), torch.eye(4)
+    >>> sparsemax_attention(q, eye, eye).round(decimals=2).tolist()
+    [[0.75, 0.25, 0.0, 0.0]]
+    >>> sparsemax_attention(q, eye, eye, mask=torch.tensor([[False]])).tolist()
+    [[0.0, 0.0, 0.0, 0.0]]
     """
     return attention_by_rows(q, k, v, mask, _weigh, Tensor.sign_)
-
-
-FORMS = (sparsemax_attention_by_definition, sparsemax_attention)

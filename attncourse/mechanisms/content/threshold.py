@@ -42,13 +42,17 @@ def threshold_attention(
     o_i = sum_{j in K_i} p_ij v_j / sum_{j in K_i} p_ij with p = softmax(q k^T / sqrt(d)) and
     K_i = {j : p_ij >= min(threshold, max_j p_ij)}: the largest weight is always kept, so no row is
     empty. That equals softmax with the other scores at -inf. A threshold of 0 is plain attention, 1
-    keeps the largest alone; at most 1 / threshold keys are kept. Which keys are kept is constant to
-    the gradient. Computed by blocks of rows, and again in the backward pass: time O(n m (d + e)),
-    memory O(n (d + e) + m (d + e + block)). Differentiable once.
+    or more keeps the largest alone; below that at most 1 / threshold keys are kept. Which keys are
+    kept is constant to the gradient. Computed by blocks of rows, and again in the backward pass:
+    time O(n m (d + e)), memory O(n (d + e) + m (d + e + block)). Differentiable once.
 
-    Raises ValueError unless threshold lies between 0 and 1.
+    Raises ValueError unless threshold is at least 0.
     Source: the simplest sparsification of attention weights, compared with top-k selection by
     Zhao et al. 2019, section 3.
+
+    >>> q, eye = torch.tensor([[9.0, 9.0, 0.0, 0.0]]), torch.eye(4)
+    >>> threshold_attention(q, eye, eye, threshold=0.1).round(decimals=2).tolist()
+    [[0.5, 0.5, 0.0, 0.0]]
     """
     _check_threshold(threshold)
 
@@ -67,8 +71,5 @@ def _itself(weights: Tensor) -> Tensor:
 
 
 def _check_threshold(threshold: float) -> None:
-    if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold must be between 0 and 1: got threshold={threshold}")
-
-
-FORMS = (threshold_attention_by_definition, threshold_attention)
+    if not threshold >= 0:
+        raise ValueError(f"threshold must be at least 0: got threshold={threshold}")

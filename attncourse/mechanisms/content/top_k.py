@@ -11,8 +11,8 @@ from torch.nn.functional import embedding_bag
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.content._row_blocks import flat, pull_back, score_blocks
-from attncourse.mechanisms.content._selection import largest
+from attncourse.mechanisms.content._row_blocks import batched, pull_back, score_blocks
+from attncourse.mechanisms.content._selection import largest_entries
 from attncourse.mechanisms.dense.softmax import attention, softmax
 
 
@@ -53,6 +53,10 @@ def topk_attention(
 
     Raises ValueError unless top lies between 1 and m.
     Source: Zhao et al. 2019, section 3; by blocks of queries: Gupta et al. 2021, section 2.
+
+    >>> q, eye = torch.tensor([[3.0, 1.0, 3.0, 0.0]]), torch.eye(4)
+    >>> topk_attention(q, eye, eye, top=2).round(decimals=2).tolist()
+    [[0.5, 0.0, 0.5, 0.0]]
     """
     _check_top(top, k)
     out: Tensor = _TopK.apply(q, k, v, top)  # type: ignore[no-untyped-call]
@@ -64,18 +68,18 @@ class _TopK(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, top: int) -> Tensor:
-        queries, keys, values = flat(q), flat(k), flat(v)
+        queries, keys, values = batched(q), batched(k), batched(v)
         out = values.new_empty(*queries.shape[:2], values.shape[-1])
         trained = any(ctx.needs_input_grad)
         kept = (*queries.shape[:2], top) if trained else (0, 0, top)
         weights, chosen = queries.new_empty(kept), queries.new_empty(kept, dtype=torch.int64)
         for (leads, rows), scores, _ in score_blocks(queries, keys):
-            best, keys_of_row = largest(scores, top)
+            best, keys_of_row = largest_entries(scores, top)  # (leads, rows, top)
             first = torch.arange(leads.start, leads.stop, device=q.device) * k.shape[-2]
-            pair, weight = keys_of_row + first[:, None, None], softmax(best)
-            out[leads, rows] = _weighted_sum(weight, pair, values)
+            place, weight = keys_of_row + first[:, None, None], softmax(best)
+            out[leads, rows] = _weighted_sum(weight, place, values)
             if trained:
-                weights[leads, rows], chosen[leads, rows] = weight, pair
+                weights[leads, rows], chosen[leads, rows] = weight, place
         ctx.save_for_backward(q, k, v, weights, chosen)
         return out.view(*q.shape[:-1], v.shape[-1]).to(v.dtype)
 
@@ -83,7 +87,7 @@ class _TopK(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, weights, chosen = ctx.saved_tensors
-        queries, keys, values, g = flat(q), flat(k), flat(v), flat(grad)
+        queries, keys, values, g = batched(q), batched(k), batched(v), batched(grad)
         # d_weights_ij = g_i . v_j, for the chosen j alone
         pull = torch.func.vjp(lambda x: _weighted_sum(x, chosen, values), weights)[1]
         (d_weights,) = pull(g)
@@ -95,11 +99,10 @@ class _TopK(torch.autograd.Function):
 
 
 def _weighted_sum(weights: Tensor, chosen: Tensor, table: Tensor) -> Tensor:
-    """sum_t weights_it table[chosen_it], the rows of the table numbered through all heads."""
+    """sum_t weights_it table[chosen_it]: table (lead, m, width), m numbered through all heads."""
     top, width = weights.shape[-1], table.shape[-1]
-    bags, weight = chosen.reshape(-1, top), weights.reshape(-1, top)
-    rows = table.reshape(-1, width)
-    out = embedding_bag(bags, rows, per_sample_weights=weight, mode="sum")
+    bags, weight = chosen.reshape(-1, top), weights.reshape(-1, top)  # (lead n, top)
+    out = embedding_bag(bags, table.reshape(-1, width), per_sample_weights=weight, mode="sum")
     return out.view(*weights.shape[:-1], width)
 
 
@@ -111,15 +114,15 @@ def _spread(
     The pairs are sorted by key, so that each key is a bag of the queries that chose it.
     """
     lead, _, top = chosen.shape
-    order = chosen.reshape(-1).argsort()
-    ends = torch.searchsorted(
+    order = chosen.reshape(-1).argsort()  # of the lead n top pairs
+    starts = torch.searchsorted(
         chosen.reshape(-1)[order], torch.arange(lead * m, device=chosen.device)
     )
     return [
         embedding_bag(
             order // top,
             x.reshape(-1, x.shape[-1]),
-            ends,
+            starts,
             per_sample_weights=weights.reshape(-1)[order],
             mode="sum",
         ).view(lead, m, x.shape[-1])
@@ -130,6 +133,3 @@ def _spread(
 def _check_top(top: int, k: Tensor) -> None:
     if not 1 <= top <= k.shape[-2]:
         raise ValueError(f"top must be between 1 and m={k.shape[-2]}: got top={top}")
-
-
-FORMS = (topk_attention_by_definition, topk_attention)

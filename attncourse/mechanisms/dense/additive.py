@@ -26,11 +26,6 @@ def additive_scores_by_definition(
     return torch.stack(rows, dim=-2).to(q.dtype)
 
 
-def _one_pair(query: Tensor, key: Tensor, w_q: Tensor, w_k: Tensor, u: Tensor) -> Tensor:
-    hidden = query @ w_q.to(query.dtype) + key @ w_k.to(key.dtype)
-    return hidden.tanh() @ u
-
-
 @checked
 def additive_scores(
     q: Float[Tensor, "... n d_q"],
@@ -47,12 +42,18 @@ def additive_scores(
 
     Raises ValueError where shapes do not fit.
     Source: Bahdanau et al. 2015, appendix A.1.2.
+
+    >>> q, k, one = torch.tensor([[50.0], [-50.0]]), torch.tensor([[50.0], [0.0]]), torch.ones(1, 1)
+    >>> additive_scores(q, k, one, one, torch.tensor([2.0])).tolist()  # no score is beyond 2
+    [[2.0, 2.0], [0.0, -2.0]]
     """
     wide = accumulation_dtype(q.dtype)
     q_hidden = q.to(wide) @ w_q.to(wide)
     k_hidden = k.to(wide) @ w_k.to(wide)
-    hidden = (q_hidden[..., :, None, :] + k_hidden[..., None, :, :]).tanh()
+    hidden = (q_hidden[..., :, None, :] + k_hidden[..., None, :, :]).tanh()  # (..., n, m, r)
     return (hidden @ u.to(wide)).to(q.dtype)
 
 
-FORMS = (additive_scores_by_definition, additive_scores)
+def _one_pair(query: Tensor, key: Tensor, w_q: Tensor, w_k: Tensor, u: Tensor) -> Tensor:
+    hidden = query @ w_q.to(query.dtype) + key @ w_k.to(key.dtype)
+    return hidden.tanh() @ u

@@ -13,7 +13,8 @@ def bilinear_scores_by_definition(
 ) -> Float[Tensor, "... n m"]:
     """s_ij = sum_a sum_b q_ia w_ab k_jb as the double sum. Time and memory O(n m d_q d_k)."""
     wide = accumulation_dtype(q.dtype)
-    products = q.to(wide)[..., :, None, :, None] * k.to(wide)[..., None, :, None, :] * w.to(wide)
+    pairs = q.to(wide)[..., :, None, :, None] * k.to(wide)[..., None, :, None, :]
+    products = pairs * w.to(wide)  # (..., n, m, d_q, d_k)
     return products.sum(dim=(-2, -1)).to(q.dtype)
 
 
@@ -28,9 +29,10 @@ def bilinear_scores(
 
     Raises ValueError where shapes do not fit.
     Source: Luong et al. 2015, section 3.1 ("general").
+
+    >>> q, k = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    >>> bilinear_scores(q, k, torch.tensor([[1.0, 0.0], [0.0, 10.0]])).tolist()
+    [[1.0, 20.0]]
     """
     wide = accumulation_dtype(q.dtype)
     return (q.to(wide) @ w.to(wide) @ k.to(wide).mT).to(q.dtype)
-
-
-FORMS = (bilinear_scores_by_definition, bilinear_scores)

@@ -21,12 +21,6 @@ def cosine_scores_by_definition(
     return torch.stack(rows, dim=-2).to(q.dtype)
 
 
-def _one_pair(query: Tensor, key: Tensor) -> Tensor:
-    squares = query.square().sum(-1) * key.square().sum(-1)
-    lengths = squares.masked_fill(squares == 0, 1.0).sqrt()
-    return (query * key).sum(-1) / lengths
-
-
 @checked
 def cosine_scores(
     q: Float[Tensor, "... n d"], k: Float[Tensor, "... m d"]
@@ -40,9 +34,19 @@ def cosine_scores(
 
     Raises ValueError where shapes do not fit.
     Source: Graves et al. 2014, section 3.3.1, equation 6.
+
+    >>> k = torch.tensor([[5.0, 0.0], [0.0, 7.0], [-1.0, 0.0], [0.0, 0.0]])
+    >>> cosine_scores(torch.tensor([[2.0, 0.0]]), k).tolist()
+    [[1.0, 0.0, -1.0, 0.0]]
     """
     wide = accumulation_dtype(q.dtype)
     return (direction(q.to(wide)) @ direction(k.to(wide)).mT).to(q.dtype)
+
+
+def _one_pair(query: Tensor, key: Tensor) -> Tensor:
+    squares = query.square().sum(-1) * key.square().sum(-1)
+    lengths = squares.masked_fill(squares == 0, 1.0).sqrt()
+    return (query * key).sum(-1) / lengths
 
 
 @checked
@@ -57,6 +61,3 @@ def direction(x: Float[Tensor, "... d"]) -> Float[Tensor, "... d"]:
     scaled = wide / largest.masked_fill(largest == 0, 1.0)
     squares = scaled.square().sum(dim=-1, keepdim=True)
     return (scaled / squares.masked_fill(squares == 0, 1.0).sqrt()).to(x.dtype)
-
-
-FORMS = (cosine_scores_by_definition, cosine_scores)

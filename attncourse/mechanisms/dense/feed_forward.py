@@ -28,6 +28,31 @@ def feed_forward_by_definition(
 
 
 @checked
+def feed_forward(
+    x: Float[Tensor, "... d_x"],
+    w_1: Float[Tensor, "d_x d_ff"],
+    b_1: Float[Tensor, " d_ff"],
+    w_2: Float[Tensor, "d_ff d_x"],
+    b_2: Float[Tensor, " d_x"],
+) -> Float[Tensor, "... d_x"]:
+    """The position-wise network max(0, x W_1 + b_1) W_2 + b_2, the same for every token.
+
+    Half-precision input is accumulated in float32. Time O(d_x d_ff) a token.
+
+    Raises ValueError where shapes do not fit.
+    Source: Vaswani et al. 2017, section 3.3, equation 2.
+
+    >>> x, zeros = torch.tensor([[3.0], [-3.0]]), torch.zeros(2)
+    >>> w_1, w_2 = torch.tensor([[1.0, -1.0]]), torch.tensor([[1.0], [1.0]])
+    >>> feed_forward(x, w_1, zeros, w_2, zeros[:1]).tolist()
+    [[3.0], [3.0]]
+    """
+    wide = accumulation_dtype(x.dtype)
+    hidden = (x.to(wide) @ w_1.to(wide) + b_1.to(wide)).relu()
+    return (hidden @ w_2.to(wide) + b_2.to(wide)).to(x.dtype)
+
+
+@checked
 def gelu_feed_forward_by_definition(
     x: Float[Tensor, "... d_x"],
     w_1: Float[Tensor, "d_x d_ff"],
@@ -41,6 +66,31 @@ def gelu_feed_forward_by_definition(
         unit = (x * column).sum(dim=-1, keepdim=True) + bias
         out = out + unit * torch.erfc(-unit / math.sqrt(2)) / 2 * row
     return out
+
+
+@checked
+def gelu_feed_forward(
+    x: Float[Tensor, "... d_x"],
+    w_1: Float[Tensor, "d_x d_ff"],
+    b_1: Float[Tensor, " d_ff"],
+    w_2: Float[Tensor, "d_ff d_x"],
+    b_2: Float[Tensor, " d_x"],
+) -> Float[Tensor, "... d_x"]:
+    """The position-wise network GELU(x W_1 + b_1) W_2 + b_2, with GELU(u) = u P(z < u).
+
+    z is standard normal: the exact GELU, as in BERT (GPT-2's is approximated by a tanh, off by up
+    to 5e-4). Half-precision input is accumulated in float32. Time O(d_x d_ff) a token.
+
+    Raises ValueError where shapes do not fit.
+    Source: Hendrycks and Gimpel 2016, section 2; Devlin et al. 2018, section 3.
+
+    >>> one, zero = torch.ones(1, 1), torch.zeros(1)
+    >>> gelu_feed_forward(torch.tensor([[10.0], [-10.0]]), one, zero, one, zero + 1).tolist()
+    [[11.0], [1.0]]
+    """
+    wide = accumulation_dtype(x.dtype)
+    hidden = functional.gelu(x.to(wide) @ w_1.to(wide) + b_1.to(wide))
+    return (hidden @ w_2.to(wide) + b_2.to(wide)).to(x.dtype)
 
 
 @checked
@@ -60,27 +110,6 @@ def swiglu_by_definition(
 
 
 @checked
-def gelu_feed_forward(
-    x: Float[Tensor, "... d_x"],
-    w_1: Float[Tensor, "d_x d_ff"],
-    b_1: Float[Tensor, " d_ff"],
-    w_2: Float[Tensor, "d_ff d_x"],
-    b_2: Float[Tensor, " d_x"],
-) -> Float[Tensor, "... d_x"]:
-    """The position-wise network GELU(x W_1 + b_1) W_2 + b_2, with GELU(u) = u P(z < u).
-
-    z is standard normal: the exact GELU, as in BERT (GPT-2's is approximated by a tanh, off by up
-    to 5e-4). Half-precision input is accumulated in float32. Time O(d_x d_ff) a token.
-
-    Raises ValueError where shapes do not fit.
-    Source: Hendrycks and Gimpel 2016, section 2; Devlin et al. 2018, section 3.
-    """
-    wide = accumulation_dtype(x.dtype)
-    hidden = functional.gelu(x.to(wide) @ w_1.to(wide) + b_1.to(wide))
-    return (hidden @ w_2.to(wide) + b_2.to(wide)).to(x.dtype)
-
-
-@checked
 def swiglu(
     x: Float[Tensor, "... d_x"],
     w_gate: Float[Tensor, "d_x d_ff"],
@@ -94,30 +123,11 @@ def swiglu(
 
     Raises ValueError where shapes do not fit.
     Source: Shazeer 2020, equation 6; Llama uses it.
+
+    >>> w_gate, w_up = torch.tensor([[1.0], [0.0]]), torch.tensor([[0.0], [1.0]])
+    >>> swiglu(torch.tensor([[100.0, 2.0], [0.0, 2.0]]), w_gate, w_up, torch.ones(1, 1)).tolist()
+    [[200.0], [0.0]]
     """
     wide = accumulation_dtype(x.dtype)
     gate = functional.silu(x.to(wide) @ w_gate.to(wide))
     return ((gate * (x.to(wide) @ w_up.to(wide))) @ w_down.to(wide)).to(x.dtype)
-
-
-@checked
-def feed_forward(
-    x: Float[Tensor, "... d_x"],
-    w_1: Float[Tensor, "d_x d_ff"],
-    b_1: Float[Tensor, " d_ff"],
-    w_2: Float[Tensor, "d_ff d_x"],
-    b_2: Float[Tensor, " d_x"],
-) -> Float[Tensor, "... d_x"]:
-    """The position-wise network max(0, x W_1 + b_1) W_2 + b_2, the same for every token.
-
-    Half-precision input is accumulated in float32. Time O(d_x d_ff) a token.
-
-    Raises ValueError where shapes do not fit.
-    Source: Vaswani et al. 2017, section 3.3, equation 2.
-    """
-    wide = accumulation_dtype(x.dtype)
-    hidden = (x.to(wide) @ w_1.to(wide) + b_1.to(wide)).relu()
-    return (hidden @ w_2.to(wide) + b_2.to(wide)).to(x.dtype)
-
-
-FORMS = (feed_forward_by_definition, feed_forward)

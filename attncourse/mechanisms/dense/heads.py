@@ -32,30 +32,6 @@ def multi_head_attention_by_definition(
     return out
 
 
-def _of_head(mask: Tensor | None, head: int) -> Tensor | None:
-    """The mask of one head: its slice, or the one slice that serves all heads."""
-    if mask is None or mask.ndim < 3:
-        return mask
-    return mask[..., head if mask.shape[-3] > 1 else 0, :, :]
-
-
-@checked
-def split_heads(x: Float[Tensor, "... n d_x"], h: int) -> Float[Tensor, "... h n d"]:
-    """Cut the features of each token into h heads: (..., n, h d) -> (..., h, n, d).
-
-    Head i gets the features i d to (i + 1) d - 1 of *every* token: the sequence is not cut.
-    Raises ValueError unless h divides the width of x.
-    """
-    _check_heads(h, x=x)
-    return x.reshape(*x.shape[:-1], h, x.shape[-1] // h).transpose(-3, -2)
-
-
-@checked
-def merge_heads(x: Float[Tensor, "... h n d"]) -> Float[Tensor, "... n d_x"]:
-    """Put the heads side by side again: (..., h, n, d) -> (..., n, h d), undoing `split_heads`."""
-    return x.transpose(-3, -2).flatten(-2)
-
-
 @checked
 def multi_head_attention(
     x: Float[Tensor, "... n d_x"],
@@ -79,6 +55,13 @@ def multi_head_attention(
 
     Raises ValueError where shapes do not fit or h does not divide d_q and d_v.
     Source: Vaswani et al. 2017, section 3.2.2.
+
+    >>> x, memory, one = torch.zeros(1, 2), torch.tensor([[1.0, 2.0], [3.0, 4.0]]), torch.eye(2)
+    >>> multi_head_attention(x, memory, one, one, one, one, h=2).tolist()
+    [[2.0, 3.0]]
+    >>> mask = torch.tensor([[[True, False]], [[False, True]]])  # a token for each head
+    >>> multi_head_attention(x, memory, one, one, one, one, h=2, mask=mask).tolist()
+    [[1.0, 4.0]]
     """
     _check_heads(h, w_q=w_q, w_v=w_v)
     wide = accumulation_dtype(x.dtype)
@@ -88,11 +71,39 @@ def multi_head_attention(
     return (merge_heads(attention(q, k, v, mask=mask)) @ w_o.to(wide)).to(x.dtype)
 
 
+def _of_head(mask: Tensor | None, head: int) -> Tensor | None:
+    """The mask of one head: its slice, or the one slice that serves all heads."""
+    if mask is None or mask.ndim < 3:
+        return mask
+    return mask[..., head if mask.shape[-3] > 1 else 0, :, :]
+
+
+@checked
+def split_heads(x: Float[Tensor, "... n d_x"], h: int) -> Float[Tensor, "... h n d"]:
+    """Cut the features of each token into h heads: (..., n, h d) -> (..., h, n, d).
+
+    Head i gets the features i d to (i + 1) d - 1 of *every* token: the sequence is not cut.
+    Raises ValueError unless h divides the width of x.
+
+    >>> split_heads(torch.tensor([[0.0, 1.0, 2.0, 3.0]]), 2).tolist()
+    [[[0.0, 1.0]], [[2.0, 3.0]]]
+    """
+    _check_heads(h, x=x)
+    return x.reshape(*x.shape[:-1], h, x.shape[-1] // h).transpose(-3, -2)
+
+
+@checked
+def merge_heads(x: Float[Tensor, "... h n d"]) -> Float[Tensor, "... n d_x"]:
+    """Put the heads side by side again: (..., h, n, d) -> (..., n, h d), undoing `split_heads`.
+
+    >>> merge_heads(torch.tensor([[[0.0, 1.0]], [[2.0, 3.0]]])).tolist()
+    [[0.0, 1.0, 2.0, 3.0]]
+    """
+    return x.transpose(-3, -2).flatten(-2)
+
+
 def _check_heads(h: int, **projected: Tensor) -> None:
     """Does h divide the last axis of each tensor?"""
     for name, x in projected.items():
         if h < 1 or x.shape[-1] % h:
             raise ValueError(f"h must divide the last axis of {name}: got h={h} and {x.shape[-1]}")
-
-
-FORMS = (multi_head_attention_by_definition, multi_head_attention)

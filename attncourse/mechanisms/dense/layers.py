@@ -7,12 +7,17 @@ from torch import Tensor
 
 from attncourse.core.masks import causal_mask
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.dense.feed_forward import feed_forward, feed_forward_by_definition
-from attncourse.mechanisms.dense.heads import (
-    multi_head_attention,
-    multi_head_attention_by_definition,
+from attncourse.mechanisms.dense.feed_forward import feed_forward_by_definition
+from attncourse.mechanisms.dense.heads import multi_head_attention_by_definition
+from attncourse.mechanisms.dense.layer_parts import (
+    attend,
+    check_params,
+    feed,
+    layer_names,
+    norm,
+    residual,
 )
-from attncourse.mechanisms.dense.norms import layer_norm, layer_norm_by_definition
+from attncourse.mechanisms.dense.norms import layer_norm_by_definition
 
 
 @checked
@@ -33,6 +38,33 @@ def encoder_layer_by_definition(
 
 
 @checked
+def encoder_layer(
+    x: Float[Tensor, "... n d"],
+    params: Mapping[str, Tensor],
+    *,
+    h: int,
+    mask: Bool[Tensor, "..."] | None = None,
+) -> Float[Tensor, "... n d"]:
+    """A pre-norm encoder layer: x + MHA(LN(x)), then y + FFN(LN(y)).
+
+    params: w_q w_k w_v w_o, gain_1 bias_1 gain_2 bias_2, w_1 b_1 w_2 b_2. mask broadcasts against
+    the scores (..., h, n, n), True where a query may attend.
+
+    Raises ValueError for missing parameters and where shapes do not fit.
+    Source: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020.
+
+    >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
+    >>> params = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))
+    >>> encoder_layer(torch.tensor([[3.0, 5.0]]), params, h=1).tolist()  # only b_2 is added
+    [[4.0, 6.0]]
+    """
+    check_params(params, *layer_names("", norms=2))
+    y = norm(x, params, 1)
+    x = residual(x, attend(y, y, params, h=h, mask=mask))
+    return residual(x, feed(norm(x, params, 2), params))
+
+
+@checked
 def decoder_layer(
     x: Float[Tensor, "... n d"],
     memory: Float[Tensor, "... m d_y"],
@@ -49,6 +81,12 @@ def decoder_layer(
 
     Raises ValueError for missing parameters and where shapes do not fit.
     Source: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020.
+
+    >>> ws = [f"{a}_w_{b}" for a in ("self", "cross") for b in "qkvo"] + ["w_1", "w_2"]
+    >>> vectors = [f"{kind}_{i}" for kind in ("gain", "bias") for i in (1, 2, 3)] + ["b_1", "b_2"]
+    >>> params = dict.fromkeys(ws, torch.zeros(2, 2)) | dict.fromkeys(vectors, torch.ones(2))
+    >>> decoder_layer(torch.tensor([[3.0, 5.0]]), torch.zeros(4, 2), params, h=1).tolist()
+    [[4.0, 6.0]]
     """
     check_params(params, *layer_names("self_", "cross_", norms=3))
     y = norm(x, params, 1)
@@ -73,6 +111,11 @@ def post_norm_encoder_layer(
 
     Raises ValueError for missing parameters and where shapes do not fit.
     Source: Vaswani et al. 2017, section 3.1.
+
+    >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
+    >>> params = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))
+    >>> post_norm_encoder_layer(torch.tensor([[3.0, 5.0]]), params, h=1).round().tolist()
+    [[0.0, 2.0]]
     """
     check_params(params, *layer_names("", norms=2))
     x = norm(residual(x, attend(x, x, params, h=h, mask=mask)), params, 1)
@@ -94,6 +137,13 @@ def post_norm_decoder_layer(
 
     Raises ValueError for missing parameters and where shapes do not fit.
     Source: Vaswani et al. 2017, section 3.1.
+
+    >>> ws = [f"{a}_w_{b}" for a in ("self", "cross") for b in "qkvo"] + ["w_1", "w_2"]
+    >>> vectors = [f"{kind}_{i}" for kind in ("gain", "bias") for i in (1, 2, 3)] + ["b_1", "b_2"]
+    >>> params = dict.fromkeys(ws, torch.zeros(2, 2)) | dict.fromkeys(vectors, torch.ones(2))
+    >>> x, memory = torch.tensor([[3.0, 5.0]]), torch.zeros(4, 2)
+    >>> post_norm_decoder_layer(x, memory, params, h=1).round().tolist()
+    [[0.0, 2.0]]
     """
     check_params(params, *layer_names("self_", "cross_", norms=3))
     causal = causal_mask(x.shape[-2], x.shape[-2]).to(x.device)
@@ -101,76 +151,3 @@ def post_norm_decoder_layer(
     y = attend(x, memory, params, "cross_", h=h, mask=memory_mask)
     x = norm(residual(x, y), params, 2)
     return norm(residual(x, feed(x, params)), params, 3)
-
-
-@checked
-def encoder_layer(
-    x: Float[Tensor, "... n d"],
-    params: Mapping[str, Tensor],
-    *,
-    h: int,
-    mask: Bool[Tensor, "..."] | None = None,
-) -> Float[Tensor, "... n d"]:
-    """A pre-norm encoder layer: x + MHA(LN(x)), then y + FFN(LN(y)).
-
-    params: w_q w_k w_v w_o, gain_1 bias_1 gain_2 bias_2, w_1 b_1 w_2 b_2. mask broadcasts against
-    the scores (..., h, n, n), True where a query may attend.
-
-    Raises ValueError for missing parameters and where shapes do not fit.
-    Source: Vaswani et al. 2017, section 3.1; pre-norm: Xiong et al. 2020.
-    """
-    check_params(params, *layer_names("", norms=2))
-    y = norm(x, params, 1)
-    x = residual(x, attend(y, y, params, h=h, mask=mask))
-    return residual(x, feed(norm(x, params, 2), params))
-
-
-@checked
-def residual(
-    x: Float[Tensor, "... n d"], update: Float[Tensor, "... n d"]
-) -> Float[Tensor, "... n d"]:
-    """X + update, of one shape: nothing is broadcast."""
-    return x + update
-
-
-def norm(x: Tensor, params: Mapping[str, Tensor], i: int) -> Tensor:
-    """Layer norm with the i-th gain and bias of a layer."""
-    return layer_norm(x, params[f"gain_{i}"], params[f"bias_{i}"])
-
-
-def attend(
-    x: Tensor,
-    memory: Tensor,
-    params: Mapping[str, Tensor],
-    prefix: str = "",
-    *,
-    h: int,
-    mask: Tensor | None = None,
-) -> Tensor:
-    """Multi-head attention with the four projections of a layer."""
-    weights = [params[prefix + name] for name in ("w_q", "w_k", "w_v", "w_o")]
-    return multi_head_attention(x, memory, *weights, h=h, mask=mask)
-
-
-def feed(x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
-    """The feed-forward network of a layer."""
-    return feed_forward(x, params["w_1"], params["b_1"], params["w_2"], params["b_2"])
-
-
-def layer_names(*attentions: str, norms: int) -> list[str]:
-    """The names of a layer's parameters: an attention for each prefix, norms, a network."""
-    names = [prefix + name for prefix in attentions for name in ("w_q", "w_k", "w_v", "w_o")]
-    names += [f"{kind}_{i}" for i in range(1, norms + 1) for kind in ("gain", "bias")]
-    return [*names, "w_1", "b_1", "w_2", "b_2"]
-
-
-def check_params(params: object, *names: str) -> Mapping[str, Tensor]:
-    """The parameters themselves, once it is sure that each name stands for a tensor."""
-    if not isinstance(params, Mapping):
-        raise TypeError(f"params must map names to tensors: got {type(params).__name__}")
-    missing = [name for name in names if name not in params]
-    if missing:
-        raise ValueError(
-            f"params must hold {len(names)} tensors: got none for {', '.join(missing)}"
-        )
-    return params

@@ -35,21 +35,6 @@ def soft_lookup_by_definition(
 
 
 @checked
-def weighted_mean(
-    weights: Float[Tensor, "... m"], values: Float[Tensor, "... m e"]
-) -> Float[Tensor, "... e"]:
-    """The mean of m values under non-negative weights: sum_j w_j v_j / sum_j w_j.
-
-    The weights need not sum to one; only their ratios count. Weights that are all zero give
-    zeros. Half-precision input is accumulated in float32. Time O(m e).
-    """
-    wide = accumulation_dtype(values.dtype)
-    total = weights.to(wide).sum(dim=-1, keepdim=True)
-    shares = weights.to(wide) / total.masked_fill(total == 0, 1.0)
-    return (shares[..., None, :] @ values.to(wide)).squeeze(-2).to(values.dtype)
-
-
-@checked
 def soft_lookup(
     query: Float[Tensor, "... d"],
     keys: Float[Tensor, "... m d"],
@@ -62,6 +47,11 @@ def soft_lookup(
     The answer is a mean of the values in which the entries whose keys fit best count most. A
     temperature towards 0 returns the best entry alone, a large one the plain mean. Time
     O(m (d + e)). Raises ValueError unless temperature > 0.
+
+    >>> query, keys = torch.tensor([1.0, 0.0]), torch.eye(2)
+    >>> values = torch.tensor([[10.0], [20.0]])
+    >>> [soft_lookup(query, keys, values, temperature=t).item() for t in (1e-3, 1e9)]
+    [10.0, 15.0]
     """
     if not temperature > 0:
         raise ValueError(f"temperature must be positive: got {temperature}")
@@ -72,4 +62,19 @@ def soft_lookup(
     return weighted_mean(weights, values.to(wide)).to(values.dtype)
 
 
-FORMS = (soft_lookup_by_definition, soft_lookup)
+@checked
+def weighted_mean(
+    weights: Float[Tensor, "... m"], values: Float[Tensor, "... m e"]
+) -> Float[Tensor, "... e"]:
+    """The mean of m values under non-negative weights: sum_j w_j v_j / sum_j w_j.
+
+    The weights need not sum to one; only their ratios count. Weights that are all zero give
+    zeros. Half-precision input is accumulated in float32. Time O(m e).
+
+    >>> weighted_mean(torch.tensor([1.0, 3.0]), torch.tensor([[0.0], [4.0]])).tolist()
+    [3.0]
+    """
+    wide = accumulation_dtype(values.dtype)
+    total = weights.to(wide).sum(dim=-1, keepdim=True)
+    shares = weights.to(wide) / total.masked_fill(total == 0, 1.0)
+    return (shares[..., None, :] @ values.to(wide)).squeeze(-2).to(values.dtype)

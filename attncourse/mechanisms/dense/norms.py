@@ -26,6 +26,33 @@ def layer_norm_by_definition(
 
 
 @checked
+def layer_norm(
+    x: Float[Tensor, "... d"],
+    gain: Float[Tensor, " d"],
+    bias: Float[Tensor, " d"],
+    *,
+    eps: float = 1e-5,
+) -> Float[Tensor, "... d"]:
+    """Normalise each token over its features: gain (x - mean) / sqrt(var + eps) + bias.
+
+    The variance is the biased one, the mean of squares. Half-precision input is normalised in
+    float32. Time O(d) a token.
+
+    Raises ValueError where shapes do not fit or eps is negative.
+    Source: Ba, Kiros, Hinton 2016, section 3.
+
+    >>> layer_norm(torch.tensor([[1.0, 3.0]]), torch.ones(2), torch.zeros(2), eps=0.0).tolist()
+    [[-1.0, 1.0]]
+    """
+    _check_eps(eps)
+    wide = x.to(accumulation_dtype(x.dtype))
+    centred = wide - wide.mean(dim=-1, keepdim=True)
+    variance = centred.square().mean(dim=-1, keepdim=True)
+    normal = centred * (variance + eps).rsqrt()
+    return (normal * gain.to(wide.dtype) + bias.to(wide.dtype)).to(x.dtype)
+
+
+@checked
 def rms_norm_by_definition(
     x: Float[Tensor, "... d"], gain: Float[Tensor, " d"], *, eps: float = 1e-6
 ) -> Float[Tensor, "... d"]:
@@ -47,6 +74,9 @@ def rms_norm(
 
     Raises ValueError where shapes do not fit or eps is negative.
     Source: Zhang and Sennrich 2019, equation 4; T5 and Llama use it.
+
+    >>> rms_norm(torch.tensor([[4.0, -4.0]]), torch.tensor([1.0, 10.0]), eps=0.0).tolist()
+    [[1.0, -10.0]]
     """
     _check_eps(eps)
     wide = x.to(accumulation_dtype(x.dtype))
@@ -54,33 +84,6 @@ def rms_norm(
     return (normal * gain.to(wide.dtype)).to(x.dtype)
 
 
-@checked
-def layer_norm(
-    x: Float[Tensor, "... d"],
-    gain: Float[Tensor, " d"],
-    bias: Float[Tensor, " d"],
-    *,
-    eps: float = 1e-5,
-) -> Float[Tensor, "... d"]:
-    """Normalise each token over its features: gain (x - mean) / sqrt(var + eps) + bias.
-
-    The variance is the biased one, the mean of squares. Half-precision input is normalised in
-    float32. Time O(d) a token.
-
-    Raises ValueError where shapes do not fit or eps is negative.
-    Source: Ba, Kiros, Hinton 2016, section 3.
-    """
-    _check_eps(eps)
-    wide = x.to(accumulation_dtype(x.dtype))
-    centred = wide - wide.mean(dim=-1, keepdim=True)
-    variance = centred.square().mean(dim=-1, keepdim=True)
-    normal = centred * (variance + eps).rsqrt()
-    return (normal * gain.to(wide.dtype) + bias.to(wide.dtype)).to(x.dtype)
-
-
 def _check_eps(eps: float) -> None:
     if not eps >= 0:
         raise ValueError(f"eps must be at least 0: got eps={eps}")
-
-
-FORMS = (layer_norm_by_definition, layer_norm)

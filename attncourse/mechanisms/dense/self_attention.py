@@ -36,6 +36,10 @@ def cross_attention(
 
     Raises ValueError where shapes do not fit.
     Source: Vaswani et al. 2017, section 3.2.3 (encoder-decoder attention).
+
+    >>> memory, one = torch.tensor([[1.0], [3.0]]), torch.ones(1, 1)
+    >>> cross_attention(torch.tensor([[0.0], [1e3]]), memory, one, one, one).tolist()
+    [[2.0], [3.0]]
     """
     wide = accumulation_dtype(x.dtype)
     queries = x.to(wide) @ w_q.to(wide)
@@ -59,12 +63,15 @@ def self_attention(
 
     Raises ValueError where shapes do not fit.
     Source: Vaswani et al. 2017, sections 3.2.1 and 3.2.3.
+
+    >>> x, zero, one = torch.tensor([[1.0], [3.0]]), torch.zeros(1, 1), torch.ones(1, 1)
+    >>> self_attention(x, zero, one, one).tolist()
+    [[2.0], [2.0]]
+    >>> self_attention(x, zero, one, one, causal=True).tolist()
+    [[1.0], [2.0]]
     """
     wide = accumulation_dtype(x.dtype)
     queries, keys, values = (x.to(wide) @ w.to(wide) for w in (w_q, w_k, w_v))
     n = x.shape[-2]
     mask = causal_mask(n, n).to(x.device) if causal else None
     return attention(queries, keys, values, mask=mask).to(x.dtype)
-
-
-FORMS = (cross_attention_by_definition, cross_attention)

@@ -26,20 +26,6 @@ def attention_backward_by_definition(
 
 
 @checked
-def softmax_backward(
-    weights: Float[Tensor, "... n"], grad: Float[Tensor, "... n"]
-) -> Float[Tensor, "... n"]:
-    """The gradient at the scores, from the weights p = softmax(s) and the gradient g at them.
-
-    (diag(p) - p p^T) g = p * (g - p . g): the Jacobian is never built. Half-precision input is
-    accumulated in float32. Time and memory O(n) a row.
-    """
-    wide = accumulation_dtype(weights.dtype)
-    p, g = weights.to(wide), grad.to(wide)
-    return (p * (g - (p * g).sum(dim=-1, keepdim=True))).to(weights.dtype)
-
-
-@checked
 def attention_backward(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -54,6 +40,11 @@ def attention_backward(
 
     Raises ValueError where shapes do not fit.
     Source: Dao et al. 2022, appendix B.2.
+
+    >>> q, k, v = torch.zeros(1, 2), torch.eye(2), torch.tensor([[1.0], [3.0]])
+    >>> d_q, d_k, d_v = attention_backward(q, k, v, torch.ones(1, 1))
+    >>> d_v.tolist()  # a query of zeros reads half of each value
+    [[0.5], [0.5]]
     """
     wide = accumulation_dtype(q.dtype)
     queries, keys, values, g = (x.to(wide) for x in (q, k, v, grad))
@@ -64,4 +55,18 @@ def attention_backward(
     return d_q.to(q.dtype), d_k.to(k.dtype), (weights.mT @ g).to(v.dtype)
 
 
-FORMS = (attention_backward_by_definition, attention_backward)
+@checked
+def softmax_backward(
+    weights: Float[Tensor, "... n"], grad: Float[Tensor, "... n"]
+) -> Float[Tensor, "... n"]:
+    """The gradient at the scores, from the weights p = softmax(s) and the gradient g at them.
+
+    (diag(p) - p p^T) g = p * (g - p . g): the Jacobian is never built. Half-precision input is
+    accumulated in float32. Time and memory O(n) a row.
+
+    >>> softmax_backward(torch.tensor([0.5, 0.5]), torch.tensor([1.0, 0.0])).tolist()
+    [0.25, -0.25]
+    """
+    wide = accumulation_dtype(weights.dtype)
+    p, g = weights.to(wide), grad.to(wide)
+    return (p * (g - (p * g).sum(dim=-1, keepdim=True))).to(weights.dtype)

@@ -32,32 +32,6 @@ def blockwise_attention_by_definition(
 
 
 @checked
-def merge_attention(
-    out_a: Float[Tensor, "... n e"],
-    lse_a: Float[Tensor, "... n"],
-    out_b: Float[Tensor, "... n e"],
-    lse_b: Float[Tensor, "... n"],
-) -> tuple[Float[Tensor, "... n e"], Float[Tensor, "... n"]]:
-    """Join attention over two disjoint sets of keys into attention over both.
-
-    Each part is an output and the logsumexp of its scores, lse = log sum_j exp(s_j). The whole has
-    lse = log(exp(lse_a) + exp(lse_b)) and out = exp(lse_a - lse) out_a + exp(lse_b - lse) out_b.
-    An empty part has lse -inf and counts nothing; two empty parts give zeros and -inf. The order
-    of merging does not matter. Time O(n e).
-
-    Source: Milakov and Gimelshein 2018, section 3.1; Rabe and Staats 2021.
-    """
-    top = torch.maximum(lse_a, lse_b).detach()
-    top = top.masked_fill(top == -math.inf, 0.0)
-    part_a, part_b = (lse_a - top).exp(), (lse_b - top).exp()
-    total = part_a + part_b
-    empty = total == 0
-    safe = total.masked_fill(empty, 1.0)
-    out = (part_a / safe)[..., None] * out_a + (part_b / safe)[..., None] * out_b
-    return out, (top + safe.log()).masked_fill(empty, -math.inf)
-
-
-@checked
 def blockwise_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -78,10 +52,19 @@ def blockwise_attention(
 
     Raises ValueError unless block is at least 1. Differentiable once.
     Source: Milakov and Gimelshein 2018, algorithm 3; Dao et al. 2022, algorithm 1, appendix B.
+
+    >>> x, v = torch.zeros(3, 2), torch.tensor([[1.0], [3.0], [5.0]])
+    >>> blockwise_attention(x, x, v, block=2, causal=True).tolist()
+    [[1.0], [2.0], [3.0]]
     """
     _check_block(block)
     out: Tensor = _Blockwise.apply(q, k, v, block, causal)  # type: ignore[no-untyped-call]
     return out
+
+
+def _check_block(block: int) -> None:
+    if block < 1:
+        raise ValueError(f"block must be at least 1: got block={block}")
 
 
 class _Blockwise(torch.autograd.Function):
@@ -173,11 +156,6 @@ class _Tiles:
 
 def _batch(x: Tensor) -> int:
     return math.prod(x.shape[:-2])
-
-
-def _check_block(block: int) -> None:
-    if block < 1:
-        raise ValueError(f"block must be at least 1: got block={block}")
 
 
 FORMS = (

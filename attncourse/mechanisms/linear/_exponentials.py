@@ -4,7 +4,7 @@ The positive features exp(w . y - |y|^2 / 2), y = x / d^(1/4), of long vectors l
 So feature by feature a unit is kept, the largest key so far, and sums are in that unit; each query
 has its own. Units cancel in the quotient, as the factor 1 / sqrt(r) does. Features are written as
 powers of two, which are quicker than exponentials: "logs" are to base 2, and the w of the functions
-below `full` and `causal` is w log2(e) / d^(1/4).
+below the first two is w log2(e) / d^(1/4).
 """
 
 import math
@@ -19,7 +19,7 @@ from attncourse.mechanisms.linear._sums import for_all_chunks, mean, no_state, q
 LOG2_E = math.log2(math.e)
 
 
-def full(q: Tensor, k: Tensor, v: Tensor, w: Tensor) -> Tensor:
+def exponentials_over_all_keys(q: Tensor, k: Tensor, v: Tensor, w: Tensor) -> Tensor:
     """Every query over all keys: a scan of the keys that writes, one of the queries that reads."""
     shared = (_to_base_two(w),)
     sums, largest = _nothing_seen(k, v, w)
@@ -28,7 +28,9 @@ def full(q: Tensor, k: Tensor, v: Tensor, w: Tensor) -> Tensor:
     return scan(_read, (), (q,), (*shared, *for_all_chunks(state)), chunk=TOKENS)[0]
 
 
-def causal(q: Tensor, k: Tensor, v: Tensor, w: Tensor, *, chunk: int) -> Tensor:
+def exponentials_over_past_keys(
+    q: Tensor, k: Tensor, v: Tensor, w: Tensor, *, chunk: int
+) -> Tensor:
     """Every query over the keys up to its own."""
     shared = (_to_base_two(w),)
     return scan(_causal_step, _nothing_seen(k, v, w), (q, k, v), shared, chunk=chunk)[0]
@@ -85,15 +87,15 @@ def _attend(state: Tensors, a: Tensor, b: Tensor, v: Tensor) -> tuple[Tensor, Te
     every query of the chunk sees a key of size 1. Larger keys within the chunk must not overflow.
     """
     (sums, largest), logs = state, b.detach()
-    tops = torch.cat([largest[:, None], logs.amax(dim=-2, keepdim=True)], dim=1)
+    tops = torch.cat([largest[:, None], logs.amax(dim=-2, keepdim=True)], dim=1)  # (b, 1 + g, 1, r)
     so_far = tops.cummax(dim=1).values
     unit = torch.maximum(so_far[:, :-1], logs[:, :, :1])
     if b.shape[1] * b.shape[2] > 1 and not _fits(tops[:, 1:] - unit):
         return _in_halves(state, a, b, v)
     steps = (unit - torch.cat([unit[:, 1:], so_far[:, -1:]], dim=1)).exp2_()
     queries, keys = _query_features(a + unit), (b - unit).exp2_()
-    sums = (largest - unit[:, 0]).exp2().mT * sums
-    weights = (queries @ keys.mT).tril_()
+    sums = (largest - unit[:, 0]).exp2().mT * sums  # (b, r, e + 1)
+    weights = (queries @ keys.mT).tril_()  # (b, g, c, c)
     out, sums = read_and_write(sums, weights, queries, keys * steps, v, steps.mT)
     return mean(out), (sums, so_far[:, -1])
 

@@ -56,9 +56,9 @@ def scan(
     if chunk < 1:
         raise ValueError(f"chunk must be at least 1: got chunk={chunk}")
     lead = sequences[0].shape[:-2]
-    flat = [x.reshape(math.prod(lead), *x.shape[-2:]) for x in (*state, *sequences)]
+    batched = [x.reshape(math.prod(lead), *x.shape[-2:]) for x in (*state, *sequences)]
     parts = len(state), len(sequences)
-    out, *last = _Scan.apply(step, chunk, parts, *flat, *shared)  # type: ignore[no-untyped-call]
+    out, *last = _Scan.apply(step, chunk, parts, *batched, *shared)  # type: ignore[no-untyped-call]
     return out.view(*lead, *out.shape[1:]), tuple(s.reshape(*lead, *s.shape[1:]) for s in last)
 
 
@@ -71,14 +71,14 @@ def read_and_write(
     broadcasts to (b, g, d, 1); None is 1. The outputs are (b, g, c, e).
     """
     shape = v.shape
-    scores, q, k, v = (x.flatten(0, 1) for x in (scores, q, k, v))
-    writes = torch.bmm(k.mT, v).view(*shape[:2], *state.shape[1:]).unbind(1)
+    scores, q, k, v = (x.flatten(0, 1) for x in (scores, q, k, v))  # (b g, c, ...)
+    writes = torch.bmm(k.mT, v).view(*shape[:2], *state.shape[1:]).unbind(1)  # g of (b, d, e)
     decays = decay.expand(-1, len(writes), -1, -1).unbind(1) if decay is not None else ()
     before = []
     for i, write in enumerate(writes):
         before.append(state)
         state = state + write if decay is None else torch.addcmul(write, decays[i], state)
-    known = torch.stack(before, dim=1).flatten(0, 1)
+    known = torch.stack(before, dim=1).flatten(0, 1)  # (b g, d, e)
     return torch.baddbmm(torch.bmm(scores, v), q, known).view(shape), state
 
 

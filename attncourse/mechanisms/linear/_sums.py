@@ -18,7 +18,7 @@ from attncourse.mechanisms.linear._recurrence import TOKENS, Tensors, read_and_w
 FeatureMap = Callable[[Tensor], Tensor]
 
 
-def same(x: Tensor) -> Tensor:
+def identity(x: Tensor) -> Tensor:
     """The feature map of inputs that are features already."""
     return x
 
@@ -45,7 +45,7 @@ def no_state(q: Tensor, v: Tensor) -> Tensor:
     return v.new_zeros(*q.shape, v.shape[-1] + 1, dtype=wide)
 
 
-def full(feature_map: FeatureMap, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def over_all_keys(feature_map: FeatureMap, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Every query over all keys: a scan of the keys that writes, one of the queries that reads."""
     sums = no_state(q[..., 0, :], v[..., 0, :])
     empty = sums[..., :-1], sums[..., -1:].mT
@@ -72,7 +72,7 @@ def _read(
     return quotient(queries @ s, queries @ z.mT), ()
 
 
-def causal(
+def over_past_keys(
     feature_map: FeatureMap, state: Tensor, q: Tensor, k: Tensor, v: Tensor, chunk: int
 ) -> tuple[Tensor, Tensor]:
     """Every query over the keys up to its own: the output, and the state after the last token."""
@@ -84,6 +84,6 @@ def _causal_step(
     feature_map: FeatureMap, state: Tensors, q: Tensor, k: Tensor, v: Tensor
 ) -> tuple[Tensor, Tensors]:
     phi_q, phi_k = feature_map(q), feature_map(k)
-    weights = (phi_q @ phi_k.mT).tril_()
+    weights = (phi_q @ phi_k.mT).tril_()  # (b, g, c, c)
     sums, last = read_and_write(state[0], weights, phi_q, phi_k, with_ones(v))
     return mean(sums), (last,)

@@ -28,6 +28,10 @@ def factored_linear(
     Half-precision input is accumulated in float32. Memory O(n (r + d_o)).
 
     Source: Sainath et al. 2013.
+
+    >>> left, right = torch.tensor([[1.0], [1.0]]), torch.tensor([[1.0, 0.0, 2.0]])
+    >>> factored_linear(torch.tensor([[1.0, 2.0]]), left, right).tolist()
+    [[3.0, 0.0, 6.0]]
     """
     wide = accumulation_dtype(x.dtype)
     return (x.to(wide) @ left.to(wide) @ right.to(wide)).to(x.dtype)
@@ -65,6 +69,10 @@ def truncated_svd(
 
     Raises ValueError unless r is between 1 and min(n, m).
     Source: Eckart and Young 1936; Wang et al. 2020, section 3 (as analysis).
+
+    >>> left, right = truncated_svd(torch.tensor([[2.0, 4.0], [1.0, 2.0]]), 1)  # a matrix of rank 1
+    >>> (left @ right).round(decimals=2).tolist()
+    [[2.0, 4.0], [1.0, 2.0]]
     """
     _check_rank(a, r)
     u, s, vh = torch.linalg.svd(a.to(accumulation_dtype(a.dtype)), full_matrices=False)
@@ -76,6 +84,3 @@ def _check_rank(a: Tensor, r: int) -> None:
     largest = min(a.shape[-2:])
     if not 1 <= r <= largest:
         raise ValueError(f"r must lie between 1 and min(n, m)={largest}: got r={r}")
-
-
-FORMS = (factored_linear_by_definition, factored_linear)

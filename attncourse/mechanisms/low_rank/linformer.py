@@ -46,10 +46,12 @@ def linformer_attention(
 
     Raises ValueError where shapes do not fit.
     Source: Wang et al. 2020, section 4, equation 7.
+
+    >>> q, v = torch.zeros(4, 1), torch.tensor([[1.0], [2.0], [3.0], [4.0]])  # equal scores
+    >>> ends = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+    >>> linformer_attention(q, q, v, ends, ends).mT.round(decimals=2).tolist()
+    [[2.5, 2.5, 2.5, 2.5]]
     """
     wide = accumulation_dtype(q.dtype)
     keys, values = proj_k.to(wide) @ k.to(wide), proj_v.to(wide) @ v.to(wide)
     return scaled_dot_product_attention(q.to(wide), keys, values).to(v.dtype)
-
-
-FORMS = (linformer_attention_by_definition, linformer_attention)

@@ -23,79 +23,9 @@ def nystrom_attention_by_definition(
     landmarks: int,
 ) -> Float[Tensor, "... n e"]:
     """The product of four matrices, each of them built: softmax, inverse, softmax, values."""
-    left, middle, right = _three_kernels(q, k, landmarks)
+    left, middle, right = _three_softmaxes(q, k, landmarks)
     values = v.to(left.dtype)
     return (left @ iterative_inverse(middle, steps=STEPS) @ right @ values).to(v.dtype)
-
-
-@checked
-def iterative_inverse(a: Float[Tensor, "... r r"], *, steps: int) -> Float[Tensor, "... r r"]:
-    """An approximation of the pseudo-inverse of a by matrix products alone.
-
-    Z_0 = a^T / (|a|_1 |a|_inf), then Z <- Z (13 I - aZ (15 I - aZ (7 I - aZ))) / 4. The error
-    I - aZ is cubed by a step, so that singular values near the largest are inverted within a few
-    steps, while those far below it stay damped: the result is regularised, not exact. Many more
-    steps magnify the rounding errors of a singular matrix. Each matrix of a batch is scaled by
-    its own norms; a zero matrix has inverse zero. Half-precision input is accumulated in float32.
-    Time O(steps r^3), memory O(r^2).
-
-    Raises ValueError unless steps is at least 0.
-    Source: Razavi et al. 2014, as in Xiong et al. 2021, equation 11.
-    """
-    if steps < 0:
-        raise ValueError(f"steps must be at least 0: got steps={steps}")
-    wide = a.to(accumulation_dtype(a.dtype))
-    z = _first_inverse(wide)
-    eye = torch.eye(a.shape[-1], dtype=wide.dtype, device=a.device)
-    for _ in range(steps):
-        az = wide @ z
-        z = z @ (13 * eye - az @ (15 * eye - az @ (7 * eye - az))) / 4
-    return z.to(a.dtype)
-
-
-@checked
-def segment_means(x: Float[Tensor, "... n d"], r: int) -> Float[Tensor, "... r d"]:
-    """The means of r consecutive segments of x: its landmarks.
-
-    Where r does not divide n, the first n mod r segments are longer by one token; nothing is
-    padded or dropped. Time O(n d).
-
-    Raises ValueError unless r lies between 1 and n. Source: Xiong et al. 2021, section 3.
-    """
-    n = x.shape[-2]
-    if not 1 <= r <= n:
-        raise ValueError(f"r must lie between 1 and n={n}: got r={r}")
-    wide = accumulation_dtype(x.dtype)
-    size, longer = divmod(n, r)
-    cut = longer * (size + 1)
-    parts = (x[..., :cut, :], longer, size + 1), (x[..., cut:, :], r - longer, size)
-    means = [
-        torch.unflatten(part, -2, (count, length)).sum(dim=-2, dtype=wide) / length
-        for part, count, length in parts
-        if count
-    ]
-    return torch.cat(means, dim=-2).to(x.dtype)
-
-
-@checked
-def nystrom_attention_exact_inverse(
-    q: Float[Tensor, "... n d"],
-    k: Float[Tensor, "... m d"],
-    v: Float[Tensor, "... m e"],
-    *,
-    landmarks: int,
-) -> Float[Tensor, "... n e"]:
-    """Nyström attention with the exact pseudo-inverse in the middle, for comparison.
-
-    With a landmark for every token (landmarks = n = m) this is full attention. With fewer, the
-    middle matrix is often nearly singular, and its exact inverse magnifies the error of the two
-    others: `nystrom_attention` is usually nearer to attention. Half-precision input is
-    accumulated in float32. Time O((n + m) r (d + e) + r^3) for r landmarks, memory O((n + m) r).
-
-    Raises ValueError unless landmarks lies between 1 and min(n, m).
-    """
-    left, middle, right = _three_kernels(q, k, landmarks)
-    return (left @ (torch.linalg.pinv(middle) @ (right @ v.to(left.dtype)))).to(v.dtype)
 
 
 @checked
@@ -110,13 +40,18 @@ def nystrom_attention(
 
     q~ and k~ are the `segment_means` of q and k, one for each landmark; Z is the
     `iterative_inverse` of softmax(q~ k~^T) after six steps. q and k may differ in length. No
-    causal form exists: a landmark mixes its whole segment. The kernels of n and m rows are
-    attended through, not stored.
-    Half-precision input is accumulated in float32. Time O((n + m) r (d + e) + r^3) for r
-    landmarks, memory O(n e + r (d + e) + r^2): linear in the length.
+    causal form exists: a landmark mixes its whole segment. The softmaxes with a side of n or m are
+    attended through, not stored. Half-precision input is accumulated in float32. Time
+    O((n + m) r (d + e) + r^3) for r landmarks, memory O(n e + r (d + e) + r^2): linear in the
+    length.
 
     Raises ValueError unless landmarks lies between 1 and min(n, m).
     Source: Xiong et al. 2021, section 3 (without the convolution on the values).
+
+    >>> q = torch.tensor([[20.0, 0.0], [20.0, 0.0], [0.0, 20.0], [0.0, 20.0]])  # two clear segments
+    >>> v = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    >>> nystrom_attention(q, q, v, landmarks=2).mT.round(decimals=2).tolist()
+    [[1.5, 1.5, 3.5, 3.5]]
     """
     few_q, few_k = _landmarks(q, k, landmarks)
     queries, keys, values = (x.to(few_q.dtype) for x in (q, k, v))
@@ -146,14 +81,33 @@ def _improve(y: Tensor, x: Tensor) -> Tensor:
     return torch.baddbmm(x, y, inner, beta=13 / 4, alpha=-1 / 4)
 
 
-def _first_inverse(a: Tensor) -> Tensor:
-    """Z_0 = a^T / (|a|_1 |a|_inf), the largest column sum times the largest row sum."""
-    size = a.abs()
-    norms = size.sum(dim=-2).amax(dim=-1) * size.sum(dim=-1).amax(dim=-1)
-    return a.mT / norms.masked_fill(norms == 0, 1.0)[..., None, None]
+@checked
+def nystrom_attention_exact_inverse(
+    q: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... m d"],
+    v: Float[Tensor, "... m e"],
+    *,
+    landmarks: int,
+) -> Float[Tensor, "... n e"]:
+    """Nyström attention with the exact pseudo-inverse in the middle, for comparison.
+
+    With a landmark for every token (landmarks = n = m) this is full attention. With fewer, the
+    middle matrix is often nearly singular, and its exact inverse magnifies the error of the two
+    others: `nystrom_attention` is usually nearer to attention. Half-precision input is
+    accumulated in float32. Time O((n + m) r (d + e) + r^3) for r landmarks, memory O((n + m) r).
+
+    Raises ValueError unless landmarks lies between 1 and min(n, m).
+
+    >>> q = torch.tensor([[20.0, 0.0], [20.0, 0.0], [0.0, 20.0], [0.0, 20.0]])  # two clear segments
+    >>> v = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
+    >>> nystrom_attention_exact_inverse(q, q, v, landmarks=2).mT.round(decimals=2).tolist()
+    [[1.5, 1.5, 3.5, 3.5]]
+    """
+    left, middle, right = _three_softmaxes(q, k, landmarks)
+    return (left @ (torch.linalg.pinv(middle) @ (right @ v.to(left.dtype)))).to(v.dtype)
 
 
-def _three_kernels(q: Tensor, k: Tensor, landmarks: int) -> tuple[Tensor, Tensor, Tensor]:
+def _three_softmaxes(q: Tensor, k: Tensor, landmarks: int) -> tuple[Tensor, Tensor, Tensor]:
     """softmax(q k~^T), softmax(q~ k~^T) and softmax(q~ k^T), scores divided by sqrt(d)."""
     few_q, few_k = _landmarks(q, k, landmarks)
     queries, keys, scale = q.to(few_q.dtype), k.to(few_q.dtype), math.sqrt(q.shape[-1])
@@ -172,4 +126,64 @@ def _landmarks(q: Tensor, k: Tensor, landmarks: int) -> tuple[Tensor, Tensor]:
     return segment_means(q.to(wide), landmarks), segment_means(k.to(wide), landmarks)
 
 
-FORMS = (nystrom_attention_by_definition, nystrom_attention)
+@checked
+def segment_means(x: Float[Tensor, "... n d"], r: int) -> Float[Tensor, "... r d"]:
+    """The means of r consecutive segments of x: its landmarks.
+
+    Where r does not divide n, the first n mod r segments are longer by one token; nothing is
+    padded or dropped. Time O(n d).
+
+    Raises ValueError unless r lies between 1 and n. Source: Xiong et al. 2021, section 3.
+
+    >>> segment_means(torch.arange(5.0)[:, None], 2).tolist()  # of tokens 0 to 2, and of 3 and 4
+    [[1.0], [3.5]]
+    """
+    n = x.shape[-2]
+    if not 1 <= r <= n:
+        raise ValueError(f"r must lie between 1 and n={n}: got r={r}")
+    wide = accumulation_dtype(x.dtype)
+    size, longer = divmod(n, r)
+    cut = longer * (size + 1)
+    parts = (x[..., :cut, :], longer, size + 1), (x[..., cut:, :], r - longer, size)
+    means = [
+        torch.unflatten(part, -2, (count, length)).sum(dim=-2, dtype=wide) / length
+        for part, count, length in parts
+        if count
+    ]
+    return torch.cat(means, dim=-2).to(x.dtype)
+
+
+@checked
+def iterative_inverse(a: Float[Tensor, "... r r"], *, steps: int) -> Float[Tensor, "... r r"]:
+    """An approximation of the pseudo-inverse of a by matrix products alone.
+
+    Z_0 = a^T / (|a|_1 |a|_inf), then Z <- Z (13 I - aZ (15 I - aZ (7 I - aZ))) / 4. The error
+    I - aZ is cubed by a step, so that singular values near the largest are inverted within a few
+    steps, while those far below it stay damped: the result is regularised, not exact. Many more
+    steps magnify the rounding errors of a singular matrix. Each matrix of a batch is scaled by
+    its own norms; a zero matrix has inverse zero. Half-precision input is accumulated in float32.
+    Time O(steps r^3), memory O(r^2).
+
+    Raises ValueError unless steps is at least 0.
+    Source: Razavi et al. 2014, as in Xiong et al. 2021, equation 11.
+
+    >>> a = torch.tensor([[2.0, 1.0], [1.0, 1.0]])
+    >>> iterative_inverse(a, steps=9).round(decimals=2).tolist()
+    [[1.0, -1.0], [-1.0, 2.0]]
+    """
+    if steps < 0:
+        raise ValueError(f"steps must be at least 0: got steps={steps}")
+    wide = a.to(accumulation_dtype(a.dtype))
+    z = _first_inverse(wide)
+    eye = torch.eye(a.shape[-1], dtype=wide.dtype, device=a.device)
+    for _ in range(steps):
+        az = wide @ z
+        z = z @ (13 * eye - az @ (15 * eye - az @ (7 * eye - az))) / 4
+    return z.to(a.dtype)
+
+
+def _first_inverse(a: Tensor) -> Tensor:
+    """Z_0 = a^T / (|a|_1 |a|_inf), the largest column sum times the largest row sum."""
+    size = a.abs()
+    norms = size.sum(dim=-2).amax(dim=-1) * size.sum(dim=-1).amax(dim=-1)
+    return a.mT / norms.masked_fill(norms == 0, 1.0)[..., None, None]

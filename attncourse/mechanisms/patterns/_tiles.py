@@ -17,7 +17,7 @@ NOTHING = -1e30  # the score of an empty set: finite, so weight 0 and not gradie
 BLOCK = 64  # queries that share a run of keys: fewer waste less of it, more keep the kernel busier
 
 
-def flat(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def of_one_width(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """q, k and v with one leading axis and one width, in the dtype of accumulation.
 
     The fused kernel wants keys and values of one width: the narrower get columns of zeros, which
@@ -26,18 +26,19 @@ def flat(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     d, e = q.shape[-1], v.shape[-1]
     width, wide = max(d, e), accumulation_dtype(q.dtype)
     queries, keys, values = (
-        widen(x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]).to(wide), width) for x in (q, k, v)
-    )
+        _widened(x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:]).to(wide), width)
+        for x in (q, k, v)
+    )  # (L, n, width)
     return (queries if width == d else queries * math.sqrt(width / d)), keys, values
 
 
-def widen(x: Tensor, width: int) -> Tensor:
+def _widened(x: Tensor, width: int) -> Tensor:
     """X with columns of zeros up to `width`; x itself where it has them all."""
     return x if x.shape[-1] == width else pad(x, (0, width - x.shape[-1]))
 
 
 def like(v: Tensor, out: Tensor) -> Tensor:
-    """The outputs (L, n, width) of `flat` inputs in the shape and dtype of v."""
+    """The outputs (L, n, width) of `of_one_width` in the shape and dtype of v."""
     return out[..., : v.shape[-1]].reshape(v.shape).to(v.dtype)
 
 
@@ -45,7 +46,7 @@ def in_blocks(x: Tensor, block: int) -> Tensor:
     """The rows of x in blocks: (L, n, d) -> (L, n / block, block, d), with zeros behind the end."""
     missing = -x.shape[1] % block
     whole = pad(x, (0, 0, 0, missing)) if missing else x
-    return torch.unflatten(whole, 1, (-1, block))
+    return torch.unflatten(whole, 1, (-1, block))  # (L, n / block, block, d)
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -54,7 +55,7 @@ def fused(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor
     Every row of the Boolean mask, (n, m) or (c, n, m), must have a True.
     """
     if mask is not None and mask.ndim == 3:
-        mask = mask[None]
+        mask = mask[None]  # (1, c, n, m)
     return scaled_dot_product_attention(q, k, v, attn_mask=mask)
 
 
@@ -78,11 +79,13 @@ def windows(q: Tensor, k: Tensor, v: Tensor, *, before: int, after: int, extra: 
     start, stop = first * BLOCK, last * BLOCK
     low = min(0, _place(-before, extra))
     high = _place(BLOCK - 1 + after, extra) + 1
-    rows = slice(first * period + low, (last - 1) * period + high)
-    keys, values = (_spread(x, extra)[:, rows].unfold(1, high - low, period).mT for x in (k, v))
-    mask = _run_mask(low, high, before, after, extra).to(q.device)
-    queries = in_blocks(q[:, start:stop], BLOCK)
-    parts = [fused(queries, keys, values, mask).flatten(1, 2)]
+    runs = slice(first * period + low, (last - 1) * period + high)
+    keys, values = (
+        _spread(x, extra)[:, runs].unfold(1, high - low, period).mT for x in (k, v)
+    )  # (L, blocks, run, d), with run = high - low
+    mask = _run_mask(low, high, before, after, extra).to(q.device)  # (BLOCK, run)
+    queries = in_blocks(q[:, start:stop], BLOCK)  # (L, blocks, BLOCK, d)
+    parts = [fused(queries, keys, values, mask).flatten(1, 2)]  # (L, stop - start, d)
     if start > 0:
         parts.insert(0, _end(q, k, v, 0, start, before, after, extra))
     if stop < n:
@@ -94,9 +97,9 @@ def _spread(x: Tensor, extra: int) -> Tensor:
     """The first `extra` rows of x again before each block of the others, so that runs hold them."""
     if extra == 0:
         return x
-    rest = in_blocks(x[:, extra:], BLOCK)
-    front = x[:, None, :extra].expand(-1, rest.shape[1], -1, -1)
-    return torch.cat([front, rest], dim=2).flatten(1, 2)
+    rest = in_blocks(x[:, extra:], BLOCK)  # (L, c, BLOCK, d)
+    front = x[:, None, :extra].expand(-1, rest.shape[1], -1, -1)  # (L, c, extra, d)
+    return torch.cat([front, rest], dim=2).flatten(1, 2)  # (L, c (extra + BLOCK), d)
 
 
 def _place(key: int, extra: int) -> int:
@@ -108,7 +111,7 @@ def _run_mask(low: int, high: int, before: int, after: int, extra: int) -> Tenso
     """What the queries of a block see of its run, the rows from low to high around it."""
     row, period = torch.arange(low, high), BLOCK + extra
     key = row - (row.div(period, rounding_mode="floor") + 1) * extra
-    distance = key - torch.arange(BLOCK)[:, None]
+    distance = key - torch.arange(BLOCK)[:, None]  # (BLOCK, high - low)
     near = (distance >= -before) & (distance <= after) & (row % period >= extra)
     return near | ((row >= 0) & (row < extra))
 
@@ -120,7 +123,7 @@ def _end(
     left, right = max(0, start - before), min(q.shape[1], stop + after)
     shift = start - left
     mask = band(stop - start, right - left, before - shift, after + shift)
-    keys, values = (x[:, extra + left : extra + right] for x in (k, v))
+    keys, values = (x[:, extra + left : extra + right] for x in (k, v))  # (L, right - left, d)
     if extra > 0:
         mask = pad(mask, (extra, 0), value=True)
         keys = torch.cat([k[:, :extra], keys], dim=1)
@@ -149,7 +152,7 @@ def windows_and_summary(
     """
     d = q.shape[-1]
     one = torch.cat([torch.zeros_like(k[:, :1]), torch.ones_like(k[:, :1, :1])], dim=-1)
-    keys, values = (torch.cat([one, pad(x, (0, 1))], dim=1) for x in (k, v))
+    keys, values = (torch.cat([one, pad(x, (0, 1))], dim=1) for x in (k, v))  # (L, 1 + n, d + 1)
     queries = torch.cat([q, score * math.sqrt(d)], dim=-1) * math.sqrt((d + 1) / d)
     out = windows(queries, keys, values, before=before, after=after, extra=1)
     return torch.addcmul(out[..., :d], out[..., d:], mean)

@@ -8,7 +8,7 @@ from attncourse.core.patterns import bigbird_mask
 from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_random
 from attncourse.mechanisms.dense.softmax import attention
-from attncourse.mechanisms.patterns._tiles import flat, fused, in_blocks, like, one_tile
+from attncourse.mechanisms.patterns._tiles import fused, in_blocks, like, of_one_width, one_tile
 
 PARTS = 8  # in which blocks are gathered and attended to: a part holds copies of its keys
 
@@ -47,23 +47,28 @@ def bigbird_attention(
     Keys and values must be finite. Raises ValueError unless block is at least 1, `random` has a
     row for each block, of numbers of blocks, and q, k and v have one length n.
     Source: Zaheer et al. 2020, section 2 and appendix D.
+
+    >>> q, random = torch.zeros(8, 1), torch.full((8, 1), 6)  # block 6 in every row
+    >>> weights = bigbird_attention(q, q, torch.eye(8), block=1, random=random)
+    >>> [row.nonzero().flatten().tolist() for row in weights[2:4]]
+    [[0, 1, 2, 3, 6, 7], [0, 2, 3, 4, 6, 7]]
     """
     n = q.shape[-2]
     check_random(n, block, random)
     block = min(block, n)
-    q_, k_, v_ = flat(q, k, v)
+    q_, k_, v_ = of_one_width(q, k, v)
     end = (len(random) - 1) * block  # where the last block starts
     parts = [one_tile(q_[:, :block], k_, v_)]
     if end > block:
-        table = _table(random.long())
-        queries = in_blocks(q_[:, block:end], block)
-        keys, values = in_blocks(k_, block), in_blocks(v_, block)
+        table = _table(random.long())  # (c - 2, r + 5)
+        queries = in_blocks(q_[:, block:end], block)  # (L, c - 2, block, d)
+        keys, values = in_blocks(k_, block), in_blocks(v_, block)  # (L, c, block, d)
         size = -(-len(table) // PARTS)
         for start in range(0, len(table), size):
-            rows, some = table[start : start + size], queries[:, start : start + size]
-            mask = _mask(rows, block, n)
-            part = fused(some, _gather(keys, rows), _gather(values, rows), mask)
-            parts.append(part.flatten(1, 2))
+            seen, some = table[start : start + size], queries[:, start : start + size]
+            mask = _mask(seen, block, n)
+            part = fused(some, _gather(keys, seen), _gather(values, seen), mask)
+            parts.append(part.flatten(1, 2))  # (L, size block, d)
     if end > 0:
         parts.append(one_tile(q_[:, end:], k_, v_))
     return like(v, torch.cat(parts, dim=1))
@@ -78,15 +83,13 @@ def _table(random: Tensor) -> Tensor:
 
 
 def _gather(x: Tensor, table: Tensor) -> Tensor:
-    """The blocks (L, c, block, d) that a row of the table names, one after the other, for each."""
-    return torch.unflatten(x.index_select(1, table.flatten()), 1, table.shape).flatten(2, 3)
+    """The blocks of x (L, c, block, d) that each row of the table names, one after the other."""
+    blocks = torch.unflatten(x.index_select(1, table.flatten()), 1, table.shape)
+    return blocks.flatten(2, 3)  # (L, size, (r + 5) block, d)
 
 
 def _mask(table: Tensor, block: int, n: int) -> Tensor:
-    """Which of the gathered keys count, (c, 1, keys): each once, and none behind the end."""
-    again = (table[:, :, None] == table[:, None, :]).tril(-1).any(dim=-1)
+    """Which of the gathered keys count, (size, 1, keys): each once, and none behind the end."""
+    again = (table[:, :, None] == table[:, None, :]).tril(-1).any(dim=-1)  # (size, r + 5)
     key = table[:, :, None] * block + torch.arange(block, device=table.device)
     return ((key < n) & ~again[:, :, None]).flatten(1)[:, None]
-
-
-FORMS = (bigbird_attention_by_definition, bigbird_attention)

@@ -8,7 +8,7 @@ from attncourse.core.patterns import block_mask
 from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_block
 from attncourse.mechanisms.dense.softmax import attention
-from attncourse.mechanisms.patterns._tiles import flat, fused, in_blocks, like, one_tile
+from attncourse.mechanisms.patterns._tiles import fused, in_blocks, like, of_one_width, one_tile
 
 
 @checked
@@ -40,18 +40,19 @@ def block_attention(
 
     Raises ValueError unless block is at least 1 and q, k and v have one length n.
     Source: Qiu et al. 2019, section 3.1 (the identity permutation).
+
+    >>> q, v = torch.zeros(5, 1), torch.arange(5.0)[:, None]  # equal scores: the mean of those seen
+    >>> block_attention(q, q, v, block=2).mT.round(decimals=2).tolist()
+    [[0.5, 0.5, 2.5, 2.5, 4.0]]
     """
     check_block(block)
     n = q.shape[-2]
     size = min(block, n)
     whole = n - n % size
-    wide = flat(q, k, v)
-    queries, keys, values = (in_blocks(x[:, :whole], size) for x in wide)
+    wide = of_one_width(q, k, v)
+    queries, keys, values = (in_blocks(x[:, :whole], size) for x in wide)  # (L, n / b, b, d)
     out = fused(queries, keys, values).flatten(1, 2)
     if whole < n:
         queries, keys, values = (x[:, whole:] for x in wide)
         out = torch.cat([out, one_tile(queries, keys, values)], dim=1)
     return like(v, out)
-
-
-FORMS = (block_attention_by_definition, block_attention)

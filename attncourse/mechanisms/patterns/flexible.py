@@ -58,6 +58,13 @@ def flexible_attention(
 
     Raises ValueError where shapes do not fit, NotImplementedError for gradients on the CPU.
     Source: Dong et al. 2024 (arXiv 2412.05496), sections 3 and 4.
+
+    >>> q, v = torch.zeros(4, 1), torch.arange(4.0)[:, None]  # equal scores: the mean of those seen
+    >>> import warnings
+    >>> with warnings.catch_warnings(action="ignore"):  # PyTorch's, where it is not compiled
+    ...     even = lambda b, h, i, j: (j % 2 == 0) & (i > 0)
+    ...     flexible_attention(q, q, v, mask_mod=even).mT.round(decimals=2).tolist()
+    [[0.0, 1.0, 1.0, 1.0]]
     """
     if q.numel() == 0:  # which FlexAttention cannot divide into blocks
         return v.new_zeros(*q.shape[:-1], v.shape[-1])
@@ -74,6 +81,3 @@ def _batch_and_heads(x: Tensor) -> Tensor:
     """(..., h, n, d) as (b, h, n, d)."""
     *lead, h = x.shape[:-2] if x.ndim > 2 else (1,)
     return x.reshape(math.prod(lead), h, *x.shape[-2:])
-
-
-FORMS = (flexible_attention_by_definition, flexible_attention)

@@ -12,8 +12,8 @@ from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_window, global_positions
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import (
-    flat,
     like,
+    of_one_width,
     one_tile,
     summary,
     windows,
@@ -56,20 +56,21 @@ def longformer_attention(
     Keys and values must be finite. Raises ValueError unless window is at least 0, the positions
     lie between 0 and n - 1, and q, k and v have one length n; TypeError for positions that are
     no integers. Source: Beltagy et al. 2020, section 3.1.
+
+    >>> q, v = torch.zeros(8, 1), torch.arange(8.0)[:, None]  # equal scores: the mean of those seen
+    >>> longformer_attention(q, q, v, window=1, global_tokens=[7])[1:].mT.round(decimals=2).tolist()
+    [[2.5, 3.25, 4.0, 4.75, 5.5, 6.0, 3.5]]
     """
     check_window(window)
     n = q.shape[-2]
     reach = min(window, n - 1)
     positions = torch.tensor(global_positions(n, global_tokens)).to(q.device)
-    q_, k_, v_ = flat(q, k, v)
+    q_, k_, v_ = of_one_width(q, k, v)
     if len(positions) == 0:
         return like(v, windows(q_, k_, v_, before=reach, after=reach))
-    scores = q_ @ k_[:, positions].mT / math.sqrt(q_.shape[-1])
-    far = (torch.arange(n, device=q.device)[:, None] - positions).abs() > reach
+    scores = q_ @ k_[:, positions].mT / math.sqrt(q_.shape[-1])  # (L, n, g)
+    far = (torch.arange(n, device=q.device)[:, None] - positions).abs() > reach  # (n, g)
     score, mean = summary(scores, far, v_[:, positions])
     out = windows_and_summary(q_, k_, v_, score, mean, before=reach, after=reach)
     seeing_all = one_tile(q_[:, positions], k_, v_)
     return like(v, out.index_copy(1, positions, seeing_all))
-
-
-FORMS = (longformer_attention_by_definition, longformer_attention)

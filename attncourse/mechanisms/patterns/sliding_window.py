@@ -8,7 +8,7 @@ from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_window
 from attncourse.kernels import available
 from attncourse.mechanisms.dense.softmax import attention
-from attncourse.mechanisms.patterns._tiles import flat, like, windows
+from attncourse.mechanisms.patterns._tiles import like, of_one_width, windows
 
 
 @checked
@@ -45,10 +45,16 @@ def sliding_window_attention(
     Keys and values must be finite: 0 x NaN is NaN, for every query of a block that can see it.
     Raises ValueError unless window is at least 0 and q, k and v have one length n.
     Source: Beltagy et al. 2020, section 3.1; Child et al. 2019, section 4.2.
+
+    >>> q, v = torch.zeros(6, 1), torch.arange(6.0)[:, None]  # equal scores: the mean of those seen
+    >>> sliding_window_attention(q, q, v, window=1).mT.round(decimals=2).tolist()
+    [[0.5, 1.0, 2.0, 3.0, 4.0, 4.5]]
+    >>> sliding_window_attention(q, q, v, window=1, causal=True).mT.round(decimals=2).tolist()
+    [[0.0, 0.5, 1.5, 2.5, 3.5, 4.5]]
     """
     check_window(window)
     reach = min(window, q.shape[-2] - 1)
-    return like(v, windows(*flat(q, k, v), before=reach, after=0 if causal else reach))
+    return like(v, windows(*of_one_width(q, k, v), before=reach, after=0 if causal else reach))
 
 
 FORMS = (

@@ -28,6 +28,10 @@ def quantize_int8(
 
     Raises ValueError unless x is finite. Source: Dettmers et al. 2022, section 2.1 (absmax
     quantisation, row-wise).
+
+    >>> values, scale = quantize_int8(torch.tensor([254.0, -100.0, 3.0]))
+    >>> values.tolist(), scale.tolist()
+    ([127, -50, 2], [2.0])
     """
     wide = x.to(accumulation_dtype(x.dtype))
     largest = wide.abs().amax(dim=-1, keepdim=True)
@@ -46,6 +50,9 @@ def dequantize(
     """The numbers that quantised ones stand for: values * scale, in the dtype of scale.
 
     scale (..., 1) holds one number a row, (1, d) one a channel. Time O(n d).
+
+    >>> dequantize(torch.tensor([127, -50, 2], dtype=torch.int8), torch.tensor([2.0])).tolist()
+    [254.0, -100.0, 4.0]
     """
     wide = accumulation_dtype(scale.dtype)
     return (values.to(wide) * scale.to(wide)).to(scale.dtype)
@@ -59,6 +66,10 @@ def quantize_channels(
 
     A channel that is large throughout, as some of keys are, then costs the others no precision.
     Raises ValueError unless x is finite. Source: Liu et al. 2024 (KIVI), section 3.
+
+    >>> values, scale = quantize_channels(torch.tensor([[127.0, 1270.0], [0.0, -10.0]]))
+    >>> values.tolist(), scale.tolist()
+    ([[127, 127], [0, -1]], [[1.0, 10.0]])
     """
     values, scale = quantize_int8(x.mT)
     return values.mT, scale.mT
@@ -78,12 +89,21 @@ def quantized_linear(
 
     Raises TypeError unless w is a pair of tensors, ValueError where shapes do not fit.
     Source: Dettmers et al. 2022, section 2.1.
+
+    >>> w = quantize_channels(torch.tensor([[127.0, 0.0], [1.0, 254.0]]))
+    >>> quantized_linear(torch.tensor([[1.0, 1.0]]), w).tolist()
+    [[128.0, 254.0]]
     """
     values, scale = _pair("w", w)
     _check_matrix(x, values)
     _check_scale("w", scale, (1, values.shape[-1]))
     wide = accumulation_dtype(x.dtype)
     return (x.to(wide) @ values.to(wide) * scale.to(wide)).to(x.dtype)
+
+
+@checked
+def _check_matrix(x: Float[Tensor, "... n d_x"], w: Integer[Tensor, "d_x d"]) -> None:
+    """Do shapes fit? `checked` says so."""
 
 
 @checked
@@ -114,6 +134,10 @@ def quantized_attention(
 
     Raises TypeError unless k and v are pairs of tensors, ValueError where shapes do not fit.
     Source: Liu et al. 2024 (KIVI), section 3 (keys by channel, values by token).
+
+    >>> q, values = torch.eye(2), torch.tensor([[127.0], [254.0]])
+    >>> quantized_attention(q, quantize_channels(127 * q), quantize_int8(values)).tolist()
+    [[127.0], [254.0]]
     """
     (keys, k_scale), (values, v_scale) = _cached(q, k, v)
     wide = accumulation_dtype(q.dtype)
@@ -133,22 +157,17 @@ def _cached(q: Tensor, k: Quantized, v: Quantized) -> tuple[Quantized, Quantized
     return (keys, k_scale), (values, v_scale)
 
 
-def _pair(name: str, pair: Quantized) -> Quantized:
-    if not (isinstance(pair, tuple | list) and len(pair) == 2):
-        raise TypeError(f"{name} must be a pair (values, scale): got {type(pair).__name__}")
-    return pair
-
-
-@checked
-def _check_matrix(x: Float[Tensor, "... n d_x"], w: Integer[Tensor, "d_x d"]) -> None:
-    """Do shapes fit? `checked` says so."""
-
-
 @checked
 def _check_cached(
     q: Float[Tensor, "... n d"], k: Integer[Tensor, "... m d"], v: Integer[Tensor, "... m e"]
 ) -> None:
     """Do shapes fit? `checked` says so."""
+
+
+def _pair(name: str, pair: Quantized) -> Quantized:
+    if not (isinstance(pair, tuple | list) and len(pair) == 2):
+        raise TypeError(f"{name} must be a pair (values, scale): got {type(pair).__name__}")
+    return pair
 
 
 def _check_scale(name: str, scale: Tensor, shape: tuple[int, ...]) -> None:
@@ -159,6 +178,3 @@ def _check_scale(name: str, scale: Tensor, shape: tuple[int, ...]) -> None:
         raise ValueError(
             f"the scale of {name} must have the shape {shape}: got {tuple(scale.shape)}"
         )
-
-
-FORMS = (quantized_attention_by_definition, quantized_attention)

@@ -13,14 +13,14 @@ from torch import Tensor
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.dense.heads import merge_heads, split_heads
-from attncourse.mechanisms.dense.layers import (
+from attncourse.mechanisms.dense.layer_parts import (
     check_params,
-    encoder_layer,
     feed,
     layer_names,
     norm,
     residual,
 )
+from attncourse.mechanisms.dense.layers import encoder_layer
 from attncourse.mechanisms.dense.softmax import attention, masked_softmax, softmax
 
 
@@ -40,6 +40,40 @@ def shared_key_value_layers_by_definition(
         if i % group == 0:
             memory = y
         k, v = _project(memory, first["w_k"], h), _project(memory, first["w_v"], h)
+        x = _finish(x, attention(_project(y, own["w_q"], h), k, v, mask=mask), own)
+    return x
+
+
+@checked
+def shared_key_value_layers(
+    x: Float[Tensor, "... n d"],
+    layers: Sequence[Mapping[str, Tensor]],
+    *,
+    h: int,
+    group: int,
+    mask: Bool[Tensor, "..."] | None = None,
+) -> Float[Tensor, "... n d"]:
+    """Encoder layers that reuse the keys and values of the first layer of their group.
+
+    Of each `group` layers in a row, the first computes keys and values; the others have queries of
+    their own only, need no w_k and w_v (what they hold under these names is not read) and save
+    4 n d^2 FLOPs each. While decoding, keys and values are kept once a group: the cache is `group`
+    times smaller. group = 1 shares nothing. Memory O(h n^2).
+
+    Raises ValueError for missing parameters, unless group is at least 1, where shapes do not fit.
+    Source: Brandon et al. 2024 (cross-layer attention), section 3.
+
+    >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
+    >>> first = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))
+    >>> second = {name: x for name, x in first.items() if name not in ("w_k", "w_v")}
+    >>> shared_key_value_layers(torch.tensor([[3.0, 5.0]]), [first, second], h=1, group=2).tolist()
+    [[5.0, 7.0]]
+    """
+    _check_layers(layers, group, "w_k", "w_v")
+    for i, own in enumerate(layers):
+        y = norm(x, own, 1)
+        if i % group == 0:
+            k, v = _project(y, own["w_k"], h), _project(y, own["w_v"], h)
         x = _finish(x, attention(_project(y, own["w_q"], h), k, v, mask=mask), own)
     return x
 
@@ -65,31 +99,6 @@ def shared_weights_layers_by_definition(
 
 
 @checked
-def shared_layers(
-    x: Float[Tensor, "... n d"],
-    params: Mapping[str, Tensor],
-    *,
-    depth: int,
-    h: int,
-    mask: Bool[Tensor, "..."] | None = None,
-) -> Float[Tensor, "... n d"]:
-    """One encoder layer f, applied `depth` times: f(f(... f(x))), a recurrence in depth.
-
-    Parameters are those of one layer, 1 / depth of a stack's; FLOPs are those of `depth` layers:
-    fewer parameters, not less work. The gradient of a parameter is the sum over its uses. params
-    and mask as in `encoder_layer`.
-
-    Raises ValueError unless depth is at least 1, and as `encoder_layer` does.
-    Source: Dehghani et al. 2018 (Universal Transformer); Lan et al. 2019 (ALBERT), section 3.1.
-    """
-    if depth < 1:
-        raise ValueError(f"depth must be at least 1: got depth={depth}")
-    for _ in range(depth):
-        x = encoder_layer(x, params, h=h, mask=mask)
-    return x
-
-
-@checked
 def shared_weights_layers(
     x: Float[Tensor, "... n d"],
     layers: Sequence[Mapping[str, Tensor]],
@@ -108,6 +117,12 @@ def shared_weights_layers(
 
     Raises ValueError for missing parameters, unless group is at least 1, where shapes do not fit.
     Source: Xiao et al. 2019.
+
+    >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
+    >>> first = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))
+    >>> second = {name: x for name, x in first.items() if name not in ("w_q", "w_k")}
+    >>> shared_weights_layers(torch.tensor([[3.0, 5.0]]), [first, second], h=1, group=2).tolist()
+    [[5.0, 7.0]]
     """
     _check_layers(layers, group, "w_q", "w_k")
     for i, own in enumerate(layers):
@@ -120,31 +135,44 @@ def shared_weights_layers(
 
 
 @checked
-def shared_key_value_layers(
+def shared_layers(
     x: Float[Tensor, "... n d"],
-    layers: Sequence[Mapping[str, Tensor]],
+    params: Mapping[str, Tensor],
     *,
+    depth: int,
     h: int,
-    group: int,
     mask: Bool[Tensor, "..."] | None = None,
 ) -> Float[Tensor, "... n d"]:
-    """Encoder layers that reuse the keys and values of the first layer of their group.
+    """One encoder layer f, applied `depth` times: f(f(... f(x))), a recurrence in depth.
 
-    Of each `group` layers in a row, the first computes keys and values; the others have queries of
-    their own only, need no w_k and w_v (what they hold under these names is not read) and save
-    4 n d^2 FLOPs each. While decoding, keys and values are kept once a group: the cache is `group`
-    times smaller. group = 1 shares nothing. Memory O(h n^2).
+    Parameters are those of one layer, 1 / depth of a stack's; FLOPs are those of `depth` layers:
+    fewer parameters, not less work. The gradient of a parameter is the sum over its uses. params
+    and mask as in `encoder_layer`.
 
-    Raises ValueError for missing parameters, unless group is at least 1, where shapes do not fit.
-    Source: Brandon et al. 2024 (cross-layer attention), section 3.
+    Raises ValueError unless depth is at least 1, and as `encoder_layer` does.
+    Source: Dehghani et al. 2018 (Universal Transformer); Lan et al. 2019 (ALBERT), section 3.1.
+
+    >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
+    >>> params = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))
+    >>> shared_layers(torch.tensor([[3.0, 5.0]]), params, depth=4, h=1).tolist()  # b_2, four times
+    [[7.0, 9.0]]
     """
-    _check_layers(layers, group, "w_k", "w_v")
-    for i, own in enumerate(layers):
-        y = norm(x, own, 1)
-        if i % group == 0:
-            k, v = _project(y, own["w_k"], h), _project(y, own["w_v"], h)
-        x = _finish(x, attention(_project(y, own["w_q"], h), k, v, mask=mask), own)
+    if depth < 1:
+        raise ValueError(f"depth must be at least 1: got depth={depth}")
+    for _ in range(depth):
+        x = encoder_layer(x, params, h=h, mask=mask)
     return x
+
+
+def _check_layers(layers: Sequence[Mapping[str, Tensor]], group: int, *shared: str) -> None:
+    """Does the first layer of each group hold everything, and each other all but what is shared?"""
+    if group < 1:
+        raise ValueError(f"group must be at least 1: got group={group}")
+    if not layers:
+        raise ValueError("layers must hold at least 1 layer: got 0")
+    for i, own in enumerate(layers):
+        names = layer_names("", norms=2)
+        check_params(own, *(n for n in names if i % group == 0 or n not in shared))
 
 
 def _project(x: Tensor, w: Tensor, h: int) -> Tensor:
@@ -173,14 +201,3 @@ def _finish(x: Tensor, attended: Tensor, own: Mapping[str, Tensor]) -> Tensor:
     """The rest of a layer: the heads merged and projected, then the feed-forward network."""
     x = residual(x, _times(merge_heads(attended).to(x.dtype), own["w_o"]).to(x.dtype))
     return residual(x, feed(norm(x, own, 2), own))
-
-
-def _check_layers(layers: Sequence[Mapping[str, Tensor]], group: int, *shared: str) -> None:
-    """Does the first layer of each group hold everything, and each other all but what is shared?"""
-    if group < 1:
-        raise ValueError(f"group must be at least 1: got group={group}")
-    if not layers:
-        raise ValueError("layers must hold at least 1 layer: got 0")
-    for i, own in enumerate(layers):
-        names = layer_names("", norms=2)
-        check_params(own, *(n for n in names if i % group == 0 or n not in shared))

@@ -1,42 +1,18 @@
 """Attention to several memories: in one softmax, one after the other, side by side, gated."""
 
-import math
 from collections.abc import Sequence
 from functools import reduce
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.dense.softmax import attention
-from attncourse.mechanisms.exact.blockwise import merge_attention
+from attncourse.mechanisms.exact.merging import attention_and_lse, merge_attention
 
 Memories = Sequence[tuple[Tensor, Tensor]]
-
-
-@checked
-def attention_and_lse(
-    q: Float[Tensor, "... n d"],
-    k: Float[Tensor, "... m d"],
-    v: Float[Tensor, "... m e"],
-    *,
-    mask: Bool[Tensor, "... #n #m"] | None = None,
-) -> tuple[Float[Tensor, "... n e"], Float[Tensor, "... n"]]:
-    """Attention over one part of the keys, ready for `merge_attention`: (out, lse).
-
-    lse_i = log sum_j exp(s_ij) over the keys that query i may attend to, -inf if there are none.
-    Both results are in the accumulation dtype (float32 for half precision), so that merging
-    rounds nothing. Time O(n m (d + e)), memory O(n m).
-    """
-    wide = accumulation_dtype(q.dtype)
-    scores = (q.to(wide) / math.sqrt(q.shape[-1])) @ k.to(wide).mT
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -math.inf)
-    lse = scores.logsumexp(dim=-1)
-    finite = lse.masked_fill(lse == -math.inf, 0.0)  # an empty row: exp(-inf - 0) = 0
-    return (scores - finite[..., None]).exp() @ v.to(wide), lse
 
 
 @checked
@@ -59,6 +35,11 @@ def fuse_memories(q: Float[Tensor, "... n d"], memories: Memories) -> Float[Tens
 
     Raises TypeError unless memories are pairs of tensors, ValueError if there are none or shapes
     do not fit. Source: Libovicky and Helcl 2017 (flat).
+
+    >>> short, long = torch.tensor([[0.0]]), torch.tensor([[3.0], [3.0]])
+    >>> memories = [(torch.zeros(1, 2), short), (torch.zeros(2, 2), long)]
+    >>> fuse_memories(torch.zeros(1, 2), memories).round(decimals=4).tolist()  # keys count alike
+    [[2.0]]
     """
     _check_memories(memories)
     parts = (attention_and_lse(q, k, v) for k, v in memories)
@@ -72,6 +53,12 @@ def serial_fusion(x: Float[Tensor, "... n d"], memories: Memories) -> Float[Tens
 
     Values are as wide as x. Time O(n d sum m), memory O(n max m). Raises as `fuse_memories`.
     Source: Libovicky et al. 2018 (serial).
+
+    >>> first = torch.zeros(1, 1), torch.ones(1, 1)
+    >>> second = torch.tensor([[1e3], [0.0]]), torch.tensor([[1.0], [0.0]])
+    >>> orders = [first, second], [second, first]
+    >>> [serial_fusion(torch.zeros(1, 1), memories).item() for memories in orders]
+    [2.0, 1.5]
     """
     _check_memories(memories)
     out = x.to(accumulation_dtype(x.dtype))
@@ -86,6 +73,12 @@ def parallel_fusion(x: Float[Tensor, "... n d"], memories: Memories) -> Float[Te
 
     Values are as wide as x. Time O(n d sum m), memory O(n max m). Raises as `fuse_memories`.
     Source: Libovicky et al. 2018 (parallel).
+
+    >>> first = torch.zeros(1, 1), torch.ones(1, 1)
+    >>> second = torch.tensor([[1e3], [0.0]]), torch.tensor([[1.0], [0.0]])
+    >>> orders = [first, second], [second, first]
+    >>> [parallel_fusion(torch.zeros(1, 1), memories).item() for memories in orders]
+    [1.5, 1.5]
     """
     _check_memories(memories)
     start = x.to(accumulation_dtype(x.dtype))
@@ -105,12 +98,18 @@ def hierarchical_fusion(
     memory counts by what it holds for the query, not by how much its keys score in all. Time
     O(n (d + e) sum m), memory O(n max m + n e M) for M memories. Raises as `fuse_memories`.
     Source: Libovicky and Helcl 2017 (hierarchical), with dot products in place of additive scores.
+
+    >>> short, long = torch.tensor([[0.0]]), torch.tensor([[3.0], [3.0]])
+    >>> memories = [(torch.zeros(1, 2), short), (torch.zeros(2, 2), long)]
+    >>> q, w = torch.zeros(1, 2), torch.zeros(1, 2)
+    >>> hierarchical_fusion(q, memories, w).tolist()  # memories count alike
+    [[1.5]]
     """
     _check_memories(memories)
     wide = accumulation_dtype(q.dtype)
     queries = q.to(wide)
     found = [attention(queries, k.to(wide), v.to(wide)) for k, v in memories]
-    contexts = torch.stack(found, dim=-2)
+    contexts = torch.stack(found, dim=-2)  # (..., n, M, e)
     out = attention(queries.unsqueeze(-2), contexts @ w.to(wide), contexts)
     return out.squeeze(-2).to(q.dtype)
 
@@ -127,18 +126,15 @@ def gated_fusion(
     With alpha = 0 the layer is the identity, so that a memory can be added to a trained model
     without changing what it computes; the gradient of alpha is not zero there. Time O(n m d),
     memory O(n m). Source: Alayrac et al. 2022, section 2.2.
+
+    >>> x, k, v = torch.tensor([[1.0]]), torch.tensor([[1.0]]), torch.tensor([[10.0]])
+    >>> [gated_fusion(x, k, v, torch.tensor(alpha)).item() for alpha in (0.0, 50.0)]
+    [1.0, 11.0]
     """
     wide = accumulation_dtype(x.dtype)
     out = x.to(wide)
     gate = torch.tanh(alpha.to(wide))
     return (out + gate * attention(out, k.to(wide), v.to(wide))).to(x.dtype)
-
-
-@checked
-def _read(
-    x: Float[Tensor, "... n d"], k: Float[Tensor, "... m d"], v: Float[Tensor, "... m d"]
-) -> Float[Tensor, "... n d"]:
-    return attention(x, k, v)
 
 
 def _check_memories(memories: object) -> None:
@@ -157,4 +153,8 @@ def _check_memories(memories: object) -> None:
             )
 
 
-FORMS = (fuse_memories_by_definition, fuse_memories)
+@checked
+def _read(
+    x: Float[Tensor, "... n d"], k: Float[Tensor, "... m d"], v: Float[Tensor, "... m d"]
+) -> Float[Tensor, "... n d"]:
+    return attention(x, k, v)

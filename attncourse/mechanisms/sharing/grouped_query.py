@@ -56,9 +56,32 @@ def grouped_query_attention(
 
     Raises ValueError where shapes do not fit or g does not divide h.
     Source: Ainslie et al. 2023, section 2.2; g = 1: Shazeer 2019, section 3.
+
+    >>> q, k, v = torch.zeros(4, 1, 2), torch.zeros(2, 1, 2), torch.tensor([[[1.0]], [[2.0]]])
+    >>> grouped_query_attention(q, k, v).flatten().tolist()  # neighbours read the same head
+    [1.0, 1.0, 2.0, 2.0]
     """
     check_groups(q, k)
     return attend_in_groups(q, k, v, None if mask is None else _over_scores(mask, q, k))
+
+
+def check_groups(q: Tensor, k: Tensor) -> None:
+    """Raise ValueError unless the heads of k divide those of q."""
+    h, g = q.shape[-3], k.shape[-3]
+    if h % g:
+        raise ValueError(f"g must divide h: got g={g} for k and h={h} for q {tuple(q.shape)}")
+
+
+def _over_scores(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
+    """The mask with axes for heads, queries and keys, if it broadcasts to (..., h, n, m)."""
+    scores = (*q.shape[:-1], k.shape[-2])
+    sizes = zip(reversed(mask.shape), reversed(scores), strict=False)
+    if mask.ndim > len(scores) or any(a not in (1, b) for a, b in sizes):
+        raise ValueError(
+            "mask must broadcast to the scores (..., h, n, m)"
+            f": got {tuple(mask.shape)} for mask and {scores} for the scores"
+        )
+    return mask[(None,) * (3 - mask.ndim)]
 
 
 def attend_in_groups(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -72,7 +95,7 @@ def attend_in_groups(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None
     else:
         scores = stacked @ keys.mT / math.sqrt(q.shape[-1])
         out = _weights(scores, mask, h // g, n, g) @ values
-    out = torch.unflatten(out, -2, (h // g, n))
+    out = torch.unflatten(out, -2, (h // g, n))  # (..., g, h / g, n, e)
     return out.flatten(-4, -3).to(v.dtype)
 
 
@@ -85,32 +108,10 @@ def _weights(scores: Tensor, mask: Tensor | None, share: int, n: int, g: int) ->
     """The weights of the stacked queries (..., g, share n, m)."""
     if mask is None:
         return torch.softmax(scores, dim=-1)
-    by_head = torch.unflatten(scores, -2, (share, n))
+    by_head = torch.unflatten(scores, -2, (share, n))  # (..., g, h / g, n, m)
     return masked_softmax(by_head, _by_group(mask, g)).flatten(-3, -2)
-
-
-def check_groups(q: Tensor, k: Tensor) -> None:
-    """Raise ValueError unless the heads of k divide those of q."""
-    h, g = q.shape[-3], k.shape[-3]
-    if h % g:
-        raise ValueError(f"g must divide h: got g={g} for k and h={h} for q {tuple(q.shape)}")
-
-
-def _over_scores(mask: Tensor, q: Tensor, k: Tensor) -> Tensor:
-    """The mask with an axis for heads, if it broadcasts to the scores (..., h, n, m)."""
-    scores = (*q.shape[:-1], k.shape[-2])
-    sizes = zip(reversed(mask.shape), reversed(scores), strict=False)
-    if mask.ndim < 2 or mask.ndim > len(scores) or any(a not in (1, b) for a, b in sizes):
-        raise ValueError(
-            "mask must broadcast to the scores (..., h, n, m)"
-            f": got {tuple(mask.shape)} for mask and {scores} for the scores"
-        )
-    return mask if mask.ndim > 2 else mask[None]
 
 
 def _by_group(mask: Tensor, groups: int) -> Tensor:
     """A mask over (..., h, n, m), or 1 in place of h, seen as (..., g, h / g, n, m): a view."""
     return mask.unsqueeze(-4) if mask.shape[-3] == 1 else torch.unflatten(mask, -3, (groups, -1))
-
-
-FORMS = (grouped_query_attention_by_definition, grouped_query_attention)

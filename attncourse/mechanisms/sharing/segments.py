@@ -18,7 +18,7 @@ TILE = 256  # keys at once
 @checked
 def segment_attention_by_definition(
     x: Float[Tensor, "... n d_x"],
-    memory: Float[Tensor, "... m d_x"],
+    memory: Float[Tensor, "... t d_x"],
     w_q: Float[Tensor, "d_x d"],
     w_k: Float[Tensor, "d_x d"],
     w_v: Float[Tensor, "d_x e"],
@@ -33,22 +33,28 @@ def segment_attention_by_definition(
 @checked
 def segment_attention(
     x: Float[Tensor, "... n d_x"],
-    memory: Float[Tensor, "... m d_x"],
+    memory: Float[Tensor, "... t d_x"],
     w_q: Float[Tensor, "d_x d"],
     w_k: Float[Tensor, "d_x d"],
     w_v: Float[Tensor, "d_x e"],
 ) -> Float[Tensor, "... n e"]:
-    """Causal attention of a segment to its memory and to itself.
+    """Causal attention of a segment to its memory of t >= 0 tokens and to itself.
 
     Queries are x W_q; keys and values are projections of [stopgrad(memory); x]: each position
-    sees the whole memory and what came before it in the segment. The gradient of memory is
-    exactly zero; that of the weights is not. A layer on top of L others reaches back L + 1
-    memories. Positions are not added: give x and memory relative or rotated ones. Half-precision
-    input is accumulated in float32. Time O((n + m) d_x (d + e) + n (n + m) (d + e)), memory
-    O((n + m) (d + e)): nothing is n by m.
+    sees the whole memory and what came before it in the segment. The first segment has an empty
+    memory. The gradient of memory is exactly zero; that of the weights is not. A layer on top of L
+    others reaches back L + 1 memories. Positions are not added: give x and memory relative or
+    rotated ones. Half-precision input is accumulated in float32. Time
+    O((n + t) d_x (d + e) + n (n + t) (d + e)), memory O((n + t) (d + e)): nothing is n by t.
 
     Raises ValueError where shapes do not fit.
     Source: Dai et al. 2019, section 3.2.
+
+    >>> x, zero, one = torch.tensor([[2.0], [6.0]]), torch.zeros(1, 1), torch.ones(1, 1)
+    >>> segment_attention(x, torch.tensor([[4.0]]), zero, one, one).tolist()
+    [[3.0], [4.0]]
+    >>> segment_attention(x, torch.empty(0, 1), zero, one, one).tolist()
+    [[2.0], [4.0]]
     """
     return _read_past_and_self(x, memory, w_q, w_k, w_v)
 
@@ -94,6 +100,11 @@ def segment_recurrence(
 
     Raises ValueError unless segment is at least 1 and memory at least 0.
     Source: Dai et al. 2019, section 3.2.
+
+    >>> x = torch.tensor([[1.0], [3.0], [5.0], [7.0]])
+    >>> zero, one = torch.zeros(1, 1), torch.ones(1, 1)
+    >>> segment_recurrence(x, zero, one, one, segment=2, memory=1).tolist()
+    [[1.0], [2.0], [4.0], [5.0]]
     """
     _check_segments(segment, memory)
     n, weights = x.shape[-2], (w_q, w_k, w_v)
@@ -105,15 +116,6 @@ def segment_recurrence(
     return torch.cat(outputs, dim=-2)
 
 
-def _read_past_and_self(x: Tensor, memory: Tensor, *weights: Tensor) -> Tensor:
-    """Causal attention of x to [stopgrad(memory); x]; memory may be empty."""
-    wide = accumulation_dtype(x.dtype)
-    w_q, w_k, w_v = (w.to(wide) for w in weights)
-    past = torch.cat([memory.detach(), x], dim=-2).to(wide)
-    out = blockwise_attention(x.to(wide) @ w_q, past @ w_k, past @ w_v, block=TILE, causal=True)
-    return out.to(x.dtype)
-
-
 def _check_segments(segment: int, memory: int) -> None:
     if segment < 1:
         raise ValueError(f"segment must be at least 1: got segment={segment}")
@@ -121,4 +123,10 @@ def _check_segments(segment: int, memory: int) -> None:
         raise ValueError(f"memory must be at least 0: got memory={memory}")
 
 
-FORMS = (segment_attention_by_definition, segment_attention)
+def _read_past_and_self(x: Tensor, memory: Tensor, *weights: Tensor) -> Tensor:
+    """Causal attention of x to [stopgrad(memory); x]; memory may be empty."""
+    wide = accumulation_dtype(x.dtype)
+    w_q, w_k, w_v = (w.to(wide) for w in weights)
+    past = torch.cat([memory.detach(), x], dim=-2).to(wide)
+    out = blockwise_attention(x.to(wide) @ w_q, past @ w_k, past @ w_v, block=TILE, causal=True)
+    return out.to(x.dtype)

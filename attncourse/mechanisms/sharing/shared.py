@@ -39,6 +39,10 @@ def shared_attention(
 
     Raises ValueError where shapes do not fit.
     Source: Kitaev et al. 2020, section 2 (shared-QK), here without its normalisation and masking.
+
+    >>> x, v = torch.eye(2), torch.tensor([[1.0], [3.0]])
+    >>> shared_attention(x, x, v, 100 * torch.eye(2)).tolist()  # each token finds itself
+    [[1.0], [3.0]]
     """
     wide = accumulation_dtype(q.dtype)
     w = w.to(wide)
@@ -59,10 +63,11 @@ def signed_shared_attention(
     itself; signs of one are `shared_attention`. Cost as there.
 
     Raises ValueError where shapes do not fit.
+
+    >>> x, v = torch.eye(2), torch.tensor([[1.0], [3.0]])
+    >>> signed_shared_attention(x, x, v, 100 * torch.eye(2), -torch.ones(2)).tolist()
+    [[3.0], [1.0]]
     """
     wide = accumulation_dtype(q.dtype)
     w = w.to(wide)
     return attention((q.to(wide) @ w) * signs.to(wide), k.to(wide) @ w, v.to(wide)).to(v.dtype)
-
-
-FORMS = (shared_attention_by_definition, shared_attention)

@@ -8,10 +8,14 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.masks import causal_mask
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.content.adaptive_span import FORMS, adaptive_span_attention
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.content.adaptive_span import (
+    adaptive_span_attention,
+    adaptive_span_attention_by_definition,
+)
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(adaptive_span_attention))
 
 
 def same_length(*lead, n=37, std=2.0):
@@ -68,7 +72,10 @@ def test_it_equals_the_authors_order_of_steps_in_value_and_gradient(form, ramp):
 def test_any_sizes_agree(n, m, span, ramp):
     q, k, v = gaussian(n, 3), gaussian(m, 3, seed=1), gaussian(m, 2, seed=2)
     z = torch.tensor(span, dtype=torch.float64)
-    assert_same(adaptive_span_attention(q, k, v, z, ramp=ramp), FORMS[0](q, k, v, z, ramp=ramp))
+    assert_same(
+        adaptive_span_attention(q, k, v, z, ramp=ramp),
+        adaptive_span_attention_by_definition(q, k, v, z, ramp=ramp),
+    )
 
 
 @every_form
@@ -77,7 +84,7 @@ def test_heads_and_rows_beyond_one_block(form):
     span = torch.tensor([3.3, 70.7, 280.1, 3.9], dtype=torch.float64)
     assert_same(form(q, k, v, span, ramp=20.0), of_facebook(q, k, v, span, ramp=20.0))
     ours = gradients(adaptive_span_attention, q, k, v, span, ramp=20.0)
-    assert_same(ours, gradients(FORMS[0], q, k, v, span, ramp=20.0))
+    assert_same(ours, gradients(adaptive_span_attention_by_definition, q, k, v, span, ramp=20.0))
 
 
 @every_form

@@ -8,11 +8,15 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.masks import causal_mask
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.content.block_selection import FORMS, block_selection_attention
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.content.block_selection import (
+    block_selection_attention,
+    block_selection_attention_by_definition,
+)
 from attncourse.mechanisms.content.top_k import topk_attention
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(block_selection_attention))
 every_causal = pytest.mark.parametrize("causal", [False, True])
 
 
@@ -67,7 +71,7 @@ def test_any_sizes_equal_the_rule_in_loops(n, m, block, share, causal):
     q, k, v = gaussian(n, 3), gaussian(m, 3, seed=1), gaussian(m, 2, seed=2)
     options = {"block": block, "top": max(1, round(share * -(-m // block))), "causal": causal}
     expected = one_query_at_a_time(q, k, v, **options)
-    for form in FORMS:
+    for form in forms_of(block_selection_attention):
         assert_same(form(q, k, v, **options), expected)
 
 
@@ -75,7 +79,10 @@ def test_any_sizes_equal_the_rule_in_loops(n, m, block, share, causal):
 def test_gradients_equal_those_of_the_definition_for_many_heads_and_rows(causal):
     q, k, v = gaussian(2, 3, 140, 8), gaussian(2, 3, 150, 8, seed=1), gaussian(2, 3, 150, 6, seed=2)
     ours = gradients(block_selection_attention, q, k, v, block=8, top=3, causal=causal)
-    assert_same(ours, gradients(FORMS[0], q, k, v, block=8, top=3, causal=causal))
+    assert_same(
+        ours,
+        gradients(block_selection_attention_by_definition, q, k, v, block=8, top=3, causal=causal),
+    )
 
 
 @every_causal

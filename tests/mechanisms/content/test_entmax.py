@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attncourse.measure.cost import largest_tensor, scaling_exponent
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.content.entmax import (
-    FORMS,
     entmax15,
     entmax15_attention,
     entmax15_by_definition,
@@ -20,7 +20,7 @@ from attncourse.mechanisms.dense.softmax import softmax
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients, random_mask
 
 every_form = pytest.mark.parametrize("form", [entmax15_by_definition, entmax15])
-every_attention = pytest.mark.parametrize("form", FORMS)
+every_attention = pytest.mark.parametrize("form", forms_of(entmax15_attention))
 
 
 def theirs(x):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.distributions import Uniform
 
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.content.head_gates import (
-    FORMS,
     expected_l0,
     gate_heads,
     hard_concrete,
@@ -74,7 +74,7 @@ def test_gradients_by_finite_differences():
     assert torch.autograd.gradcheck(expected_l0, inputs[:1])
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", forms_of(gate_heads))
 def test_ones_change_nothing_and_a_zero_removes_a_head(form):
     out = gaussian(2, 3, 5, 4)
     assert torch.equal(form(out, torch.ones(2, 3, dtype=out.dtype)), out)

@@ -9,11 +9,16 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize, scaled_dot_product_attention
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.content.routing import FORMS, routing_attention, update_centroids
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.content.routing import (
+    routing_attention,
+    routing_attention_by_definition,
+    update_centroids,
+)
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
 D, E = 8, 6
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(routing_attention))
 
 
 def inputs(*lead, c=3):
@@ -107,8 +112,12 @@ def test_any_sizes_agree(n, m, c, data):
     top = data.draw(st.integers(1, min(n, m)))
     q, k, v = gaussian(2, n, 3), gaussian(2, m, 3, seed=1), gaussian(2, m, 2, seed=2)
     arguments = q, k, v, gaussian(2, c, 3, seed=3)
-    assert_same(routing_attention(*arguments, top=top), FORMS[0](*arguments, top=top))
-    ours, theirs = (gradients(form, *arguments, top=top) for form in FORMS[::-1])
+    assert_same(
+        routing_attention(*arguments, top=top), routing_attention_by_definition(*arguments, top=top)
+    )
+    ours, theirs = (
+        gradients(form, *arguments, top=top) for form in forms_of(routing_attention)[::-1]
+    )
     assert_same(ours, theirs)
 
 

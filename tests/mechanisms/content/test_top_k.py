@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.content.top_k import FORMS, topk_attention
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.content.top_k import topk_attention, topk_attention_by_definition
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(topk_attention))
 
 
 def weights_of(form, q, k, **options):
@@ -72,7 +73,7 @@ def test_rows_full_of_ties_are_settled_alike(m, levels, share, seed):
     generator = torch.Generator().manual_seed(seed)
     k = torch.randint(levels, (2, m, 1), generator=generator).double()
     q, top = torch.ones(2, 4, 1, dtype=torch.float64), max(1, round(share * m))
-    expected = weights_of(FORMS[0], q, k, top=top)
+    expected = weights_of(topk_attention_by_definition, q, k, top=top)
     found = weights_of(topk_attention, q, k, top=top)
     assert torch.equal(found > 0, expected > 0)
     assert_same(found, expected)
@@ -114,7 +115,9 @@ def test_the_gradient_of_a_single_argument(argument):
     inputs = list(attention_inputs(2))
     inputs[argument].requires_grad_()
     (ours,) = torch.autograd.grad(topk_attention(*inputs, top=4).sum(), inputs[argument])
-    (theirs,) = torch.autograd.grad(FORMS[0](*inputs, top=4).sum(), inputs[argument])
+    (theirs,) = torch.autograd.grad(
+        topk_attention_by_definition(*inputs, top=4).sum(), inputs[argument]
+    )
     assert_same(ours, theirs)
 
 

@@ -7,10 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attncourse.mechanisms.dense.cosine import FORMS, cosine_scores
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.dense.cosine import cosine_scores
 from attncourse.testing import assert_same, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(cosine_scores))
 
 
 def inputs(*lead):

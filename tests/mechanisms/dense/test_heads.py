@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from attncourse.measure.cost import flops
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.dense.heads import (
-    FORMS,
     merge_heads,
     multi_head_attention,
     split_heads,
@@ -18,7 +18,7 @@ from attncourse.mechanisms.dense.softmax import attention
 from attncourse.testing import assert_same, gaussian, gradients, random_mask
 
 N, M, D = 5, 7, 12
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(multi_head_attention))
 
 
 def weights(seed=0):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from attncourse.mechanisms.dense.layer_parts import check_params
 from attncourse.mechanisms.dense.layers import (
-    check_params,
     decoder_layer,
     encoder_layer,
     encoder_layer_by_definition,

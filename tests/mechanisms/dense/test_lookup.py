@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 
-from attncourse.mechanisms.dense.lookup import FORMS, soft_lookup, weighted_mean
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.dense.lookup import soft_lookup, weighted_mean
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(soft_lookup))
 
 
 def table(*lead, std=1.0):
@@ -29,7 +30,9 @@ def test_the_temperature_divides_the_scores(form, temperature):
 
 @pytest.mark.parametrize("temperature", [0.1, 3.0])
 def test_the_forms_agree_in_value_and_gradient_at_any_temperature(temperature):
-    by_definition, fast = (gradients(f, *table(2), temperature=temperature) for f in FORMS)
+    by_definition, fast = (
+        gradients(f, *table(2), temperature=temperature) for f in forms_of(soft_lookup)
+    )
     for a, b in zip(fast, by_definition, strict=True):
         assert_same(a, b)
 

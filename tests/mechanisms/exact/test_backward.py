@@ -5,11 +5,12 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import flops
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.dense.softmax import softmax
-from attncourse.mechanisms.exact.backward import FORMS, attention_backward, softmax_backward
+from attncourse.mechanisms.exact.backward import attention_backward, softmax_backward
 from attncourse.testing import assert_same, attention_inputs, gaussian
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(attention_backward))
 
 
 def inputs(*lead, std=2.0):

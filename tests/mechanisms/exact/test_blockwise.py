@@ -10,11 +10,13 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.masks import causal_mask
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.dense.softmax import attention
-from attncourse.mechanisms.exact.blockwise import FORMS, blockwise_attention, merge_attention
+from attncourse.mechanisms.exact.blockwise import blockwise_attention
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(blockwise_attention))
+
 every_causal = pytest.mark.parametrize("causal", [False, True])
 
 
@@ -59,39 +61,6 @@ def test_any_sizes_agree(n, m, block, causal):
     assert_same(
         blockwise_attention(q, k, v, block=block, causal=causal), sdpa(q, k, v, causal=causal)
     )
-
-
-def lse(q, k):
-    return (q @ k.mT / math.sqrt(q.shape[-1])).logsumexp(dim=-1)
-
-
-def part(q, k, v):
-    return attention(q, k, v), lse(q, k)
-
-
-@pytest.mark.parametrize("std", [2.0, 100.0])
-def test_two_parts_make_the_whole(std):
-    q, k, v = attention_inputs(2, std=std)
-    a, b = part(q, k[..., :10, :], v[..., :10, :]), part(q, k[..., 10:, :], v[..., 10:, :])
-    assert_same(merge_attention(*a, *b), part(q, k, v))
-    assert_same(merge_attention(*b, *a), part(q, k, v))
-
-
-def test_an_empty_part_counts_nothing_and_two_make_nothing():
-    out, scores = gaussian(5, 6), gaussian(5)
-    nothing = torch.zeros(5, 6, dtype=torch.float64), torch.full((5,), -math.inf).double()
-    assert_same(merge_attention(out, scores, *nothing), (out, scores))
-    assert_same(merge_attention(*nothing, *nothing), nothing)
-    assert all(g.isfinite().all() for g in gradients(_merged_output, out, scores, *nothing))
-
-
-def _merged_output(*parts):
-    return merge_attention(*parts)[0]
-
-
-def test_merging_has_the_gradient_of_finite_differences():
-    parts = gaussian(3, 2), gaussian(3, seed=1), gaussian(3, 2, seed=2), gaussian(3, seed=3)
-    assert torch.autograd.gradcheck(merge_attention, [x.requires_grad_() for x in parts])
 
 
 def inputs_of_length(n):

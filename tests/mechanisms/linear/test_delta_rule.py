@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.linear.delta_rule import (
-    FORMS,
     delta_rule,
     delta_rule_segment,
     delta_rule_step,
@@ -13,9 +13,9 @@ from attncourse.mechanisms.linear.delta_rule import (
 from attncourse.mechanisms.linear.retention import retention
 from attncourse.testing import assert_same, gaussian
 from rows.delta_rule import inputs, plain
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(delta_rule))
 
 
 @pytest.mark.parametrize("chunk", [1, 16, 64])

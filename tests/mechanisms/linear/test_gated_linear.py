@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch.nn.functional import logsigmoid
 
-from attncourse.mechanisms.linear.gated_linear import FORMS, gated_linear_attention
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.linear.gated_linear import gated_linear_attention
 from attncourse.mechanisms.linear.retention import retention
 from attncourse.testing import assert_same, gaussian, gradients
-from rows.elu import tokens
 from rows.gated_linear import inputs, plain
+from rows.linear_transformer import tokens
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(gated_linear_attention))
 
 
 @every_form

@@ -7,7 +7,7 @@ import torch
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
 from attncourse.mechanisms.dense.softmax import attention
-from attncourse.mechanisms.linear.feature_map import causal_kernel_attention, kernel_attention
+from attncourse.mechanisms.linear.kernel_attention import causal_kernel_attention, kernel_attention
 from attncourse.mechanisms.linear.performer import (
     causal_performer_attention,
     causal_performer_attention_by_definition,
@@ -19,7 +19,7 @@ from attncourse.mechanisms.linear.performer import (
     trigonometric_features,
 )
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 D = 8
 DIRECTIONS = [gaussian_features, orthogonal_features]

@@ -6,6 +6,7 @@ explicit, and no form looks ahead.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from inspect import unwrap
 
 import pytest
@@ -15,10 +16,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import logsigmoid, normalize
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.linear import delta_rule, gated_linear, retention
-from attncourse.mechanisms.linear import elu as linear
+from attncourse.mechanisms.linear import delta_rule, gated_linear, linear_transformer, retention
 from attncourse.testing import assert_same, gaussian, gradients
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 D, E = 8, 6
 
@@ -58,11 +58,11 @@ def rates(*lead, n, seed):
     return (torch.sigmoid(gaussian(*lead, n, seed=seed)),)
 
 
-MECHANISMS = {
+RECURRENT = {
     "linear_attention": Recurrent(
-        linear.causal_linear_attention,
-        linear.linear_attention_segment,
-        linear.linear_attention_step,
+        linear_transformer.causal_linear_attention,
+        linear_transformer.linear_attention_segment,
+        linear_transformer.linear_attention_step,
         nothing,
         normalised=True,
     ),
@@ -79,7 +79,7 @@ MECHANISMS = {
         delta_rule.delta_rule, delta_rule.delta_rule_segment, delta_rule.delta_rule_step, rates
     ),
 }
-every_mechanism = pytest.mark.parametrize("m", MECHANISMS.values(), ids=MECHANISMS)
+every_mechanism = pytest.mark.parametrize("m", RECURRENT.values(), ids=RECURRENT)
 every_lead = pytest.mark.parametrize("lead", [(), (3,), (2, 3), (0,)], ids=str)
 
 
@@ -137,21 +137,6 @@ def test_any_length_chunk_and_cut_agree(m, n, chunk, cut):
         _, state = m.segment(m.zeros(), *part(arguments, slice(0, cut)), chunk=chunk)
         later, state = m.segment(state, *part(arguments, slice(cut, n)), chunk=chunk)
         assert_same((later, state), (whole[cut:], last))
-
-
-@every_mechanism
-def test_gradients_pass_through_the_state_from_segment_to_segment(m):
-    arguments = m.inputs(2)
-
-    def in_segments(*arguments):
-        a, state = m.segment(m.zeros(2), *part(arguments, slice(0, 11)), chunk=4)
-        b, state = m.segment(state, *part(arguments, slice(11, 19)), chunk=4)
-        return torch.cat([a, b], dim=-2)
-
-    def whole(*arguments):
-        return m.whole(*arguments, chunk=4)
-
-    assert_same(gradients(in_segments, *arguments), gradients(whole, *arguments))
 
 
 @every_mechanism
@@ -213,6 +198,18 @@ def test_half_precision_keeps_the_state_in_float32(m, dtype):
 
 
 @every_mechanism
+@pytest.mark.parametrize("given", [torch.bfloat16, torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_a_state_is_held_in_the_dtype_of_sums_whatever_dtype_it_comes_in(m, dtype, given):
+    arguments, wide = [x.to(dtype) for x in m.inputs(2)], torch.promote_types(dtype, torch.float32)
+    for form, inputs in ((m.step, part(arguments, 0)), (partial(m.segment, chunk=4), arguments)):
+        out, state = form(m.zeros(2, dtype=given), *inputs)
+        assert out.dtype == dtype
+        assert {s.dtype for s in (state if m.normalised else (state,))} == {wide}
+        assert_same((out, state), form(m.zeros(2, dtype=wide), *inputs))
+
+
+@every_mechanism
 def test_a_state_that_does_not_fit_is_told_in_one_sentence(m):
     """Of the functions themselves, behind the check of annotations that only test runs have."""
     arguments = m.inputs(2)
@@ -240,7 +237,7 @@ def test_a_state_that_does_not_fit_is_told_in_one_sentence(m):
 
 
 def test_the_normalised_state_has_two_parts():
-    m = MECHANISMS["linear_attention"]
+    m = RECURRENT["linear_attention"]
     arguments = m.inputs(2)
     with pytest.raises(TypeError, match=r"^state must be a tuple \(S, z\): got Tensor$"):
         unwrap(m.segment)(torch.zeros(2, D, E).double(), *arguments, chunk=4)

@@ -6,19 +6,22 @@ import re
 import pytest
 import torch
 
-from attncourse.mechanisms.linear.elu import elu_feature_map, linear_attention_segment
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.linear.linear_transformer import (
+    elu_feature_map,
+    linear_attention_segment,
+)
 from attncourse.mechanisms.linear.retention import (
-    FORMS,
     retention,
     retention_by_definition,
     retention_segment,
     retention_step,
 )
 from attncourse.testing import assert_same, gaussian, gradients
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 from rows.retention import plain
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(retention))
 
 
 def test_it_equals_the_published_recurrence_with_the_papers_decays():

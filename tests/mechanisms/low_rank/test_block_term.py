@@ -6,16 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.low_rank.block_term import (
-    FORMS,
     block_term_attention,
+    block_term_attention_by_definition,
     block_term_parameters,
     block_term_tensor,
 )
 from attncourse.testing import assert_same, gaussian, gradients
 
 N, M, D, E, H = 4, 3, 5, 2, 2
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(block_term_attention))
 
 
 def factors(*lead, n=N, m=M, d=D, h=H):
@@ -70,8 +71,11 @@ def test_queries_may_be_permuted_and_so_may_the_width(form):
 @given(*[st.integers(1, 4)] * 5)
 def test_any_sizes_agree(n, m, d, h, e):
     inputs = with_output(2, n=n, m=m, d=d, h=h, e=e)
-    assert_same(block_term_attention(*inputs), FORMS[0](*inputs))
-    assert_same(gradients(block_term_attention, *inputs), gradients(FORMS[0], *inputs))
+    assert_same(block_term_attention(*inputs), block_term_attention_by_definition(*inputs))
+    assert_same(
+        gradients(block_term_attention, *inputs),
+        gradients(block_term_attention_by_definition, *inputs),
+    )
 
 
 def of_queries(n):

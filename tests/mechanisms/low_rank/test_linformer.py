@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.low_rank.linformer import FORMS, linformer_attention
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.low_rank.linformer import linformer_attention
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(linformer_attention))
 
 
 def projections(r=4, m=37):
@@ -67,7 +68,7 @@ def test_any_sizes_agree(n, m, r):
     q, k, v = gaussian(2, n, 3), gaussian(2, m, 3, seed=1), gaussian(2, m, 2, seed=2)
     proj_k, proj_v = projections(r, m)
     expected = torch.softmax(q @ (proj_k @ k).mT / math.sqrt(3), dim=-1) @ (proj_v @ v)
-    for form in FORMS:
+    for form in forms_of(linformer_attention):
         assert_same(form(q, k, v, proj_k, proj_v), expected)
 
 

@@ -9,9 +9,9 @@ from nystrom_attention.nystrom_attention import moore_penrose_iter_pinv
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.low_rank.nystrom import (
-    FORMS,
     iterative_inverse,
     nystrom_attention,
     nystrom_attention_exact_inverse,
@@ -20,8 +20,10 @@ from attncourse.mechanisms.low_rank.nystrom import (
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
 D, E = 8, 6
-every_form = pytest.mark.parametrize("form", FORMS)
-with_the_exact = pytest.mark.parametrize("form", [*FORMS, nystrom_attention_exact_inverse])
+every_form = pytest.mark.parametrize("form", forms_of(nystrom_attention))
+with_the_exact = pytest.mark.parametrize(
+    "form", [*forms_of(nystrom_attention), nystrom_attention_exact_inverse]
+)
 
 
 def one_head(n):
@@ -99,7 +101,9 @@ def test_six_steps_in_float32_err_no_more_than_the_package():
         q, k, v = (x[:1] for x in attention_inputs(1, std=1.0, seed=3 * seed))
         exact = nystrom_attention(q, k, v, landmarks=4)
         single = [x.float() for x in (q, k, v)]
-        ours, plain = (form(*single, landmarks=4) - exact for form in FORMS[::-1])
+        ours, plain = (
+            form(*single, landmarks=4) - exact for form in forms_of(nystrom_attention)[::-1]
+        )
         assert ours.abs().max() <= 4 * plain.abs().max() + 1e-6
 
 
@@ -164,7 +168,9 @@ def test_equal_values_come_out_unchanged_where_the_inverse_is_exact(form):
 def test_any_sizes_agree(n, m, data):
     landmarks = data.draw(st.integers(1, min(n, m)))
     q, k, v = gaussian(2, n, 3), gaussian(2, m, 3, seed=1), gaussian(2, m, 2, seed=2)
-    ours, theirs = (form(q, k, v, landmarks=landmarks) for form in FORMS[::-1])
+    ours, theirs = (
+        form(q, k, v, landmarks=landmarks) for form in forms_of(nystrom_attention)[::-1]
+    )
     assert_same(ours, theirs)
 
 

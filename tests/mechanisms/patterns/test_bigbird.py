@@ -11,10 +11,11 @@ from transformers.models.big_bird.modeling_big_bird import BigBirdBlockSparseAtt
 
 from attncourse.core.patterns import bigbird_mask, random_blocks
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.patterns.bigbird import FORMS, bigbird_attention
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.patterns.bigbird import bigbird_attention
 from attncourse.testing import assert_same, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(bigbird_attention))
 
 
 def inputs(n, *lead, d=8, e=6, std=2.0):

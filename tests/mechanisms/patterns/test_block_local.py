@@ -6,10 +6,11 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.patterns import block_mask
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.patterns.block_local import FORMS, block_attention
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.patterns.block_local import block_attention
 from attncourse.testing import assert_same, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(block_attention))
 
 
 def inputs(n, *lead, std=2.0):

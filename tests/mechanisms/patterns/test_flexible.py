@@ -12,16 +12,17 @@ from attncourse.core.masks import causal_mask, padding_mask
 from attncourse.core.patterns import random_blocks, sliding_window_mask
 from attncourse.core.positions import alibi_bias
 from attncourse.core.relative import relative_bias
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns.bigbird import bigbird_attention
-from attncourse.mechanisms.patterns.flexible import FORMS, flexible_attention
+from attncourse.mechanisms.patterns.flexible import flexible_attention
 from attncourse.mechanisms.patterns.longformer import longformer_attention
 from attncourse.mechanisms.patterns.sliding_window import sliding_window_attention
 from attncourse.mechanisms.patterns.strided import dilated_attention, strided_attention
 from attncourse.testing import assert_same, attention_inputs, gaussian
 
 pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without")
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(flexible_attention))
 
 N = 301
 TABLE = random_blocks(10, 2, generator=torch.Generator().manual_seed(0))

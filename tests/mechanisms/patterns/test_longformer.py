@@ -11,12 +11,13 @@ from transformers.models.longformer.modeling_longformer import LongformerSelfAtt
 
 from attncourse.core.patterns import longformer_mask
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.patterns.longformer import FORMS, longformer_attention
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.patterns.longformer import longformer_attention
 from attncourse.mechanisms.patterns.sliding_window import sliding_window_attention
 from attncourse.testing import assert_same, gaussian, gradients
 
 uncompiled = pytest.mark.filterwarnings("ignore:flex_attention called without")
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(longformer_attention))
 
 
 def inputs(n, *lead, d=8, e=6, std=2.0):

@@ -10,11 +10,17 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.patterns import sliding_window_mask
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.patterns.sliding_window import FORMS, sliding_window_attention
+from attncourse.mechanisms.patterns.sliding_window import (
+    sliding_window_attention,
+    sliding_window_attention_by_definition,
+)
 from attncourse.testing import assert_same, gaussian, gradients
 
 uncompiled = pytest.mark.filterwarnings("ignore:flex_attention called without")
-every_form = pytest.mark.parametrize("form", FORMS)
+# the kernel among its forms takes a CUDA device: tests/kernels holds its tests
+every_form = pytest.mark.parametrize(
+    "form", [sliding_window_attention_by_definition, sliding_window_attention]
+)
 every_causal = pytest.mark.parametrize("causal", [False, True])
 
 

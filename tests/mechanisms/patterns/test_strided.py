@@ -8,8 +8,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.patterns import dilated_mask, strided_mask
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.patterns.strided import (
-    FORMS,
     dilated_attention,
     strided_attention,
 )
@@ -17,7 +17,7 @@ from attncourse.testing import assert_same, gaussian, gradients
 
 MASKS = {strided_attention: strided_mask, dilated_attention: dilated_mask}
 every_fast_form = pytest.mark.parametrize("fast", MASKS)
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", [form for fast in MASKS for form in forms_of(fast)])
 
 
 def inputs(n, *lead, d=8, e=6, std=2.0):

@@ -1,107 +1,27 @@
-"""Decoding token by token equals causal attention row by row, with any of the caches."""
+"""Decoding with a cache that is written in place equals causal attention, perhaps of a window."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.masks import causal_mask
 from attncourse.measure.analytic import kv_cache_bytes
-from attncourse.measure.cost import flops, largest_tensor
+from attncourse.measure.cost import largest_tensor
 from attncourse.measure.memory import peak_bytes
-from attncourse.mechanisms.serving.cache import (
-    FORMS,
-    KVCache,
-    RollingCache,
+from attncourse.mechanisms.serving.cache import KVCache, RollingCache
+from attncourse.mechanisms.serving.decoding import (
     cached_attention,
-    decode_step,
     grouped_decode_step,
 )
 from attncourse.mechanisms.sharing.grouped_query import grouped_query_attention
-from attncourse.testing import assert_same, gaussian, gradients
-
-every_step = pytest.mark.parametrize("step", FORMS)
-
-
-def sequence(*lead, n=11, h=4, g=2, std=2.0):
-    """Queries of h heads, keys and values of g heads, of n tokens."""
-    return (
-        gaussian(*lead, h, n, 8, std=std),
-        gaussian(*lead, g, n, 8, std=std, seed=1),
-        gaussian(*lead, g, n, 6, std=std, seed=2),
-    )
-
-
-def token(t, *tensors):
-    return tuple(x[..., t : t + 1, :] for x in tensors)
-
-
-def empty(k, v):
-    return k[..., :0, :], v[..., :0, :]
-
-
-def decode(step, q, k, v):
-    """The outputs of all tokens, one after the other, and the last cache."""
-    cache, outputs = empty(k, v), []
-    for t in range(q.shape[-2]):
-        out, cache = step(cache, *token(t, q, k, v))
-        outputs.append(out)
-    return torch.cat(outputs, dim=-2), cache
+from attncourse.testing import assert_same, gaussian
+from rows.decoding import causal, sequence, token
 
 
 def decode_in_place(cache, q, k, v):
     steps = [cached_attention(cache, *token(t, q, k, v)) for t in range(q.shape[-2])]
     return torch.cat(steps, dim=-2)
-
-
-def causal(q, k, v, window=None):
-    """PyTorch's causal attention, perhaps of a window."""
-    mask = causal_mask(q.shape[-2], q.shape[-2])
-    if window is not None:
-        mask = mask & ~mask.tril(-window - 1)
-    return scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
-
-
-@every_step
-@pytest.mark.parametrize("std", [2.0, 100.0])
-@pytest.mark.parametrize("lead", [(), (2,)], ids=str)
-def test_steps_equal_the_rows_of_pytorchs_causal_attention(step, lead, std):
-    q, k, v = sequence(*lead, h=2, g=2, std=std)
-    out, (keys, values) = decode(step, q, k, v)
-    assert_same(out, causal(q, k, v))
-    assert torch.equal(keys, k)
-    assert torch.equal(values, v)
-
-
-@every_step
-def test_steps_have_the_gradient_of_the_whole(step):
-    arguments = sequence(h=2, g=2, n=5)
-    ours = gradients(lambda *x: decode(step, *x)[0], *arguments)
-    assert_same(ours, gradients(causal, *arguments))
-
-
-@pytest.mark.parametrize("g", [1, 2, 4])
-def test_grouped_steps_equal_the_rows_of_pytorchs_grouped_attention(g):
-    q, k, v = sequence(2, g=g)
-    out, (keys, values) = decode(grouped_decode_step, q, k, v)
-    assert_same(out, causal(q, k, v))
-    assert torch.equal(keys, k)
-    assert torch.equal(values, v)
-
-
-@pytest.mark.parametrize("step", [*FORMS, grouped_decode_step])
-def test_the_given_cache_stays_as_it_was_and_two_futures_may_follow_it(step):
-    q, k, v = sequence(h=2, g=2)
-    cache = k[..., :7, :].clone(), v[..., :7, :].clone()
-    before = [x.clone() for x in cache]
-    one, (keys, _) = step(cache, *token(7, q, k, v))
-    two, _ = step(cache, *token(8, q, k, v))
-    again, (same, _) = step(cache, *token(7, q, k, v))
-    assert all(torch.equal(a, b) for a, b in zip(cache, before, strict=True))
-    assert torch.equal(one, again)
-    assert torch.equal(keys, same)
-    assert not torch.equal(one, two)
 
 
 @pytest.mark.parametrize("capacity", [1, 3, 64])
@@ -186,17 +106,6 @@ def test_nothing_that_requires_a_gradient_is_kept(cache):
     assert torch.autograd.grad(out.sum(), q)[0].isfinite().all()
 
 
-def test_a_step_costs_one_row_of_the_whole():
-    q, k, v = sequence(h=2, g=2, n=64)
-    cache, new = (k[..., :63, :], v[..., :63, :]), token(63, q, k, v)
-    assert flops(lambda *x: decode_step(cache, *x)[0], *new) == 2 * 2 * 64 * (8 + 6)
-    assert flops(causal_by_product, q, k, v) == 64 * 2 * 2 * 64 * (8 + 6)
-
-
-def causal_by_product(q, k, v):
-    return (q @ k.mT).softmax(-1) @ v
-
-
 def test_a_step_in_place_makes_no_copy_of_the_cache():
     _, k, v = sequence(n=256)
     cache = KVCache(capacity=512)
@@ -231,39 +140,6 @@ def test_caches_work_on_meta():
     q, k, v = (x.to("meta") for x in sequence(3))
     assert decode_in_place(KVCache(), q, k, v).shape == (3, 4, 11, 6)
     assert decode_in_place(RollingCache(window=3), q, k, v).shape == (3, 4, 11, 6)
-
-
-STEPS = [*FORMS, grouped_decode_step]
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_step_takes_one_token(step):
-    q, k, v = sequence(h=2, g=2)
-    with pytest.raises(ValueError, match="^q, k and v must hold one new token, n = 1: got n=2$"):
-        step(empty(k, v), *(x[..., :2, :] for x in (q, k, v)))
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_cache_that_does_not_fit_is_told(step):
-    q, k, v = sequence(h=2, g=2)
-    new = token(0, q, k, v)
-    rule = "^{} must fit the cache in all axes but that of tokens, the second-to-last: got "
-    with pytest.raises(ValueError, match=rule.format("k") + r"\(2, 1, 8\) for k and \(2, 5\) in"):
-        step((k[..., :5], v), *new)
-    with pytest.raises(ValueError, match=rule.format("v")):
-        step((k, v[:1]), *new)
-    with pytest.raises(ValueError, match=rule.format("k")):
-        step((k[0], v), *new)
-    message = "^cache must hold as many values as keys: got 11 keys and 9 values$"
-    with pytest.raises(ValueError, match=message):
-        step((k, v[:, :9]), *new)
-    with pytest.raises(
-        TypeError, match="^k must share dtype and device with the cache: got torch.f"
-    ):
-        step((k.float(), v.float()), *new)
-    for wrong in (None, 3, k, (k,), (k, v, v), (k, 3)):
-        with pytest.raises(TypeError):
-            step(wrong, *new)
 
 
 @pytest.mark.parametrize("cache", [KVCache(), RollingCache(window=4)])

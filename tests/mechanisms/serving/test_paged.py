@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import largest_tensor
-from attncourse.mechanisms.serving.paged import FORMS, PagedCache, paged_attention
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.serving.paged import paged_attention
+from attncourse.mechanisms.serving.pages import PagedCache
 from attncourse.testing import assert_same, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(paged_attention))
 
 
 def tokens(n, g=2, seed=0):

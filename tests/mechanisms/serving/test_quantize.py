@@ -7,17 +7,18 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import largest_tensor
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.serving.quantize import (
-    FORMS,
     dequantize,
     quantize_channels,
     quantize_int8,
     quantized_attention,
+    quantized_attention_by_definition,
     quantized_linear,
 )
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(quantized_attention))
 
 
 @pytest.mark.parametrize("std", [1e-30, 2.0, 100.0, 1e30])
@@ -134,8 +135,11 @@ def test_attention_equals_pytorchs_over_the_dequantised_cache(form, lead, std):
 def test_attention_agrees_over_several_tiles_and_in_its_gradient():
     q, keys, values = gaussian(3, 8), gaussian(1100, 8, seed=1), gaussian(1100, 6, seed=2)
     k, v = quantize_channels(keys), quantize_int8(values)
-    assert_same(FORMS[1](q, k, v), FORMS[0](q, k, v))
-    assert_same(gradients(FORMS[1], q, k, v), gradients(FORMS[0], q, k, v))
+    assert_same(quantized_attention(q, k, v), quantized_attention_by_definition(q, k, v))
+    assert_same(
+        gradients(quantized_attention, q, k, v),
+        gradients(quantized_attention_by_definition, q, k, v),
+    )
 
 
 @pytest.mark.parametrize("std", [0.5, 1.0, 2.0])
@@ -155,7 +159,7 @@ def test_keys_and_values_become_floats_in_tiles_only():
     q, keys = gaussian(1, 8), gaussian(4096, 8, seed=1)
     k, v = quantize_channels(keys), quantize_int8(keys)
     assert largest_tensor(lambda q: quantized_attention(q, k, v), q) <= 4096
-    assert largest_tensor(lambda q: FORMS[0](q, k, v), q) >= 4096 * 8
+    assert largest_tensor(lambda q: quantized_attention_by_definition(q, k, v), q) >= 4096 * 8
 
 
 @every_form

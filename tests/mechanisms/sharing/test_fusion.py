@@ -9,19 +9,19 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import flops, largest_tensor
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.sharing.fusion import (
-    FORMS,
     _check_memories,
-    attention_and_lse,
     fuse_memories,
+    fuse_memories_by_definition,
     gated_fusion,
     hierarchical_fusion,
     parallel_fusion,
     serial_fusion,
 )
-from attncourse.testing import assert_same, gaussian, gradients, random_mask
+from attncourse.testing import assert_same, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(fuse_memories))
 
 
 def memories(lengths=(7, 1, 12), *lead, std=2.0, e=6):
@@ -74,32 +74,7 @@ def test_flat_fusion_never_holds_all_memories_at_once():
     q, pairs = gaussian(5, 8), memories((64,) * 8)
     assert largest_tensor(fuse_memories, q, pairs) == 64 * 8  # the transposed keys of one
     assert flops(fuse_memories, q, pairs) == 2 * 5 * 512 * (8 + 6)
-    assert largest_tensor(FORMS[0], q, pairs) >= 512 * 8
-
-
-@pytest.mark.parametrize("std", [2.0, 100.0])
-def test_a_part_has_pytorchs_value_and_logsumexp(std):
-    q, mask = gaussian(2, 5, 8, std=std), random_mask(5, 7, empty_row=3)
-    ((k, v),) = memories((7,), 2, std=std)
-    out, lse = attention_and_lse(q, k, v, mask=mask)
-    assert_same(out, scaled_dot_product_attention(q, k, v, attn_mask=mask).nan_to_num())
-    scores = (q @ k.mT / math.sqrt(8)).masked_fill(~mask, -math.inf)
-    assert_same(lse, scores.logsumexp(-1))
-    assert lse[0, 3] == -math.inf
-
-
-def test_a_part_with_an_empty_row_has_finite_gradients():
-    q, mask = gaussian(5, 8), random_mask(5, 7, empty_row=3)
-    ((k, v),) = memories((7,))
-    found = gradients(lambda *x: attention_and_lse(*x, mask=mask)[0], q, k, v)
-    assert all(x.isfinite().all() for x in found)
-    assert torch.equal(found[0][3], torch.zeros(8).double())
-
-    def finite_lse(*x):
-        lse = attention_and_lse(*x, mask=mask)[1]
-        return lse.masked_fill(lse == -math.inf, 0.0)
-
-    assert all(x.isfinite().all() for x in gradients(finite_lse, q, k, v))
+    assert largest_tensor(fuse_memories_by_definition, q, pairs) >= 512 * 8
 
 
 def test_serial_fusion_depends_on_the_order_and_parallel_fusion_does_not():
@@ -149,7 +124,9 @@ def with_matrix(q, pairs):
     return hierarchical_fusion(q, pairs, gaussian(6, 8))
 
 
-@pytest.mark.parametrize("form", [*FORMS, serial_fusion, parallel_fusion, with_matrix])
+@pytest.mark.parametrize(
+    "form", [*forms_of(fuse_memories), serial_fusion, parallel_fusion, with_matrix]
+)
 def test_memories_of_the_wrong_kind_are_told(form):
     with pytest.raises(
         ValueError, match=r"^memories must hold at least one pair \(k, v\): got none$"

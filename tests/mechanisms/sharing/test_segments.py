@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.dense.self_attention import self_attention
 from attncourse.mechanisms.sharing.segments import (
-    FORMS,
     segment_attention,
     segment_recurrence,
     segment_recurrence_by_definition,
 )
 from attncourse.testing import assert_same, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(segment_attention))
 RECURRENCES = [segment_recurrence_by_definition, segment_recurrence]
 every_recurrence = pytest.mark.parametrize("recurrence", RECURRENCES)
 
@@ -48,6 +48,16 @@ def test_no_gradient_flows_into_memory_but_the_weights_learn_from_it(form):
         lambda x, *w: self_attention(x, *w, causal=True), inputs()[0], *projections()
     )
     assert all((a - b).abs().max() > 1e-3 for a, b in zip(d_weights, without[1:], strict=True))
+
+
+@every_form
+def test_the_first_segment_has_an_empty_memory(form):
+    x, memory, *weights = inputs(2, m=0)
+    assert_same(form(x, memory, *weights), self_attention(x, *weights, causal=True))
+    d_x, d_memory, *d_weights = gradients(form, x, memory, *weights)
+    assert d_memory.shape == (2, 0, 9)
+    without = gradients(lambda x, *w: self_attention(x, *w, causal=True), x, *weights)
+    assert_same((d_x, *d_weights), without)
 
 
 @every_form

@@ -8,11 +8,12 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.analytic import attention_parameters
 from attncourse.measure.cost import flops
+from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.dense.bilinear import bilinear_scores
-from attncourse.mechanisms.sharing.shared import FORMS, shared_attention, signed_shared_attention
+from attncourse.mechanisms.sharing.shared import shared_attention, signed_shared_attention
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
 
-every_form = pytest.mark.parametrize("form", FORMS)
+every_form = pytest.mark.parametrize("form", forms_of(shared_attention))
 
 
 def inputs(*lead, std=2.0):

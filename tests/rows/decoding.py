@@ -1,8 +1,11 @@
 """One step of decoding, as a function of tensors: the cache is its first two arguments."""
 
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
-from attncourse.mechanisms.serving import cache
+from attncourse.core.masks import causal_mask
+from attncourse.mechanisms import forms_of
+from attncourse.mechanisms.serving import decoding
 from attncourse.testing import gaussian
 from rows import Mechanism
 from rows.grouped_query import of_repeated_heads
@@ -37,10 +40,40 @@ def plain_grouped_step(keys, values, q, k, v):
     return of_repeated_heads(q, torch.cat([keys, k], dim=-2), torch.cat([values, v], dim=-2))
 
 
+def sequence(*lead, n=11, h=4, g=2, std=2.0):
+    """Queries of h heads, keys and values of g heads, of n tokens."""
+    return (
+        gaussian(*lead, h, n, 8, std=std),
+        gaussian(*lead, g, n, 8, std=std, seed=1),
+        gaussian(*lead, g, n, 6, std=std, seed=2),
+    )
+
+
+def token(t, *tensors):
+    return tuple(x[..., t : t + 1, :] for x in tensors)
+
+
+def causal(q, k, v, window=None):
+    """PyTorch's causal attention, perhaps of a window."""
+    mask = causal_mask(q.shape[-2], q.shape[-2])
+    if window is not None:
+        mask = mask & ~mask.tril(-window - 1)
+    return scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
+
+
 MECHANISMS = {
-    "decode_step": Mechanism(output(cache.decode_step), output(cache.FORMS[0]), plain_step, tokens),
+    "decode_step": Mechanism(
+        output(decoding.decode_step),
+        plain_step,
+        tokens,
+        definition=output(decoding.decode_step_by_definition),
+    ),
     "grouped_decode_step": Mechanism(
-        output(cache.grouped_decode_step), plain_grouped_step, plain_grouped_step, grouped_tokens
+        output(decoding.grouped_decode_step), plain_grouped_step, grouped_tokens
     ),
 }
-ELSEWHERE = {*cache.FORMS, cache.grouped_decode_step, cache.cached_attention}
+ELSEWHERE = {
+    *forms_of(decoding.decode_step),
+    decoding.grouped_decode_step,
+    decoding.cached_attention,
+}

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch.nn.functional import elu
 
-from attncourse.mechanisms.linear.elu import (
+from attncourse.mechanisms.linear.kernel_attention import causal_kernel_attention, kernel_attention
+from attncourse.mechanisms.linear.linear_transformer import (
     causal_linear_attention,
     elu_feature_map,
     linear_attention,
     linear_attention_step,
 )
-from attncourse.mechanisms.linear.feature_map import causal_kernel_attention, kernel_attention
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
-from rows.elu import tokens
+from rows.linear_transformer import tokens
 
 
 def test_the_features_are_elu_plus_one_with_a_gradient_of_one_at_zero():

@@ -4,10 +4,10 @@ from functools import partial
 
 import torch
 
-from attncourse.mechanisms.linear import elu as linear
+from attncourse.mechanisms.linear import linear_transformer
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
-from rows import feature_map as on_features
+from rows import kernel_attention as on_features
 
 
 def plain_features(x):
@@ -34,16 +34,16 @@ def tokens(*lead, std=2.0, seed=0, n=19):
 
 MECHANISMS = {
     "elu_feature_map": Mechanism(
-        linear.elu_feature_map, lambda x: torch.nn.functional.elu(x) + 1, plain_features, vectors
+        linear_transformer.elu_feature_map,
+        plain_features,
+        vectors,
+        definition=lambda x: torch.nn.functional.elu(x) + 1,
     ),
-    "linear_attention": Mechanism(
-        linear.linear_attention, linear.linear_attention_by_definition, plain, attention_inputs
-    ),
+    "linear_attention": Mechanism(linear_transformer.linear_attention, plain, attention_inputs),
     "causal_linear_attention": Mechanism(
-        partial(linear.causal_linear_attention, chunk=4),
-        partial(linear.causal_linear_attention_by_definition, chunk=4),
+        partial(linear_transformer.causal_linear_attention, chunk=4),
         plain_causal,
         tokens,
     ),
 }
-ELSEWHERE = {linear.linear_attention_step, linear.linear_attention_segment}
+ELSEWHERE = {linear_transformer.linear_attention_step, linear_transformer.linear_attention_segment}

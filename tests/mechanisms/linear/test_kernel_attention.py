@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from attncourse.measure.cost import flops, largest_tensor, scaling_exponent
-from attncourse.mechanisms.linear.feature_map import (
+from attncourse.mechanisms.linear.kernel_attention import (
     causal_kernel_attention,
     causal_kernel_attention_by_definition,
     kernel_attention,
     kernel_attention_by_definition,
 )
 from attncourse.testing import assert_same, attention_inputs, gaussian, gradients
-from rows.feature_map import causal_features, features, plain_causal
+from rows.kernel_attention import causal_features, features, plain_causal
 
 
 @pytest.mark.parametrize("form", [kernel_attention, kernel_attention_by_definition])

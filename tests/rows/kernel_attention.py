@@ -5,7 +5,7 @@ from functools import partial
 import torch
 from torch.nn.functional import normalize
 
-from attncourse.mechanisms.linear import feature_map as kernel
+from attncourse.mechanisms.linear import kernel_attention
 from attncourse.testing import attention_inputs, gaussian
 from rows import Mechanism
 
@@ -31,12 +31,9 @@ def causal_features(*lead, std=2.0, seed=0):
 
 
 MECHANISMS = {
-    "kernel_attention": Mechanism(
-        kernel.kernel_attention, kernel.kernel_attention_by_definition, plain, features
-    ),
+    "kernel_attention": Mechanism(kernel_attention.kernel_attention, plain, features),
     "causal_kernel_attention": Mechanism(
-        partial(kernel.causal_kernel_attention, chunk=4),
-        partial(kernel.causal_kernel_attention_by_definition, chunk=4),
+        partial(kernel_attention.causal_kernel_attention, chunk=4),
         plain_causal,
         causal_features,
     ),
