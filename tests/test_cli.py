@@ -16,8 +16,7 @@ from click.testing import CliRunner
 from attncourse import __version__
 from attncourse.cli import main
 from attncourse.course import progress, render
-from attncourse.course.exercise import all_exercises, get, of_chapter
-from attncourse.exercises import CHAPTERS
+from attncourse.course.exercise import all_exercises, chapters, get, of_chapter
 from attncourse.measure.bench import instrument, pitfalls, suites
 from attncourse.measure.bench.case import Case, Suite
 from attncourse.measure.bench.report import from_json
@@ -122,7 +121,7 @@ def shown(result):
     """The rows of the table of progress: exercise, mark, state, and the rest."""
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.stdout.splitlines()]
-    return {line[1]: line[2:] for line in lines if line and line[0] in CHAPTERS}
+    return {line[1]: line[2:] for line in lines if line and line[0] in chapters()}
 
 
 def keep(folder, **entries):

@@ -10,8 +10,8 @@ from nbformat import NotebookNode
 
 from attncourse.course import source
 from attncourse.course.bootstrap import bootstrap_cell, repository_url
-from attncourse.course.exercise import Exercise, first_line, of_chapter
-from attncourse.exercises import CHAPTERS
+from attncourse.course.contents import CHAPTERS
+from attncourse.course.exercise import Exercise, broken, chapters, first_line, names, of_chapter
 
 FOLDERS = ("exercises", "solutions")
 
@@ -26,14 +26,22 @@ from attncourse import check, hint"""
 
 
 def notebooks(root: Path) -> dict[Path, str]:
-    """The text of every generated notebook, by its path under `root`."""
+    """The text of every generated notebook, by its path under `root`.
+
+    A chapter that has an exercise which cannot be loaded is left out.
+    """
     url = repository_url(root)
+    incomplete = {names()[name] for name in broken()}
     return {
-        Path(folder) / f"{chapter}.ipynb": _text(chapter, folder, url)
-        for chapter in CHAPTERS
-        if of_chapter(chapter)
-        for folder in FOLDERS
+        path: _text(path.stem, path.parent.name, url)
+        for path in _paths()
+        if path.stem not in incomplete
     }
+
+
+def _paths() -> list[Path]:
+    """Where the generated notebooks lie."""
+    return [Path(folder, f"{chapter}.ipynb") for chapter in chapters() for folder in FOLDERS]
 
 
 def write(root: Path) -> dict[Path, Path | None]:
@@ -73,14 +81,13 @@ def drift(root: Path) -> list[Path]:
 
 def strays(root: Path) -> list[Path]:
     """The files beside the generated notebooks that are not the course's."""
-    texts = notebooks(root)
     there = {
         path.relative_to(root)
         for folder in FOLDERS
         for path in (root / folder).glob("**/*")
         if path.is_file() and ".ipynb_checkpoints" not in path.parts and path.name[0] != "."
     }
-    return sorted(there - texts.keys())
+    return sorted(there - set(_paths()))
 
 
 def _read(path: Path) -> str:

@@ -11,9 +11,10 @@ from attncourse.course import exercise as contract
 from attncourse.course import render, source
 from attncourse.course.bootstrap import is_bootstrap
 from attncourse.course.checking import LocalAnswer, run
-from attncourse.course.exercise import all_exercises, of_chapter
-from attncourse.exercises import CHAPTERS
+from attncourse.course.contents import CHAPTERS
+from attncourse.course.exercise import all_exercises, chapters, of_chapter
 from attncourse.grading.judge.submission import without_magics
+from machinery import only
 
 URL = "https://example.org/someone/attncourse"
 
@@ -62,8 +63,9 @@ def students(notebooks):
 
 
 def test_every_chapter_has_an_exercise_and_a_solution_notebook(notebooks):
-    worked = [chapter for chapter in CHAPTERS if of_chapter(chapter)]
-    assert set(notebooks) == {f"{f}/{c}.ipynb" for c in worked for f in ("exercises", "solutions")}
+    assert set(notebooks) == {
+        f"{f}/{c}.ipynb" for c in chapters() for f in ("exercises", "solutions")
+    }
 
 
 def test_every_exercise_is_in_the_notebook_of_its_chapter(notebooks):
@@ -124,7 +126,7 @@ DRIFTS = {
     rename_the_repository: [
         f"{folder}/{chapter}.ipynb"
         for folder in ("exercises", "solutions")
-        for chapter in sorted(CHAPTERS)
+        for chapter in sorted(chapters())
     ],
 }
 
@@ -314,7 +316,7 @@ def test_a_function_that_two_solutions_need_is_shown_once(notebooks):
 
 def test_an_exercise_to_mend_shows_the_mistake_and_does_not_name_it(variant, monkeypatch, tmp_path):
     broken = contract.read(variant(stub=double.wrong_squared))
-    monkeypatch.setattr(contract, "all_exercises", lambda: {"double": broken})
+    only(monkeypatch, broken)
     (tmp_path / "_config.yml").write_text(f"repository:\n  url: {URL}\n")
     texts = render.notebooks(tmp_path)
     student = texts[next(path for path in texts if path.parts[0] == "exercises")]

@@ -17,7 +17,7 @@ import torch
 from attncourse.mechanisms.dense.softmax import masked_softmax as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients, random_mask
 
-chapter, difficulty, minutes = "masks", 2, 20
+difficulty, minutes = 2, 20
 hints = (
     "Which number must a score become so that exp of it is exactly zero? It has to happen before "
     "the softmax: afterwards the others have already lost their share.",

@@ -28,7 +28,7 @@ from attncourse.testing import (
     random_mask,
 )
 
-chapter, difficulty, minutes = "scores-and-scaling", 3, 25
+difficulty, minutes = 3, 25
 hints = (
     "Three lines: scores (n, m), weights (n, m), output (n, e). `k.mT` swaps the last two axes.",
     "Masked scores become -inf *before* the softmax: `scores.masked_fill(~mask, -math.inf)`. "

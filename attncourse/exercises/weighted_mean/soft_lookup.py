@@ -20,7 +20,7 @@ from attncourse.mechanisms.dense.lookup import soft_lookup as solution
 from attncourse.mechanisms.dense.lookup import soft_lookup_by_definition
 from attncourse.testing import assert_same, assert_that, attention_inputs, gradients
 
-chapter, difficulty, minutes = "weighted-mean", 2, 15
+difficulty, minutes = 2, 15
 hints = (
     "Three steps: m scores, m weights, one mean. A matrix product wants a matrix: "
     "`query[..., None]` makes a column of the query.",

@@ -17,7 +17,7 @@ import torch
 from attncourse.mechanisms.dense.softmax import softmax as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
-chapter, difficulty, minutes = "scores-and-scaling", 1, 15
+difficulty, minutes = 1, 15
 hints = (
     "Adding a number to every score of a row multiplies both sides of the fraction by the same "
     "factor, so it changes nothing. Which number makes overflow impossible?",
