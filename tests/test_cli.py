@@ -560,4 +560,4 @@ def test_check_says_what_is_wrong_with_a_chapter(here):
     (here / "book/masks.ipynb").write_text("my homework")
     result = attncourse("build", "--check")
     assert result.exit_code == 1
-    assert result.stdout.startswith("masks.ipynb is not a notebook: ")
+    assert "\nmasks.ipynb is not a notebook: " in result.stdout

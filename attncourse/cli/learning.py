@@ -16,12 +16,13 @@ def list_() -> None:
     For example:  attncourse list
     """
     from attncourse.course.exercise import broken, chapters, of_chapter
+    from attncourse.course.render import stars
 
     rows = table("Exercises", "chapter", "exercise", "difficulty", "minutes", "about")
     for chapter in chapters():
         for exercise in of_chapter(chapter):
-            stars = "★" * exercise.difficulty + "☆" * (5 - exercise.difficulty)
-            rows.add_row(chapter, exercise.name, stars, str(exercise.minutes), exercise.title)
+            minutes = str(exercise.minutes)
+            rows.add_row(chapter, exercise.name, stars(exercise), minutes, exercise.title)
         rows.add_section()
     show(rows)
     for sentence in broken().values():

@@ -12,30 +12,29 @@ from attncourse.cli.console import BadInput
 @click.option("--root", type=click.Path(path_type=Path), default=".", help="The checkout.")
 @click.pass_context
 def build(context: click.Context, only_check: bool, root: Path) -> None:
-    """Generate exercises/ and solutions/ from the exercise modules (for maintainers).
+    """Generate what follows from the exercise modules and the contents (for maintainers).
 
-    With --check, say instead which files are not as generated and what is wrong with the
-    chapters' notebooks.
+    That is exercises/ and solutions/, the boxes of exercises in the chapters, _toc.yml and the
+    counts and lists of a few pages. With --check, say instead which files are not as generated,
+    and what is wrong with exercises and chapters.
 
     \b
     For example:  attncourse build
                   attncourse build --check
     """
-    from attncourse.course import chapters, render
-    from attncourse.course.bootstrap import repository_url
+    from attncourse.course import build as course
+    from attncourse.course.exercise import broken
 
     _checkout(root)
-    if not only_check:
-        for path, kept in render.write(root).items():
+    if only_check:
+        found = course.problems(root)
+    else:
+        for path, kept in course.write(root).items():
             click.echo(f"wrote {path}" + (f" (what stood there is now {kept})" if kept else ""))
-        return
-    stale = [f"{path} is not as generated: run `attncourse build`" for path in render.drift(root)]
-    stale += [f"{path} is not the course's: move it elsewhere" for path in render.strays(root)]
-    url = repository_url(root)
-    found = [p for path in _chapter_files(root) for p in chapters.problems(path, url)]
-    for problem in [*stale, *found]:
+        found = list(broken().values())
+    for problem in found:
         click.echo(problem)
-    context.exit(1 if stale or found else 0)
+    context.exit(1 if found else 0)
 
 
 @click.command()
@@ -66,7 +65,3 @@ def execute(paths: tuple[Path, ...], root: Path) -> None:
 def _checkout(root: Path) -> None:
     if not (root / "_config.yml").is_file():
         raise BadInput(f"{root.resolve()} is not a checkout of the course: it has no _config.yml")
-
-
-def _chapter_files(root: Path) -> list[Path]:
-    return sorted((root / "book").glob("*.ipynb"))

@@ -100,15 +100,15 @@ def _unexplained(exercise: Exercise) -> Iterator[str]:
             yield f"right_{name} has none"
 
 
-def _other_signatures(exercise: Exercise) -> Iterator[str]:
-    expected = _signature(exercise.solution)
+def _other_parameters(exercise: Exercise) -> Iterator[str]:
+    expected = parameters(exercise.solution)
     for kind, functions in (("wrong", exercise.wrong), ("right", exercise.right)):
         for name, function in functions.items():
-            if _signature(function) != expected:
-                yield f"{kind}_{name} has {_signature(function)}, the solution {expected}"
+            if parameters(function) != expected:
+                yield f"{kind}_{name} has {parameters(function)}, the solution {expected}"
 
 
-def _signature(function: Function) -> str:
+def parameters(function: Function) -> str:
     """Names, kinds and defaults, without the types."""
     signature = inspect.signature(function)
     bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
@@ -147,6 +147,6 @@ RULES = (
     Rule("a docstring for each `right_*`", _unexplained),
     Rule(
         "the solution's parameters, in their order, for each `wrong_*` and `right_*`",
-        _other_signatures,
+        _other_parameters,
     ),
 )

@@ -7,8 +7,8 @@ import nbformat
 import pytest
 
 import double
+from attncourse.course import build, render, source
 from attncourse.course import exercise as contract
-from attncourse.course import render, source
 from attncourse.course.bootstrap import is_bootstrap
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.contents import CHAPTERS
@@ -24,7 +24,7 @@ def checkout(tmp_path_factory):
     """A folder that names its repository, with the notebooks written into it."""
     root = tmp_path_factory.mktemp("checkout")
     (root / "_config.yml").write_text(f"repository:\n  url: {URL}\n")
-    render.write(root)
+    build.write(root)
     return root
 
 
@@ -88,9 +88,9 @@ def test_rendering_twice_gives_the_same_bytes(checkout):
 
 
 def test_what_was_written_has_not_drifted(checkout):
-    assert render.drift(checkout) == []
-    assert render.strays(checkout) == []
-    assert render.write(checkout) == {}
+    assert build.drift(checkout) == []
+    assert build.strays(checkout) == []
+    assert build.write(checkout) == {}
 
 
 def spoil_a_cell(root):
@@ -134,9 +134,9 @@ DRIFTS = {
 @pytest.mark.parametrize("spoil", DRIFTS, ids=lambda f: f.__name__)
 def test_drift_is_found_and_repaired(fresh, spoil):
     spoil(fresh)
-    assert names(render.drift(fresh)) == DRIFTS[spoil]
-    assert sorted(names(render.write(fresh))) == sorted(DRIFTS[spoil])
-    assert render.drift(fresh) == []
+    assert names(build.drift(fresh)) == DRIFTS[spoil]
+    assert sorted(names(build.write(fresh))) == sorted(DRIFTS[spoil])
+    assert build.drift(fresh) == []
 
 
 STRAYS = {
@@ -148,8 +148,8 @@ STRAYS = {
 @pytest.mark.parametrize("leave", STRAYS, ids=lambda f: f.__name__)
 def test_a_stray_file_is_named_and_left_alone(fresh, leave):
     leave(fresh)
-    assert names(render.strays(fresh)) == [STRAYS[leave]]
-    assert render.write(fresh) == {}
+    assert names(build.strays(fresh)) == [STRAYS[leave]]
+    assert build.write(fresh) == {}
     assert (fresh / STRAYS[leave]).exists()
 
 
@@ -157,23 +157,23 @@ def test_a_learners_work_is_kept_when_a_notebook_is_written_again(fresh):
     path = fresh / "exercises/masks.ipynb"
     for number, work in enumerate(("my first answer", "my second answer"), 1):
         path.write_text(work)
-        ((_, kept),) = render.write(fresh).items()
+        ((_, kept),) = build.write(fresh).items()
         assert str(kept) == f".replaced/exercises/masks-{number}.ipynb"
         assert (fresh / kept).read_text() == work
 
 
 def test_everything_is_missing_in_an_empty_checkout(tmp_path, checkout):
     (tmp_path / "_config.yml").write_text((checkout / "_config.yml").read_text())
-    assert set(render.drift(tmp_path)) == set(render.notebooks(tmp_path))
-    render.write(tmp_path)
-    assert render.drift(tmp_path) == []
+    assert set(build.drift(tmp_path)) == set(render.notebooks(tmp_path))
+    build.write(tmp_path)
+    assert build.drift(tmp_path) == []
 
 
 def test_a_learners_progress_and_checkpoints_are_no_drift(fresh):
     (fresh / "exercises/.attncourse-progress.json").write_text("{}")
     (fresh / "exercises/.ipynb_checkpoints").mkdir()
     (fresh / "exercises/.ipynb_checkpoints/masks-checkpoint.ipynb").write_text("{}")
-    assert render.drift(fresh) == []
+    assert build.drift(fresh) == []
 
 
 # What stands in them
