@@ -19,7 +19,7 @@ _HEADING = re.compile(r"^#{1,3} +(.+?) *$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
 _ROLE = re.compile(r"\{(ref|numref|eq|doc|download|cite(?::\w+)?)\}`([^`]+)`")
 _INCLUDED = re.compile(r"^[`:]{3,}\{(?:literalinclude|include|figure|image)\} +(\S+)", re.MULTILINE)
-_CODE = re.compile(r"(?<!\})(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+_ROLE_OR_CODE = re.compile(r"(\{[\w:]+\}`[^`]+`)|(`+)(?!`).+?(?<!`)\2(?!`)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,14 @@ def _keys(bibliography: Path) -> frozenset[str]:
 
 
 def _page(path: Path, text: str) -> Page:
-    read = _CODE.sub("", read_as_markdown(text))
+    prose = read_as_markdown(text)
+    words = _ROLE_OR_CODE.sub(lambda found: found[1] or "", prose)
     return Page(
         path=path,
         labels=tuple(a or b for a, b in _LABEL.findall(text)),
-        headings=frozenset(map(_slug, _HEADING.findall(read_as_markdown(text)))),
-        links=tuple(_LINK.findall(read)),
-        roles=tuple(_ROLE.findall(read_as_markdown(text))),
+        headings=frozenset(map(_slug, _HEADING.findall(prose))),
+        links=tuple(_LINK.findall(words)),
+        roles=tuple(_ROLE.findall(words)),
         included=tuple(_INCLUDED.findall(text)),
     )
 

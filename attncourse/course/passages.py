@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from attncourse.course import exercise as contract
 from attncourse.course import rules
 from attncourse.course.contents import CHAPTERS, PARTS, Part, page
-from attncourse.course.exercise import names
 
 PAGES = ("README.md", "CONTRIBUTING.md", "book/intro.md")
 
@@ -31,7 +31,7 @@ def renewed(text: str, root: Path) -> str:
 def _counts(root: Path) -> str:
     """How much is written."""
     written = sum(page(root, slug) is not None for slug in CHAPTERS)
-    return f"Written so far: {_many(written, 'chapter')} with {_many(len(names()), 'exercise')}."
+    return f"Written so far: {_many(written, 'chapter')} with {_many(len(contract.names()), 'exercise')}."
 
 
 def _many(count: int, what: str) -> str:
