@@ -95,7 +95,7 @@ def test_the_gates_hold_on_inputs_that_a_class_is_graded_on(exercise, secret):
 
 @exercises
 def test_an_exercise_keeps_the_rules(exercise):
-    assert broken_rules(exercise) == []
+    assert "\n".join(broken_rules(exercise)) == ""
 
 
 def test_every_module_can_be_loaded_and_has_a_name_and_a_chapter_of_its_own():

@@ -1,10 +1,55 @@
-"""For those who make the course: ``build`` and ``execute``."""
+"""For those who make the course: ``new``, ``build`` and ``execute``."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from attncourse.cli.console import BadInput
+
+
+@click.group()
+def new() -> None:
+    """Write the skeleton of an exercise or of a chapter, to be filled in (for maintainers).
+
+    \b
+    For example:  attncourse new exercise masks causal_mask
+                  attncourse new chapter masks
+    """
+
+
+@new.command("exercise")
+@click.argument("chapter")
+@click.argument("name")
+@click.option("--module", help="Where the solution is defined, if the package does not export it.")
+@click.option("--root", type=click.Path(path_type=Path), default=".", help="The checkout.")
+def new_exercise(chapter: str, name: str, module: str | None, root: Path) -> None:
+    """Write an exercise's module, with the library's function NAME as its solution.
+
+    \b
+    For example:  attncourse new exercise masks causal_mask
+    """
+    from attncourse.course import skeletons
+
+    _checkout(root)
+    path = _written(lambda: skeletons.exercise(root, chapter, name, module))
+    click.echo(f"wrote {path}; pytest tests/test_exercises.py -k {name} says what is missing")
+
+
+@new.command("chapter")
+@click.argument("slug")
+@click.option("--root", type=click.Path(path_type=Path), default=".", help="The checkout.")
+def new_chapter(slug: str, root: Path) -> None:
+    """Write a chapter's notebook, with the sections that a chapter has.
+
+    \b
+    For example:  attncourse new chapter masks
+    """
+    from attncourse.course import skeletons
+
+    _checkout(root)
+    path = _written(lambda: skeletons.chapter(root, slug))
+    click.echo(f"wrote {path}; attncourse execute {path} runs it")
 
 
 @click.command()
@@ -60,6 +105,16 @@ def execute(paths: tuple[Path, ...], root: Path) -> None:
             raise BadInput(str(error)) from None
         click.echo(f"executing {path} ...")
         chapters.execute(path, repository_url(root))
+
+
+def _written(write: Callable[[], Path]) -> Path:
+    """The path of a skeleton, or one sentence why there is none."""
+    from attncourse.course.skeletons import Refused
+
+    try:
+        return write()
+    except Refused as error:
+        raise BadInput(str(error)) from None
 
 
 def _checkout(root: Path) -> None:

@@ -42,7 +42,7 @@ def execute(path: Path, repository_url: str) -> None:
     notebook = _read(path)
     _place_bootstrap(notebook, repository_url)
     boxes.place(notebook, path.stem)
-    _name_cells(notebook, path.stem)
+    name_cells(notebook, path.stem)
     NotebookClient(
         notebook,
         timeout=TIMEOUT,
@@ -90,7 +90,7 @@ def _place_bootstrap(notebook: Any, url: str) -> None:
     notebook.cells.insert(1, bootstrap_cell(url))
 
 
-def _name_cells(notebook: Any, slug: str) -> None:
+def name_cells(notebook: Any, slug: str) -> None:
     """Give every cell an id that stays the same from run to run and from machine to machine."""
     taken = {cell.id for cell in notebook.cells if not _is_random(cell)}
     for cell in notebook.cells:

@@ -31,7 +31,8 @@ def renewed(text: str, root: Path) -> str:
 def _counts(root: Path) -> str:
     """How much is written."""
     written = sum(page(root, slug) is not None for slug in CHAPTERS)
-    return f"Written so far: {_many(written, 'chapter')} with {_many(len(contract.names()), 'exercise')}."
+    exercises = _many(len(contract.names()), "exercise")
+    return f"Written so far: {_many(written, 'chapter')} with {exercises}."
 
 
 def _many(count: int, what: str) -> str:
