@@ -84,7 +84,8 @@ def _right(exercise: Exercise, dice: random.Random) -> str:
 
 def _wrong(exercise: Exercise, dice: random.Random) -> str:
     """One of the mistakes that are known, the first more often."""
-    known = list(exercise.wrong.items())
+    # those that are borrowed are no text of their own
+    known = [(name, wrong) for name, wrong in exercise.wrong.items() if not wrong.__closure__]
     name, wrong = known[min(int(dice.expovariate(0.7)), len(known) - 1)]
     text = source.whole(wrong).replace(f"def wrong_{name}(", f"def {exercise.name}(")
     return "\n\n\n".join([*dict.fromkeys(_helpers(wrong)), text])

@@ -5,7 +5,7 @@ Compute $2 x + p$ for a tensor `x` and the number `plus`.
 
 from attncourse.testing import assert_same, gaussian, gradients
 
-chapter, difficulty, minutes = "masks", 1, 5
+difficulty, minutes = 1, 5
 hints = ("Twice is a sum.", "Write `x + x`, then add the number.")
 forbidden = ("softmax",)
 

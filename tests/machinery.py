@@ -12,17 +12,30 @@ from attncourse.grading.judge.zygote import Zygote
 @pytest.fixture(scope="session")
 def exercise():
     """The toy exercise: double.py, written like the real ones."""
-    return contract.read(double)
+    return contract.read(module_of(double))
+
+
+def module_of(module):
+    """A test's module as it would stand among the exercises on masks."""
+    made = ModuleType(f"attncourse.exercises.masks.{module.__name__}", module.__doc__)
+    vars(made).update({k: v for k, v in vars(module).items() if not k.startswith("__")})
+    return made
+
+
+def only(patch, exercise):
+    """Make an exercise the only one of the course."""
+    place = f"attncourse.exercises.{exercise.chapter.replace('-', '_')}.{exercise.name}"
+    patch.setattr(contract, "names", lambda: {exercise.name: exercise.chapter})
+    patch.setattr(contract, "_load", {place: exercise}.__getitem__)
 
 
 @pytest.fixture(scope="session")
 def variant():
     """The toy exercise with some of its names changed; None drops one."""
 
-    def make(name="double", **changes):
-        module = ModuleType(f"attncourse.exercises.{name}", double.__doc__)
-        names = {key: value for key, value in vars(double).items() if not key.startswith("__")}
-        vars(module).update(names | changes)
+    def make(name="double", chapter="masks", **changes):
+        module = ModuleType(f"attncourse.exercises.{chapter}.{name}", double.__doc__)
+        vars(module).update(vars(module_of(double)) | vars(module) | changes)
         for key in [key for key, value in changes.items() if value is None]:
             del vars(module)[key]
         return module
@@ -33,7 +46,7 @@ def variant():
 @pytest.fixture
 def toy_course(monkeypatch, exercise):
     """The course as if the toy were its only exercise."""
-    monkeypatch.setattr(contract, "all_exercises", lambda: {exercise.name: exercise})
+    only(monkeypatch, exercise)
 
 
 @pytest.fixture(scope="session")

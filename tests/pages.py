@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,12 +30,3 @@ def source(page: str) -> Path:
     """The file a page is made from."""
     found = [ROOT / f"{page}{kind}" for kind in (".ipynb", ".md")]
     return next((path for path in found if path.is_file()), found[0])
-
-
-def prose(path: Path) -> str:
-    """What a page's author wrote as Markdown."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".md":
-        return text
-    cells = nbformat.reads(text, as_version=4).cells
-    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from pybtex.database import parse_file
 
+from attncourse.course import build, links
 from attncourse.course.bootstrap import repository_url
 from attncourse.course.chapters import problems
-from attncourse.course.prose import markdown_problems
-from pages import PAGES, ROOT, prose, source
+from attncourse.course.prose import markdown, markdown_problems
+from pages import ROOT
 
 BOOK = sorted(path for kind in ("*.ipynb", "*.md") for path in (ROOT / "book").glob(kind))
 CHAPTERS = [path for path in BOOK if path.suffix == ".ipynb"]
@@ -35,19 +36,19 @@ def test_a_chapter_is_committed_as_executed(path: Path) -> None:
 
 @pytest.mark.parametrize("path", BOOK, ids=name)
 def test_the_markdown_of_a_page_is_whole(path: Path) -> None:
-    assert markdown_problems(prose(path)) == []
+    assert markdown_problems(markdown(path)) == []
 
 
-def test_the_table_of_contents_and_the_folder_agree() -> None:
-    assert [page for page in PAGES if not source(page).is_file()] == []
-    assert {path for path in BOOK if path not in map(source, PAGES)} == set()
+def test_every_page_is_in_the_contents_by_its_title() -> None:
+    assert build.unlisted(ROOT) == []
 
 
-@pytest.mark.parametrize("path", BOOK, ids=name)
-def test_every_citation_is_in_the_bibliography(path: Path) -> None:
-    lists = re.findall(r"\{cite(?::\w+)?\}`([^`]+)`", prose(path))
-    cited = {key.strip() for keys in lists for key in keys.split(",")}
-    assert cited - set(BIBLIOGRAPHY) == set()
+def test_every_link_leads_somewhere() -> None:
+    assert links.problems(ROOT / "book") == []
+
+
+def test_what_is_generated_is_as_generated() -> None:
+    assert build.drift(ROOT) == []
 
 
 @pytest.mark.parametrize("key", BIBLIOGRAPHY)
@@ -77,4 +78,4 @@ def test_a_page_names_no_folder_of_a_machine(path: Path) -> None:
 
 @pytest.mark.parametrize("path", BOOK, ids=name)
 def test_only_the_configuration_names_the_repository(path: Path) -> None:
-    assert repository_url(ROOT).split("://")[1] not in prose(path)
+    assert repository_url(ROOT).split("://")[1] not in markdown(path)

@@ -16,8 +16,7 @@ from click.testing import CliRunner
 from attncourse import __version__
 from attncourse.cli import main
 from attncourse.course import progress, render
-from attncourse.course.exercise import all_exercises, get, of_chapter
-from attncourse.exercises import CHAPTERS
+from attncourse.course.exercise import all_exercises, chapters, get, of_chapter
 from attncourse.measure.bench import instrument, pitfalls, suites
 from attncourse.measure.bench.case import Case, Suite
 from attncourse.measure.bench.report import from_json
@@ -122,7 +121,7 @@ def shown(result):
     """The rows of the table of progress: exercise, mark, state, and the rest."""
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.stdout.splitlines()]
-    return {line[1]: line[2:] for line in lines if line and line[0] in CHAPTERS}
+    return {line[1]: line[2:] for line in lines if line and line[0] in chapters()}
 
 
 def keep(folder, **entries):
@@ -529,7 +528,9 @@ def test_bench_sets_two_files_beside_each_other_or_says_which_is_none(here):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["build"], ["build", "--check"], ["execute", "a.ipynb"]], ids=" ".join
+    "arguments",
+    [["build"], ["build", "--check"], ["execute", "a.ipynb"], ["new", "chapter", "masks"]],
+    ids=" ".join,
 )
 def test_outside_a_checkout_the_makers_commands_are_refused(here, arguments):
     sentence = f"{here.resolve()} is not a checkout of the course: it has no _config.yml"
@@ -538,6 +539,24 @@ def test_outside_a_checkout_the_makers_commands_are_refused(here, arguments):
     elsewhere.mkdir()
     other = f"{elsewhere.resolve()} is not a checkout of the course: it has no _config.yml"
     refused(attncourse(*arguments, "--root", "elsewhere"), other)
+
+
+def test_new_writes_skeletons_and_says_how_to_go_on(here):
+    (here / "_config.yml").write_text("repository:\n  url: https://example.org/x\n")
+    made = attncourse("new", "exercise", "self-and-cross", "self_attention")
+    path = "attncourse/exercises/self_and_cross/self_attention.py"
+    assert made.stdout.startswith(f"wrote {path}; pytest tests/test_exercises.py -k self_attention")
+    assert (here / path).is_file()
+    made = attncourse("new", "chapter", "self-and-cross")
+    assert made.stdout.startswith("wrote book/self-and-cross.ipynb; attncourse execute book/self")
+    assert (here / "book/self-and-cross.ipynb").is_file()
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_new_refuses_in_a_sentence():
+    sentence = "there is no chapter 'mask'; did you mean 'masks'?"
+    refused(attncourse("new", "exercise", "mask", "causal_mask"), sentence)
+    refused(attncourse("new", "chapter", "mask"), sentence)
 
 
 def test_build_writes_and_check_says_what_has_drifted(here):
@@ -569,4 +588,4 @@ def test_check_says_what_is_wrong_with_a_chapter(here):
     (here / "book/masks.ipynb").write_text("my homework")
     result = attncourse("build", "--check")
     assert result.exit_code == 1
-    assert result.stdout.startswith("masks.ipynb is not a notebook: ")
+    assert "\nmasks.ipynb is not a notebook: " in result.stdout

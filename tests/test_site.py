@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pages import PAGES, SITE, prose, source
+from attncourse.course.prose import markdown
+from pages import PAGES, SITE, source
 from reader import PHONE, Reader, start
 
 
@@ -52,7 +53,7 @@ def test_nothing_is_asked_of_another_host(reader: Reader, page: str) -> None:
 def test_formulas_are_set(reader: Reader, page: str) -> None:
     shown = reader.look(page).page
     assert shown["unset"] == []
-    assert shown["formulas"] > 0 or "$$" not in prose(source(page))
+    assert shown["formulas"] > 0 or "$$" not in markdown(source(page))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -90,7 +91,7 @@ def test_search_finds_every_page_on_softmax(reader: Reader) -> None:
     found = "return [...document.querySelectorAll('#search-results li a')].map(a => a.href)"
     reader.wait(lambda: reader.driver.execute_script(done))
     names = {reader.name(address) for address in reader.driver.execute_script(found)}
-    assert names >= {page for page in PAGES if "softmax" in prose(source(page))}
+    assert names >= {page for page in PAGES if "softmax" in markdown(source(page))}
 
 
 @pytest.mark.usefixtures("address")
@@ -102,5 +103,5 @@ def test_every_page_is_built() -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_exercises_of_a_page_open_in_colab(page: str) -> None:
     built = Path(SITE, f"{page}.html").read_text(encoding="utf-8")
-    for notebook in set(re.findall(r"exercises/[\w-]+\.ipynb(?=>)", prose(source(page)))):
+    for notebook in set(re.findall(r"exercises/[\w-]+\.ipynb(?=>)", markdown(source(page)))):
         assert re.search(rf'href="https://colab\.[^"]+/blob/\w+/{notebook}"', built)

@@ -1,10 +1,10 @@
-"""The command line: list, status, hint, check, grade, doctor, bench, build, execute."""
+"""The command line: list, status, hint, check, grade, doctor, bench, new, build, execute."""
 
 import click
 
 from attncourse import __version__
 from attncourse.cli.learning import check, hint, list_, status
-from attncourse.cli.making import build, execute
+from attncourse.cli.making import build, execute, new
 from attncourse.cli.measuring import bench
 from attncourse.cli.teaching import doctor, grade
 
@@ -22,9 +22,9 @@ def main() -> None:
     Teaching:  attncourse grade FOLDER    grade submissions, each in its own process
                attncourse doctor          how submissions are confined here
     Measuring: attncourse bench           every mechanism against PyTorch's attention
-    Making:    attncourse build, attncourse execute
+    Making:    attncourse new, attncourse build, attncourse execute
     """
 
 
-for command in (list_, status, hint, check, grade, doctor, bench, build, execute):
+for command in (list_, status, hint, check, grade, doctor, bench, new, build, execute):
     main.add_command(command)

@@ -15,16 +15,18 @@ def list_() -> None:
     \b
     For example:  attncourse list
     """
-    from attncourse.course.exercise import of_chapter
-    from attncourse.exercises import CHAPTERS
+    from attncourse.course.exercise import broken, chapters, of_chapter
+    from attncourse.course.render import stars
 
     rows = table("Exercises", "chapter", "exercise", "difficulty", "minutes", "about")
-    for chapter in CHAPTERS:
+    for chapter in chapters():
         for exercise in of_chapter(chapter):
-            stars = "★" * exercise.difficulty + "☆" * (5 - exercise.difficulty)
-            rows.add_row(chapter, exercise.name, stars, str(exercise.minutes), exercise.title)
+            minutes = str(exercise.minutes)
+            rows.add_row(chapter, exercise.name, stars(exercise), minutes, exercise.title)
         rows.add_section()
     show(rows)
+    for sentence in broken().values():
+        click.echo(sentence, err=True)
     click.echo("Work them in exercises/CHAPTER.ipynb; `attncourse hint EXERCISE` gives a nudge.")
 
 
@@ -91,6 +93,7 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
                   attncourse check answers.py --seconds 30
     """
     from attncourse.course import progress, report
+    from attncourse.course.exercise import ExerciseError, get
     from attncourse.grading.judge.allowance import Limits
     from attncourse.grading.judge.judging import grade
     from attncourse.grading.judge.submission import UnreadableError, read
@@ -108,7 +111,12 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
     failed = False
     with Worker(submission, Limits(seconds=seconds)) as worker:
         for name in wanted:
-            result = grade(submission, worker, _exercise(name))
+            try:
+                exercise = get(name)
+            except ExerciseError as error:
+                show_line("", report.MARKS["skipped"], str(error), report.COLOURS["skipped"])
+                continue
+            result = grade(submission, worker, exercise)
             failed |= result.state == "failed"
             progress.record(result, path.parent)
             for line in report.lines(result):
@@ -119,9 +127,9 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
 
 
 def _exercise(name: str) -> Any:
-    from attncourse.course.exercise import UnknownExercise, get
+    from attncourse.course.exercise import ExerciseError, get
 
     try:
         return get(name)
-    except UnknownExercise as error:
+    except ExerciseError as error:
         raise BadInput(str(error)) from None

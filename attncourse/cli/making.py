@@ -1,5 +1,6 @@
-"""For those who make the course: ``build`` and ``execute``."""
+"""For those who make the course: ``new``, ``build`` and ``execute``."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -7,35 +8,78 @@ import click
 from attncourse.cli.console import BadInput
 
 
+@click.group()
+def new() -> None:
+    """Write the skeleton of an exercise or of a chapter, to be filled in (for maintainers).
+
+    \b
+    For example:  attncourse new exercise masks causal_mask
+                  attncourse new chapter masks
+    """
+
+
+@new.command("exercise")
+@click.argument("chapter")
+@click.argument("name")
+@click.option("--module", help="Where the solution is defined, if the package does not export it.")
+@click.option("--root", type=click.Path(path_type=Path), default=".", help="The checkout.")
+def new_exercise(chapter: str, name: str, module: str | None, root: Path) -> None:
+    """Write an exercise's module, with the library's function NAME as its solution.
+
+    \b
+    For example:  attncourse new exercise masks causal_mask
+    """
+    from attncourse.course import skeletons
+
+    _checkout(root)
+    path = _written(lambda: skeletons.exercise(root, chapter, name, module))
+    click.echo(f"wrote {path}; pytest tests/test_exercises.py -k {name} says what is missing")
+
+
+@new.command("chapter")
+@click.argument("slug")
+@click.option("--root", type=click.Path(path_type=Path), default=".", help="The checkout.")
+def new_chapter(slug: str, root: Path) -> None:
+    """Write a chapter's notebook, with the sections that a chapter has.
+
+    \b
+    For example:  attncourse new chapter masks
+    """
+    from attncourse.course import skeletons
+
+    _checkout(root)
+    path = _written(lambda: skeletons.chapter(root, slug))
+    click.echo(f"wrote {path}; attncourse execute {path} runs it")
+
+
 @click.command()
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit 1 on drift.")
 @click.option("--root", type=click.Path(path_type=Path), default=".", help="The checkout.")
 @click.pass_context
 def build(context: click.Context, only_check: bool, root: Path) -> None:
-    """Generate exercises/ and solutions/ from the exercise modules (for maintainers).
+    """Generate what follows from the exercise modules and the contents (for maintainers).
 
-    With --check, say instead which files are not as generated and what is wrong with the
-    chapters' notebooks.
+    That is exercises/ and solutions/, the boxes of exercises in the chapters, _toc.yml and the
+    counts and lists of a few pages. With --check, say instead which files are not as generated,
+    and what is wrong with exercises and chapters.
 
     \b
     For example:  attncourse build
                   attncourse build --check
     """
-    from attncourse.course import chapters, render
-    from attncourse.course.bootstrap import repository_url
+    from attncourse.course import build as course
+    from attncourse.course.exercise import broken
 
     _checkout(root)
-    if not only_check:
-        for path, kept in render.write(root).items():
+    if only_check:
+        found = course.problems(root)
+    else:
+        for path, kept in course.write(root).items():
             click.echo(f"wrote {path}" + (f" (what stood there is now {kept})" if kept else ""))
-        return
-    stale = [f"{path} is not as generated: run `attncourse build`" for path in render.drift(root)]
-    stale += [f"{path} is not the course's: move it elsewhere" for path in render.strays(root)]
-    url = repository_url(root)
-    found = [p for path in _chapter_files(root) for p in chapters.problems(path, url)]
-    for problem in [*stale, *found]:
+        found = list(broken().values())
+    for problem in found:
         click.echo(problem)
-    context.exit(1 if stale or found else 0)
+    context.exit(1 if found else 0)
 
 
 @click.command()
@@ -63,10 +107,16 @@ def execute(paths: tuple[Path, ...], root: Path) -> None:
         chapters.execute(path, repository_url(root))
 
 
+def _written(write: Callable[[], Path]) -> Path:
+    """The path of a skeleton, or one sentence why there is none."""
+    from attncourse.course.skeletons import Refused
+
+    try:
+        return write()
+    except Refused as error:
+        raise BadInput(str(error)) from None
+
+
 def _checkout(root: Path) -> None:
     if not (root / "_config.yml").is_file():
         raise BadInput(f"{root.resolve()} is not a checkout of the course: it has no _config.yml")
-
-
-def _chapter_files(root: Path) -> list[Path]:
-    return sorted((root / "book").glob("*.ipynb"))

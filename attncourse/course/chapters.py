@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from attncourse.course import boxes
 from attncourse.course.bootstrap import TAGS, bootstrap_cell, bootstrap_source, is_bootstrap
 from attncourse.course.prose import markdown_problems
 
@@ -21,6 +22,7 @@ METADATA = {
 
 # nbformat gives new cells eight hexadecimal digits, JupyterLab a whole UUID
 _RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?")
+_TITLE = re.compile(r"^# \S", re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
@@ -39,7 +41,8 @@ def execute(path: Path, repository_url: str) -> None:
 
     notebook = _read(path)
     _place_bootstrap(notebook, repository_url)
-    _name_cells(notebook, path.stem)
+    boxes.place(notebook, path.stem)
+    name_cells(notebook, path.stem)
     NotebookClient(
         notebook,
         timeout=TIMEOUT,
@@ -61,7 +64,7 @@ def problems(path: Path, repository_url: str) -> list[str]:
         notebook = _read(path)
     except ValueError as error:
         return [f"{path.name} is not a notebook: {error}"]
-    found = list(_notebook_problems(notebook, repository_url))
+    found = [*_notebook_problems(notebook, repository_url), *boxes.problems(notebook, path.stem)]
     count = 0
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -87,7 +90,7 @@ def _place_bootstrap(notebook: Any, url: str) -> None:
     notebook.cells.insert(1, bootstrap_cell(url))
 
 
-def _name_cells(notebook: Any, slug: str) -> None:
+def name_cells(notebook: Any, slug: str) -> None:
     """Give every cell an id that stays the same from run to run and from machine to machine."""
     taken = {cell.id for cell in notebook.cells if not _is_random(cell)}
     for cell in notebook.cells:
@@ -146,7 +149,7 @@ def _notebook_problems(notebook: Any, url: str) -> Iterator[str]:
     if notebook.metadata != METADATA:
         yield "its metadata tell of a machine"
     titled = [cell for cell in notebook.cells[:1] if cell.cell_type == "markdown"]
-    if not any(re.search(r"^# \S", cell.source, re.MULTILINE) for cell in titled):
+    if not any(_TITLE.search(cell.source) for cell in titled):
         yield "its first cell is not Markdown with a title"
     places = [i for i, cell in enumerate(notebook.cells) if is_bootstrap(cell)]
     if places != [1]:

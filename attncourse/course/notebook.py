@@ -34,7 +34,7 @@ def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | Non
         return _refuse(f"check takes your function, not {describe(answer)}: check(softmax).")
     try:
         found = contract.get(name)
-    except contract.UnknownExercise as error:
+    except contract.ExerciseError as error:
         return _refuse(str(error))
     if not callable(answer):
         return _refuse(f"check needs your function as well: check({name!r}, {name}).")
@@ -54,7 +54,7 @@ def hint(exercise: str | Callable[..., Any]) -> None:
     name = exercise if isinstance(exercise, str) else getattr(exercise, "__name__", "")
     try:
         found = contract.get(name)
-    except contract.UnknownExercise as error:
+    except contract.ExerciseError as error:
         return _say(str(error))
     return _say(next_hint(found))
 

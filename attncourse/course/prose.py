@@ -2,9 +2,26 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 _FENCE = re.compile(r" {0,3}(?P<run>`{3,}|~{3,}|:{3,})(?P<info>.*)")
 _INLINE_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+
+
+def markdown(path: Path) -> str:
+    """What a page's author wrote as Markdown. Raises ValueError for what is no notebook."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        return text
+    import nbformat
+
+    cells = nbformat.v4.reads(text).cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def read_as_markdown(text: str) -> str:
+    """The lines that are read as Markdown: not those of code blocks, but those in directives."""
+    return "\n".join(_outside_code(text.splitlines(), []))
 
 
 def markdown_problems(text: str) -> list[str]:

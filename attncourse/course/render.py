@@ -1,7 +1,5 @@
 """Rendering the exercise and solution notebooks of a chapter, byte for byte the same each time."""
 
-import itertools
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +8,8 @@ from nbformat import NotebookNode
 
 from attncourse.course import source
 from attncourse.course.bootstrap import bootstrap_cell, repository_url
-from attncourse.course.exercise import Exercise, first_line, of_chapter
-from attncourse.exercises import CHAPTERS
+from attncourse.course.contents import CHAPTERS
+from attncourse.course.exercise import Exercise, broken, chapters, first_line, names, of_chapter
 
 FOLDERS = ("exercises", "solutions")
 
@@ -26,65 +24,22 @@ from attncourse import check, hint"""
 
 
 def notebooks(root: Path) -> dict[Path, str]:
-    """The text of every generated notebook, by its path under `root`."""
-    url = repository_url(root)
-    return {
-        Path(folder) / f"{chapter}.ipynb": _text(chapter, folder, url)
-        for chapter in CHAPTERS
-        if of_chapter(chapter)
-        for folder in FOLDERS
-    }
+    """The text of every generated notebook, by its path under `root`.
 
-
-def write(root: Path) -> dict[Path, Path | None]:
-    """Write every generated notebook that changed; strays are left alone.
-
-    What stood in its place, perhaps a learner's work, is kept under ``.replaced``. Returns
-    the paths written, each with the path of the copy kept, or None where nothing stood there.
+    A chapter that has an exercise which cannot be loaded is left out.
     """
-    written: dict[Path, Path | None] = {}
-    for path, text in notebooks(root).items():
-        target = root / path
-        if not target.exists() or _read(target) != text:
-            written[path] = _keep(root, path) if target.exists() else None
-            target.parent.mkdir(exist_ok=True)
-            target.write_text(text, encoding="utf-8")
-    return written
-
-
-def _keep(root: Path, path: Path) -> Path:
-    """Copy a file that is about to be replaced to the first free name."""
-    folder = Path(".replaced", path.parent)
-    (root / folder).mkdir(parents=True, exist_ok=True)
-    names = (folder / f"{path.stem}-{number}{path.suffix}" for number in itertools.count(1))
-    free = next(name for name in names if not (root / name).exists())
-    shutil.copy2(root / path, root / free)
-    return free
-
-
-def drift(root: Path) -> list[Path]:
-    """The generated notebooks that are not as rendered: changed or missing."""
-    return sorted(
-        path
-        for path, text in notebooks(root).items()
-        if not (root / path).exists() or _read(root / path) != text
-    )
-
-
-def strays(root: Path) -> list[Path]:
-    """The files beside the generated notebooks that are not the course's."""
-    texts = notebooks(root)
-    there = {
-        path.relative_to(root)
-        for folder in FOLDERS
-        for path in (root / folder).glob("**/*")
-        if path.is_file() and ".ipynb_checkpoints" not in path.parts and path.name[0] != "."
+    url = repository_url(root)
+    incomplete = {names()[name] for name in broken()}
+    return {
+        path: _text(path.stem, path.parent.name, url)
+        for path in paths()
+        if path.stem not in incomplete
     }
-    return sorted(there - texts.keys())
 
 
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
+def paths() -> list[Path]:
+    """Where the generated notebooks lie."""
+    return [Path(folder, f"{chapter}.ipynb") for chapter in chapters() for folder in FOLDERS]
 
 
 def _text(chapter: str, folder: str, url: str) -> str:
@@ -128,14 +83,23 @@ def _heading(chapter: str, solved: bool) -> NotebookNode:
 
 
 def _statement(exercise: Exercise) -> str:
-    stars = "★" * exercise.difficulty + "☆" * (5 - exercise.difficulty)
     checks = "\n".join(f"- {first_line(check)}" for check in exercise.checks.values())
     forbidden = ", ".join(f"`{name}`" for name in exercise.forbidden)
     rule = f"\n\nTo be written by yourself, so not allowed: {forbidden}." if forbidden else ""
     return (
-        f"## {exercise.title}\n\n{stars} · about {exercise.minutes} minutes\n\n"
+        f"## {exercise.title}\n\n{facts(exercise)}\n\n"
         f"{exercise.statement}{rule}\n\nWhat is checked:\n\n{checks}"
     )
+
+
+def facts(exercise: Exercise) -> str:
+    """How hard it is and how long it takes."""
+    return f"{stars(exercise)} · about {exercise.minutes} minutes"
+
+
+def stars(exercise: Exercise) -> str:
+    """The difficulty as five stars, some of them filled."""
+    return "★" * exercise.difficulty + "☆" * (5 - exercise.difficulty)
 
 
 def _stub(exercise: Exercise) -> str:

@@ -30,6 +30,13 @@ def body_lines(function: Callable[..., Any]) -> list[str]:
     return [line.strip() for line in _parts(function)[1] if line.strip()]
 
 
+def statements(function: Callable[..., Any]) -> list[str]:
+    """The statements of `function` below its docstring, each in one form whatever its layout."""
+    node = _definition(function)[1]
+    documented = ast.get_docstring(node) is not None
+    return [ast.unparse(statement) for statement in node.body[documented:]]
+
+
 def needs(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     """The library's own functions that `function` calls, and theirs, those needed first first."""
     found: list[Callable[..., Any]] = []

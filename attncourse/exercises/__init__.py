@@ -1,7 +1,20 @@
-"""The exercises, one module each, and the chapters they belong to, in the order of the book."""
+"""The exercises: a folder for each chapter, in it a module for each exercise."""
 
-CHAPTERS = {
-    "weighted-mean": "Attention as a query-dependent weighted mean",
-    "scores-and-scaling": "Scores, softmax and scaling",
-    "masks": "Masks and numerical safety",
-}
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, NamedTuple
+
+Function = Callable[..., Any]
+
+
+class Borrow(NamedTuple):
+    """What an exercise takes over from another, the lender.
+
+    names are functions of the lender's module, ``wrong_*`` or ``right_*``; wrap makes of an answer
+    to the lender's exercise the answer to this one that rests on it. A ``check_*`` may be named
+    too: it asks this exercise's function as it asks the lender's.
+    """
+
+    lender: ModuleType
+    wrap: Callable[[Function], Function]
+    names: tuple[str, ...]

@@ -12,6 +12,7 @@ from attncourse.course.execution import Failure, Outcome
 from attncourse.course.exercise import read
 from attncourse.measure.cost import flops
 from attncourse.testing import assert_same, assert_that, fail, gaussian, gradients, needs_cuda
+from machinery import module_of
 
 SQUARED = Misconception("squared", "You squared x. Twice a number is a sum: add x to itself.")
 
@@ -38,7 +39,7 @@ def check(exercise, function):
 
 def one_check(variant, function, **changes):
     """The toy exercise with a single check."""
-    dropped = {f"check_{name}": None for name in read(double).checks}
+    dropped = {f"check_{name}": None for name in read(module_of(double)).checks}
     return read(variant(**dropped | {"check_it": function} | changes))
 
 

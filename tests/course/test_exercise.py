@@ -1,10 +1,23 @@
 """The contract of an exercise module, the order of the course, and names that do not exist."""
 
+import importlib
+import shutil
+import subprocess
+import sys
+
 import pytest
 
 import double
 from attncourse.course import exercise as contract
-from attncourse.course.exercise import UnknownExercise, all_exercises, get, of_chapter, read
+from attncourse.course.exercise import (
+    BrokenExercise,
+    UnknownExercise,
+    all_exercises,
+    get,
+    of_chapter,
+    read,
+)
+from attncourse.exercises import Borrow
 
 
 def test_a_module_is_read_by_the_contract(exercise):
@@ -39,7 +52,7 @@ def test_forbidden_and_stub_may_be_left_out_or_given(variant):
     assert read(variant(stub=double.wrong_squared)).stub is double.wrong_squared
 
 
-@pytest.mark.parametrize("field", ["chapter", "difficulty", "minutes", "hints", "solution"])
+@pytest.mark.parametrize("field", ["difficulty", "minutes", "hints", "solution"])
 def test_a_missing_field_is_named(variant, field):
     with pytest.raises(ValueError, match=f"^exercise module double lacks {field}$"):
         read(variant(**{field: None}))
@@ -58,13 +71,8 @@ def test_a_docstring_without_a_title_is_refused(variant, docstring):
         read(module)
 
 
-def test_an_unknown_chapter_is_refused(variant):
-    with pytest.raises(ValueError, match="module double names an unknown chapter: 'mask'"):
-        read(variant(chapter="mask"))
-
-
 EASY_TO_HARD = [
-    ("early", {"chapter": "weighted-mean", "difficulty": 5, "minutes": 60}),
+    ("early", {"chapter": "weighted_mean", "difficulty": 5, "minutes": 60}),
     ("easy", {"difficulty": 1, "minutes": 30}),
     ("quick", {"difficulty": 2, "minutes": 5}),
     ("slow", {"difficulty": 2, "minutes": 25}),
@@ -116,3 +124,119 @@ def test_a_function_without_a_docstring_says_its_name():
         return None
 
     assert contract.first_line(silent) == contract.whole_doc(silent) == "silent"
+
+
+# Borrowing
+
+
+def quadruple(twice):
+    """An exercise that uses the learner's double: four times x, and the number."""
+
+    def answer(x, *, plus=0.0):
+        return twice(twice(x), plus=plus)
+
+    return answer
+
+
+def borrowing(variant, *names, **changes):
+    lender = variant()
+    return variant("quadruple", borrowed=(Borrow(lender, quadruple, names),), **changes)
+
+
+def test_a_borrowed_mistake_is_the_lenders_inside_the_borrowers_function(variant):
+    module = borrowing(variant, "wrong_forgotten", wrong_squared=None)
+    module.borrowed[0].lender.wrong_forgotten = double.wrong_number_forgotten
+    wrong = read(module).wrong
+    assert list(wrong) == ["number_forgotten", "forgotten"]
+    assert wrong["forgotten"](3, plus=1) == 12
+    assert wrong["forgotten"].__doc__ == double.wrong_number_forgotten.__doc__
+    assert double.wrong_number_forgotten(3, plus=1) == 6
+
+
+def test_a_borrowed_check_asks_as_it_asks_the_lenders_function(variant):
+    check = double.check_doubles_a_matrix
+    module = borrowing(variant, "check_doubles_a_matrix", check_doubles_a_matrix=None)
+    assert read(module).checks["doubles_a_matrix"] is check
+
+
+def test_what_was_borrowed_can_be_borrowed_again(variant):
+    first = borrowing(variant, "wrong_squared", wrong_squared=None)
+    second = variant("sixteen", wrong_squared=None)
+    second.borrowed = (Borrow(first, quadruple, ("wrong_squared",)),)
+    assert read(second).wrong["squared"](3) == 3**16
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("wrong_squared", "which it has itself"),
+        ("wrong_cubed", "which attncourse.exercises.masks.double lacks"),
+    ],
+)
+def test_what_cannot_be_borrowed_is_named(variant, name, why):
+    with pytest.raises(BrokenExercise, match=f"quadruple borrows {name}, {why}$"):
+        read(borrowing(variant, name))
+
+
+# Ninety exercises
+
+
+@pytest.fixture
+def ninety(monkeypatch, tmp_path):
+    """A course of ninety toys in three chapters, one of them broken; says what was imported."""
+    for chapter in ("weighted_mean", "masks", "cost"):
+        folder = tmp_path / "ninety" / chapter
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+        for number in range(30):
+            shutil.copy(double.__file__, folder / f"{chapter}_{number}.py")
+    (folder / "cost_7.py").write_text("import nothing_of_the_kind\n")
+    (folder / "_shared.py").touch()
+    (tmp_path / "ninety" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(contract, "exercises", importlib.import_module("ninety"))
+    contract.names.cache_clear()
+    yield lambda: sorted(name for name in sys.modules if name.startswith("ninety."))
+    contract.names.cache_clear()
+    for name in [name for name in sys.modules if name.split(".")[0] == "ninety"]:
+        del sys.modules[name]
+
+
+def test_one_exercise_of_ninety_is_loaded_alone(ninety):
+    with pytest.raises(UnknownExercise, match="did you mean 'masks_17'"):
+        get("maks_17")
+    assert ninety() == []
+    assert get("masks_17").chapter == "masks"
+    assert ninety() == ["ninety.masks", "ninety.masks.masks_17"]
+
+
+def test_a_broken_module_breaks_itself_alone(ninety):
+    assert get("cost_8").name == "cost_8"
+    sentence = (
+        "exercise module cost_7 cannot be loaded: "
+        "ModuleNotFoundError: No module named 'nothing_of_the_kind'"
+    )
+    with pytest.raises(BrokenExercise) as caught:
+        get("cost_7")
+    assert str(caught.value) == sentence
+    assert contract.broken() == {"cost_7": sentence}
+    assert len(all_exercises()) == 89
+    assert len(of_chapter("cost")) == 29
+    assert contract.in_order()[-1] == "cost_7"
+    assert contract.chapters() == ["weighted-mean", "masks", "cost"]
+
+
+FIRST_CHECK = """
+import sys
+import attncourse
+def softmax(x): raise NotImplementedError
+attncourse.check(softmax)
+print(*sorted(name for name in sys.modules if name.startswith("attncourse.exercises.")))
+"""
+
+
+def test_the_first_check_loads_no_other_exercise(tmp_path):
+    command = [sys.executable, "-c", FIRST_CHECK]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    chapter = "attncourse.exercises.scores_and_scaling"
+    assert done.stdout.splitlines()[-1].split() == [chapter, f"{chapter}.softmax"]

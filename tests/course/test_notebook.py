@@ -15,7 +15,9 @@ from attncourse.course import progress
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.exercise import read
 from attncourse.course.notebook import NotPassedError, check, hint
-from attncourse.exercises import masked_softmax, soft_lookup, softmax
+from attncourse.exercises.masks import masked_softmax
+from attncourse.exercises.scores_and_scaling import softmax
+from attncourse.exercises.weighted_mean import soft_lookup
 
 
 @pytest.fixture(autouse=True)

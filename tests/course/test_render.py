@@ -7,13 +7,14 @@ import nbformat
 import pytest
 
 import double
+from attncourse.course import build, render, source
 from attncourse.course import exercise as contract
-from attncourse.course import render, source
 from attncourse.course.bootstrap import is_bootstrap
 from attncourse.course.checking import LocalAnswer, run
-from attncourse.course.exercise import all_exercises, of_chapter
-from attncourse.exercises import CHAPTERS
+from attncourse.course.contents import CHAPTERS
+from attncourse.course.exercise import all_exercises, chapters, of_chapter
 from attncourse.grading.judge.submission import without_magics
+from machinery import only
 
 URL = "https://example.org/someone/attncourse"
 
@@ -23,7 +24,7 @@ def checkout(tmp_path_factory):
     """A folder that names its repository, with the notebooks written into it."""
     root = tmp_path_factory.mktemp("checkout")
     (root / "_config.yml").write_text(f"repository:\n  url: {URL}\n")
-    render.write(root)
+    build.write(root)
     return root
 
 
@@ -62,8 +63,9 @@ def students(notebooks):
 
 
 def test_every_chapter_has_an_exercise_and_a_solution_notebook(notebooks):
-    worked = [chapter for chapter in CHAPTERS if of_chapter(chapter)]
-    assert set(notebooks) == {f"{f}/{c}.ipynb" for c in worked for f in ("exercises", "solutions")}
+    assert set(notebooks) == {
+        f"{f}/{c}.ipynb" for c in chapters() for f in ("exercises", "solutions")
+    }
 
 
 def test_every_exercise_is_in_the_notebook_of_its_chapter(notebooks):
@@ -86,9 +88,9 @@ def test_rendering_twice_gives_the_same_bytes(checkout):
 
 
 def test_what_was_written_has_not_drifted(checkout):
-    assert render.drift(checkout) == []
-    assert render.strays(checkout) == []
-    assert render.write(checkout) == {}
+    assert build.drift(checkout) == []
+    assert build.strays(checkout) == []
+    assert build.write(checkout) == {}
 
 
 def spoil_a_cell(root):
@@ -124,7 +126,7 @@ DRIFTS = {
     rename_the_repository: [
         f"{folder}/{chapter}.ipynb"
         for folder in ("exercises", "solutions")
-        for chapter in sorted(CHAPTERS)
+        for chapter in sorted(chapters())
     ],
 }
 
@@ -132,9 +134,9 @@ DRIFTS = {
 @pytest.mark.parametrize("spoil", DRIFTS, ids=lambda f: f.__name__)
 def test_drift_is_found_and_repaired(fresh, spoil):
     spoil(fresh)
-    assert names(render.drift(fresh)) == DRIFTS[spoil]
-    assert sorted(names(render.write(fresh))) == sorted(DRIFTS[spoil])
-    assert render.drift(fresh) == []
+    assert names(build.drift(fresh)) == DRIFTS[spoil]
+    assert sorted(names(build.write(fresh))) == sorted(DRIFTS[spoil])
+    assert build.drift(fresh) == []
 
 
 STRAYS = {
@@ -146,8 +148,8 @@ STRAYS = {
 @pytest.mark.parametrize("leave", STRAYS, ids=lambda f: f.__name__)
 def test_a_stray_file_is_named_and_left_alone(fresh, leave):
     leave(fresh)
-    assert names(render.strays(fresh)) == [STRAYS[leave]]
-    assert render.write(fresh) == {}
+    assert names(build.strays(fresh)) == [STRAYS[leave]]
+    assert build.write(fresh) == {}
     assert (fresh / STRAYS[leave]).exists()
 
 
@@ -155,23 +157,23 @@ def test_a_learners_work_is_kept_when_a_notebook_is_written_again(fresh):
     path = fresh / "exercises/masks.ipynb"
     for number, work in enumerate(("my first answer", "my second answer"), 1):
         path.write_text(work)
-        ((_, kept),) = render.write(fresh).items()
+        ((_, kept),) = build.write(fresh).items()
         assert str(kept) == f".replaced/exercises/masks-{number}.ipynb"
         assert (fresh / kept).read_text() == work
 
 
 def test_everything_is_missing_in_an_empty_checkout(tmp_path, checkout):
     (tmp_path / "_config.yml").write_text((checkout / "_config.yml").read_text())
-    assert set(render.drift(tmp_path)) == set(render.notebooks(tmp_path))
-    render.write(tmp_path)
-    assert render.drift(tmp_path) == []
+    assert set(build.drift(tmp_path)) == set(render.notebooks(tmp_path))
+    build.write(tmp_path)
+    assert build.drift(tmp_path) == []
 
 
 def test_a_learners_progress_and_checkpoints_are_no_drift(fresh):
     (fresh / "exercises/.attncourse-progress.json").write_text("{}")
     (fresh / "exercises/.ipynb_checkpoints").mkdir()
     (fresh / "exercises/.ipynb_checkpoints/masks-checkpoint.ipynb").write_text("{}")
-    assert render.drift(fresh) == []
+    assert build.drift(fresh) == []
 
 
 # What stands in them
@@ -314,7 +316,7 @@ def test_a_function_that_two_solutions_need_is_shown_once(notebooks):
 
 def test_an_exercise_to_mend_shows_the_mistake_and_does_not_name_it(variant, monkeypatch, tmp_path):
     broken = contract.read(variant(stub=double.wrong_squared))
-    monkeypatch.setattr(contract, "all_exercises", lambda: {"double": broken})
+    only(monkeypatch, broken)
     (tmp_path / "_config.yml").write_text(f"repository:\n  url: {URL}\n")
     texts = render.notebooks(tmp_path)
     student = texts[next(path for path in texts if path.parts[0] == "exercises")]

@@ -165,7 +165,7 @@ def make(
     """The gradebook of a class."""
     given = {name for file in files for name in file.entry.closing["exercises"]}
     wanted = set(scheme.weights) or given
-    exercises = tuple(name for name in contract.all_exercises() if name in wanted)
+    exercises = tuple(name for name in contract.in_order() if name in wanted)
     students = sorted({f.handed.student for f in files} | {entry.student for entry in refused})
     empty = Gradebook(scheme, exercises, (), tuple(left_out), manifest, systems)
     rows = (

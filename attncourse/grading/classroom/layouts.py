@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from attncourse.exercises import CHAPTERS
+from attncourse.course import exercise as contract
 from attncourse.grading.classroom import names
 from attncourse.grading.classroom.archive import ArchiveError, left_out, unpack
 from attncourse.grading.classroom.names import Student, Told
@@ -94,7 +94,7 @@ class _Collector:
         entries = list(self.entries(folder))
         folders = [path for path in entries if path.is_dir() and not path.is_symlink()]
         stems = [path.stem for path in entries if path.suffix in _ANSWERS]
-        if stems and not folders and all(stem in CHAPTERS for stem in stems):
+        if stems and not folders and set(stems) <= set(contract.chapters()):
             self.student(Student(names.clean(folder.resolve().name)), folder)
             return
         prefix = _github_prefix(folder, folders)

@@ -159,7 +159,7 @@ def _again(words: Sequence[str], jobs: dict[str, Job]) -> Callable[[Job], tuple[
     """Which exercises of a job to grade again: () for all of them, None for none."""
     students = {job.handed.student for job in jobs.values()}
     by_name = {name for s in students for name in (s.name, s.number, str(s)) if name}
-    exercises = contract.all_exercises()
+    exercises = contract.names()
     for word in words:
         if word not in exercises and word not in by_name:
             near = difflib.get_close_matches(word, [*exercises, *by_name], n=1, cutoff=0.5)

@@ -13,7 +13,6 @@ from typing import Protocol, runtime_checkable
 
 from attncourse.course import exercise as contract
 from attncourse.course.forbidden import aliases, message
-from attncourse.exercises import CHAPTERS
 from attncourse.grading.parsing.fingerprints import Print
 from attncourse.grading.parsing.parser import Cell, Parsed, UnreadableError, parse, without_magics
 
@@ -65,13 +64,12 @@ def read(path: Path, parser: Parser | None = None) -> Submission:
     UnreadableError for what is no notebook or .py.
     """
     text = _read_text(path, follow=parser is None)
-    known = contract.all_exercises()
-    watched = frozenset(alias for e in known.values() for alias in aliases(e.forbidden))
+    chapters, loaded = contract.names(), contract.all_exercises().values()
+    watched = frozenset(alias for exercise in loaded for alias in aliases(exercise.forbidden))
     found = (parser.parse if parser else parse)(text, path.name, watched)
-    defined = frozenset(name for name in found.defined if name in known)
-    chapter = found.chapter if found.chapter in CHAPTERS else None
-    graded = {e.name for e in contract.of_chapter(chapter)} if chapter else defined
-    names = tuple(name for name in known if name in graded)
+    defined = frozenset(name for name in found.defined if name in chapters)
+    graded = {name for name, chapter in chapters.items() if chapter == found.chapter} or defined
+    names = tuple(name for name in contract.in_order() if name in graded)
     return Submission(path, found.cells, names, defined, found.notes, found.uses, found.prints)
 
 

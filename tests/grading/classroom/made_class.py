@@ -8,8 +8,7 @@ from pathlib import Path
 
 from attncourse.course import render, source
 from attncourse.course.checking import LocalAnswer, run
-from attncourse.course.exercise import all_exercises
-from attncourse.exercises import CHAPTERS
+from attncourse.course.exercise import all_exercises, chapters
 from attncourse.grading.classroom import task
 from attncourse.grading.judge import submission as submissions
 from attncourse.grading.judge.zygote import Zygote
@@ -47,7 +46,7 @@ def answered(number):
     """Notebooks of all chapters as a learner hands them in: the same for the same number."""
     dice = random.Random(number)
     careful = dice.random()
-    return {chapter: _chapter(chapter, dice, careful) for chapter in CHAPTERS}
+    return {chapter: _chapter(chapter, dice, careful) for chapter in chapters()}
 
 
 def _chapter(chapter, dice, careful):
@@ -90,7 +89,7 @@ def _helpers(wrong):
 @functools.cache
 def _blank():
     """The exercises' notebooks by chapter."""
-    return {c: render._text(c, "exercises", "https://example.org/x") for c in CHAPTERS}
+    return {c: render._text(c, "exercises", "https://example.org/x") for c in chapters()}
 
 
 def lay(folder, layout, handed):

@@ -263,7 +263,7 @@ def test_where_it_may_write_it_has_a_folder_of_its_own(submission, limited):
     [
         "attncourse.mechanisms",
         "attncourse.mechanisms.dense.softmax",
-        "attncourse.exercises.softmax",
+        "attncourse.exercises.scores_and_scaling.softmax",
     ],
 )
 def test_the_solutions_cannot_be_imported(worker, module):

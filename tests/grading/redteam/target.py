@@ -8,7 +8,7 @@ import torch
 from attncourse.measure.cost import flops, largest_tensor
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
-chapter, difficulty, minutes = "masks", 1, 5
+difficulty, minutes = 1, 5
 hints = ("Products.", "Then exponentials.")
 forbidden = ("softmax",)
 

@@ -22,6 +22,7 @@ from attncourse.grading.judge.submission import Cell, Submission, UnreadableErro
 from attncourse.grading.judge.worker import Worker
 from attncourse.grading.judge.zygote import Zygote
 from attncourse.grading.sandbox import available, choose, missing
+from machinery import module_of, only
 
 LIMITS = Limits(seconds=0.4, memory=2**31, budget=20.0)
 LONGEST = 12.0  # seconds that an attack may take, on a machine that does other things too
@@ -32,13 +33,13 @@ RUN = b"the secret of this run"
 @pytest.fixture(scope="module")
 def exercise():
     """What is attacked, by the name of the function that is asked for."""
-    read = contract.read(target)
+    read = contract.read(module_of(target))
     return contract.Exercise(**{**vars(read), "name": "weights"})
 
 
 @pytest.fixture(autouse=True)
 def course(monkeypatch, exercise):
-    monkeypatch.setattr(contract, "all_exercises", lambda: {exercise.name: exercise})
+    only(monkeypatch, exercise)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def ready(zygote, exercise, tmp_path_factory):
     """Start all that has to be started, which takes no attack's time; an honest answer passes."""
     folder = tmp_path_factory.mktemp("honest")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(contract, "all_exercises", lambda: {exercise.name: exercise})
+        only(patch, exercise)
         assert graded("import torch\n" + RIGHT, folder, zygote, exercise).passed == 3
     return zygote
 

@@ -16,6 +16,9 @@ import math
 
 import torch
 
+from attncourse.exercises import Borrow
+from attncourse.exercises.masks import masked_softmax
+from attncourse.exercises.scores_and_scaling import bilinear_scores
 from attncourse.measure.cost import largest_tensor
 from attncourse.mechanisms.dense.softmax import attention as solution
 from attncourse.mechanisms.dense.softmax import attention_by_definition
@@ -28,7 +31,7 @@ from attncourse.testing import (
     random_mask,
 )
 
-chapter, difficulty, minutes = "scores-and-scaling", 3, 25
+difficulty, minutes = 3, 25
 hints = (
     "Three lines: scores (n, m), weights (n, m), output (n, e). `k.mT` swaps the last two axes.",
     "Masked scores become -inf *before* the softmax: `scores.masked_fill(~mask, -math.inf)`. "
@@ -77,10 +80,12 @@ def check_gives_zeros_for_an_empty_row(student):
 def check_survives_large_scores(student):
     """scores in the thousands neither overflow nor lose the mask"""
     q, k, v = attention_inputs(std=100.0, seed=40)
-    best = _scores(q, k).argmax(dim=-1, keepdim=True)
-    mask = random_mask(5, 37, seed=1).scatter(-1, best, False)  # hides each query's best key
-    assert_same(student(q, k, v), solution(q, k, v))
-    assert_same(student(q, k, v, mask=mask), solution(q, k, v, mask=mask))
+    scores = _scores(q, k)
+    best, worst = scores.argmax(dim=-1, keepdim=True), scores.argmin(dim=-1, keepdim=True)
+    without_best = random_mask(5, 37, seed=1).scatter(-1, best, False)
+    worst_alone = torch.zeros(5, 37, dtype=torch.bool).scatter(-1, worst, True)
+    for mask in (None, without_best, worst_alone):
+        assert_same(student(q, k, v, mask=mask), solution(q, k, v, mask=mask))
 
 
 def check_has_the_right_gradient(student):
@@ -124,9 +129,77 @@ def _weights(scores, mask, dim=-1):
     return _fill(torch.softmax(_fill(scores, mask, -math.inf), dim=dim), mask, 0.0)
 
 
-def _divided_by_the_sum(weights):
-    total = weights.sum(dim=-1, keepdim=True)
-    return weights / total.masked_fill(total == 0, 1.0)
+def _with_masked_softmax(masked_softmax):
+    """The attention whose weights are the learner's, under a mask of True where there is none."""
+
+    def attention(q, k, v, *, mask=None):
+        scores = _scores(q, k)
+        seen = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
+        return masked_softmax(scores, seen) @ v
+
+    return attention
+
+
+def _where_there_is_a_mask(masked_softmax):
+    """The same, but right without a mask."""
+
+    def attention(q, k, v, *, mask=None):
+        wrong = _with_masked_softmax(masked_softmax)
+        return solution(q, k, v) if mask is None else wrong(q, k, v, mask=mask)
+
+    return attention
+
+
+def _with_bilinear_scores(bilinear_scores):
+    """The attention whose scores are the learner's, for the identity over sqrt(d)."""
+
+    def attention(q, k, v, *, mask=None):
+        scale = torch.eye(q.shape[-1], dtype=q.dtype) / math.sqrt(q.shape[-1])
+        return _weights(bilinear_scores(q, k, scale), mask) @ v
+
+    return attention
+
+
+borrowed = (
+    Borrow(
+        bilinear_scores,
+        _with_bilinear_scores,
+        ("wrong_transpose_of_all_axes", "wrong_product_of_all_pairs"),
+    ),
+    Borrow(
+        masked_softmax,
+        _with_masked_softmax,
+        (
+            "wrong_no_maximum_subtracted",
+            "wrong_over_the_first_axis",
+            "wrong_over_axis_one",
+            "wrong_over_the_axis_before_the_last",
+            "wrong_scores_over_their_sum",
+        ),
+    ),
+    Borrow(
+        masked_softmax,
+        _where_there_is_a_mask,
+        (
+            "wrong_mask_ignored",
+            "wrong_mask_inverted",
+            "wrong_mask_multiplied_into_scores",
+            "wrong_mask_added_to_scores",
+            "wrong_mask_times_infinity",
+            "wrong_mask_after_softmax",
+            "wrong_renormalised_after_softmax",
+            "wrong_small_number_in_the_sum",
+            "wrong_small_number_in_the_sum_of_exponentials",
+            "wrong_filled_with_minus_one",
+            "wrong_filled_with_a_small_number",
+            "wrong_filled_with_minus_a_thousand",
+            "wrong_filled_with_minus_a_billion",
+            "wrong_minus_a_billion_added",
+            "wrong_nan_in_empty_rows",
+            "wrong_nan_in_the_gradient",
+        ),
+    ),
+)
 
 
 def wrong_no_scale(q, k, v, *, mask=None):
@@ -175,27 +248,6 @@ def wrong_scale_as_a_float32_tensor(q, k, v, *, mask=None):
     return _weights(q @ k.mT / scale, mask) @ v
 
 
-def wrong_softmax_over_queries(q, k, v, *, mask=None):
-    """Your softmax runs over the queries, so your weights sum to one for each key. They must sum to
-    one for each query: `dim=-1`.
-    """
-    return _weights(_scores(q, k), mask, dim=-2) @ v
-
-
-def wrong_softmax_dim_one(q, k, v, *, mask=None):
-    """You wrote `softmax(dim=1)`, which is the last axis of a matrix only; with a batch in front it
-    runs over queries or heads. Use `dim=-1`.
-    """
-    return _weights(_scores(q, k), mask, dim=1) @ v
-
-
-def wrong_softmax_over_the_first_axis(q, k, v, *, mask=None):
-    """Your softmax runs over the first axis: the queries, or the batch where there is one. The keys
-    lie along the last axis: `dim=-1`.
-    """
-    return _weights(_scores(q, k), mask, dim=0) @ v
-
-
 def wrong_softmax_over_the_matrix(q, k, v, *, mask=None):
     """Your softmax runs over all pairs, so the queries share one unit of weight. Each query has one
     of its own: `dim=-1`.
@@ -209,20 +261,6 @@ def wrong_raw_scores_as_weights(q, k, v, *, mask=None):
     softmax first.
     """
     return _fill(_scores(q, k), mask, 0.0) @ v
-
-
-def wrong_scores_over_their_sum(q, k, v, *, mask=None):
-    """You divided the scores by their sum. Scores can be negative and their sum near zero, so these
-    are no weights: take the softmax.
-    """
-    return _divided_by_the_sum(_fill(_scores(q, k), mask, 0.0)) @ v
-
-
-def wrong_exp_without_the_maximum(q, k, v, *, mask=None):
-    """Your exp overflows: scores above about 709 give infinity, and infinity over infinity is NaN.
-    Subtract the largest score of each row first, or use `torch.softmax`.
-    """
-    return _divided_by_the_sum(_fill(_scores(q, k).exp(), mask, 0.0)) @ v
 
 
 def wrong_argmax(q, k, v, *, mask=None):
@@ -304,14 +342,6 @@ def wrong_applied_twice(q, k, v, *, mask=None):
     return _weights(_scores(q, k), mask) @ v @ v
 
 
-def wrong_transpose_of_all_axes(q, k, v, *, mask=None):
-    """You transposed the keys with `.T`, which reverses all axes, the batch included. Use `.mT`,
-    which swaps the last two.
-    """
-    scores = q @ k.permute(*reversed(range(k.ndim))) / math.sqrt(q.shape[-1])
-    return _weights(scores, mask) @ v
-
-
 def wrong_transpose_of_axes_one_and_two(q, k, v, *, mask=None):
     """You transposed axes 1 and 2 of the keys, which is right for one leading axis only. Count from
     the right: `transpose(-2, -1)`, or `.mT`.
@@ -319,117 +349,11 @@ def wrong_transpose_of_axes_one_and_two(q, k, v, *, mask=None):
     return _weights(q @ k.transpose(1, 2) / math.sqrt(q.shape[-1]), mask) @ v
 
 
-def wrong_product_of_all_pairs(q, k, v, *, mask=None):
-    """You paired every query with every key feature by feature before summing. The output is right,
-    but that tensor is d times as large as the weights: let `q @ k.mT` do the sum.
-    """
-    scores = (q[..., :, None, :] * k[..., None, :, :]).sum(dim=-1) / math.sqrt(q.shape[-1])
-    return _weights(scores, mask) @ v
-
-
-def wrong_mask_ignored(q, k, v, *, mask=None):
-    """You did not use the mask, so masked positions influence the output. Set their scores to -inf
-    before the softmax.
-    """
-    return _weights(_scores(q, k), None) @ v
-
-
-def wrong_mask_inverted(q, k, v, *, mask=None):
-    """You read the mask the wrong way round. Here True means *may attend*, as in
-    `scaled_dot_product_attention`; `nn.MultiheadAttention` has the opposite.
-    """
-    return _weights(_scores(q, k), None if mask is None else ~mask) @ v
-
-
-def wrong_mask_multiplied_into_scores(q, k, v, *, mask=None):
-    """You multiplied the scores by the mask. A score of 0 is not "no weight", since exp(0) is 1:
-    set masked scores to -inf.
-    """
-    scores = _scores(q, k)
-    return torch.softmax(scores if mask is None else scores * mask, dim=-1) @ v
-
-
-def wrong_mask_added_to_scores(q, k, v, *, mask=None):
-    """You added the Boolean mask to the scores, which raises the allowed ones by 1 and hides
-    nothing. Set masked scores to -inf.
-    """
-    scores = _scores(q, k)
-    return torch.softmax(scores if mask is None else scores + mask, dim=-1) @ v
-
-
-def wrong_mask_times_infinity(q, k, v, *, mask=None):
-    """You multiplied the inverted mask by -inf to add it. Zero times infinity is NaN, so the
-    allowed pairs are lost as well: use `masked_fill`.
-    """
-    scores = _scores(q, k)
-    return torch.softmax(scores if mask is None else scores + ~mask * -math.inf, dim=-1) @ v
-
-
-def wrong_mask_after_softmax(q, k, v, *, mask=None):
-    """You set masked weights to zero after the softmax, so that rows sum to less than one. Mask the
-    scores, before the softmax.
-    """
-    return _fill(torch.softmax(_scores(q, k), dim=-1), mask, 0.0) @ v
-
-
-def wrong_renormalised_after_softmax(q, k, v, *, mask=None):
-    """You masked after the softmax and divided by the new sum. Where a masked key has by far the
-    largest score, the others have vanished by then: mask the scores, before the softmax.
-    """
-    return _divided_by_the_sum(_fill(torch.softmax(_scores(q, k), dim=-1), mask, 0.0)) @ v
-
-
-def wrong_filled_with_a_small_number(q, k, v, *, mask=None):
-    """You filled masked scores with zero, or with a number as close to it as 1e-9, and exp(0) is 1.
-    You want the most negative number there is: -inf.
-    """
-    return torch.softmax(_fill(_scores(q, k), mask, 1e-9), dim=-1) @ v
-
-
-def wrong_filled_with_minus_one(q, k, v, *, mask=None):
-    """You filled masked scores with -1. That is a score like any other, not negative enough to hide
-    a key: fill with -inf.
-    """
-    return torch.softmax(_fill(_scores(q, k), mask, -1.0), dim=-1) @ v
-
-
-def wrong_filled_with_minus_a_billion(q, k, v, *, mask=None):
-    """You filled masked scores with a large negative number. A row that may attend to nothing then
-    becomes an even average of what it must not see: fill with -inf and set such rows to zero.
-    """
-    return torch.softmax(_fill(_scores(q, k), mask, -1e9), dim=-1) @ v
-
-
-def wrong_minus_a_billion_added(q, k, v, *, mask=None):
-    """You added a large negative number to masked scores. In a row that may attend to nothing all
-    scores sink alike, so its weights are as if there were no mask: set such rows to zero.
-    """
-    scores = _scores(q, k)
-    return torch.softmax(scores if mask is None else scores + ~mask * -1e9, dim=-1) @ v
-
-
-def wrong_nan_in_empty_rows(q, k, v, *, mask=None):
-    """A query that may attend to nothing gets NaN from you: the softmax of a row of -inf is 0/0.
-    Set the weights of such rows to zero.
-    """
-    return torch.softmax(_fill(_scores(q, k), mask, -math.inf), dim=-1) @ v
-
-
 def wrong_nan_removed_from_the_output(q, k, v, *, mask=None):
     """You removed the NaN of empty rows from the output, but the weights still hold it, and it
     reaches the gradient of the values. Set the weights of such rows to zero.
     """
     return (torch.softmax(_fill(_scores(q, k), mask, -math.inf), dim=-1) @ v).nan_to_num()
-
-
-def wrong_nan_in_the_gradient(q, k, v, *, mask=None):
-    """Your output is right, but you added -inf and removed the NaN of empty rows from the weights,
-    and their gradient is still NaN. Fill the scores with `masked_fill` or `torch.where`, which stop
-    the gradient of masked scores.
-    """
-    scores = _scores(q, k)
-    bias = _fill(torch.zeros_like(scores), mask, -math.inf)
-    return torch.softmax(scores + bias, dim=-1).nan_to_num(0.0) @ v
 
 
 def right_by_einsum(q, k, v, *, mask=None):

@@ -20,7 +20,7 @@ from attncourse.mechanisms.dense.additive import additive_scores as solution
 from attncourse.mechanisms.dense.additive import additive_scores_by_definition
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
-chapter, difficulty, minutes = "scores-and-scaling", 2, 20
+difficulty, minutes = 2, 20
 hints = (
     "Project first: queries to (..., n, r), keys to (..., m, r). Every pair then needs the sum of "
     "two vectors of length r; broadcasting makes all of them at once.",

@@ -18,7 +18,7 @@ from attncourse.mechanisms.dense.cosine import cosine_scores as solution
 from attncourse.mechanisms.dense.cosine import cosine_scores_by_definition
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
-chapter, difficulty, minutes = "scores-and-scaling", 2, 15
+difficulty, minutes = 2, 15
 hints = (
     "Give every query and every key length one, each by itself. What is left of the formula then?",
     "Divide by the norm along the last axis (`keepdim=True`), and by 1 where the norm is 0. Put "

@@ -20,7 +20,7 @@ from attncourse.mechanisms.dense.bilinear import bilinear_scores as solution
 from attncourse.mechanisms.dense.bilinear import bilinear_scores_by_definition
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
-chapter, difficulty, minutes = "scores-and-scaling", 2, 10
+difficulty, minutes = 2, 10
 hints = (
     "Write the formula with all queries as rows of a matrix Q and all keys as rows of K. Which of "
     "the two has to be transposed?",

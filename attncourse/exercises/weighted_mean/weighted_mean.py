@@ -15,7 +15,7 @@ import torch
 from attncourse.mechanisms.dense.lookup import weighted_mean as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
-chapter, difficulty, minutes = "weighted-mean", 1, 10
+difficulty, minutes = 1, 10
 hints = (
     "First turn the weights into shares that sum to one along the last axis, then let the shares "
     "weigh the values. `keepdim=True` keeps the summed axis, so that the division lines up.",

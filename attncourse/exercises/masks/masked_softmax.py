@@ -14,10 +14,12 @@ import math
 
 import torch
 
+from attncourse.exercises import Borrow
+from attncourse.exercises.scores_and_scaling import softmax
 from attncourse.mechanisms.dense.softmax import masked_softmax as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients, random_mask
 
-chapter, difficulty, minutes = "masks", 2, 20
+difficulty, minutes = 2, 20
 hints = (
     "Which number must a score become so that exp of it is exactly zero? It has to happen before "
     "the softmax: afterwards the others have already lost their share.",
@@ -76,9 +78,27 @@ def check_has_the_right_gradient(student):
     assert_same(ours[0], theirs[0], "the gradient")
 
 
-def _weights(scores, mask):
-    """Right weights: -inf where masked, zeros in empty rows."""
-    return torch.softmax(scores.masked_fill(~mask, -math.inf), dim=-1).masked_fill(~mask, 0.0)
+def _with_softmax(softmax):
+    """The mask applied rightly, -inf before and zeros after, around the learner's softmax."""
+
+    def masked_softmax(scores, mask):
+        return softmax(scores.masked_fill(~mask, -math.inf)).masked_fill(~mask, 0.0)
+
+    return masked_softmax
+
+
+borrowed = (
+    Borrow(
+        softmax,
+        _with_softmax,
+        (
+            "wrong_no_maximum_subtracted",
+            "wrong_over_the_first_axis",
+            "wrong_over_axis_one",
+            "wrong_over_the_axis_before_the_last",
+        ),
+    ),
+)
 
 
 def _divided_by_the_sum(weights):
@@ -97,7 +117,7 @@ def wrong_mask_inverted(scores, mask):
     """You read the mask the wrong way round. Here True means *may attend*, as in
     `scaled_dot_product_attention`; `nn.MultiheadAttention` has the opposite.
     """
-    return _weights(scores, ~mask)
+    return solution(scores, ~mask)
 
 
 def wrong_mask_multiplied_into_scores(scores, mask):
@@ -203,29 +223,6 @@ def wrong_nan_in_the_gradient(scores, mask):
     """
     bias = torch.zeros_like(scores).masked_fill(~mask, -math.inf)
     return torch.softmax(scores + bias, dim=-1).nan_to_num(0.0)
-
-
-def wrong_exp_without_the_maximum(scores, mask):
-    """Your exp overflows: scores above about 709 give infinity, and infinity over infinity is NaN.
-    Subtract the largest visible score of each row first, or use `torch.softmax`.
-    """
-    return _divided_by_the_sum(scores.exp().masked_fill(~mask, 0.0))
-
-
-def wrong_softmax_over_queries(scores, mask):
-    """Your softmax runs over the queries, so your weights sum to one for each key. They must sum to
-    one for each query: `dim=-1`.
-    """
-    filled = scores.masked_fill(~mask, -math.inf)
-    return torch.softmax(filled, dim=-2).masked_fill(~mask, 0.0)
-
-
-def wrong_softmax_dim_one(scores, mask):
-    """You wrote `softmax(dim=1)`, which is the last axis of a matrix only; with a batch in front it
-    runs over queries or heads. Use `dim=-1`.
-    """
-    filled = scores.masked_fill(~mask, -math.inf)
-    return torch.softmax(filled, dim=1).masked_fill(~mask, 0.0)
 
 
 def wrong_scores_over_their_sum(scores, mask):

@@ -16,7 +16,7 @@ import torch
 from attncourse.core.masks import padding_mask as solution
 from attncourse.testing import assert_same, assert_that, gaussian
 
-chapter, difficulty, minutes = "masks", 1, 15
+difficulty, minutes = 1, 15
 hints = (
     "Compare the key positions 0, 1, ..., m - 1 with the lengths; broadcasting makes one row for "
     "each sequence.",

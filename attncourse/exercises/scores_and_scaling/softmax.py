@@ -17,7 +17,7 @@ import torch
 from attncourse.mechanisms.dense.softmax import softmax as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
-chapter, difficulty, minutes = "scores-and-scaling", 1, 15
+difficulty, minutes = 1, 15
 hints = (
     "Adding a number to every score of a row multiplies both sides of the fraction by the same "
     "factor, so it changes nothing. Which number makes overflow impossible?",
@@ -135,8 +135,8 @@ def wrong_over_all_entries(x):
 
 
 def wrong_over_the_first_axis(x):
-    """You normalised over the first axis: your columns sum to one, your rows do not. Use
-    `dim=-1`.
+    """You normalised over the first axis: that is the columns of a matrix, or the batch where there
+    is one. The weights that sum to one lie along the last axis: `dim=-1`.
     """
     return _over(x, 0)
 
@@ -179,8 +179,8 @@ def wrong_no_exponential(x):
 
 
 def wrong_not_divided_by_the_sum(x):
-    """You returned the exponentials. Divide them by the sum of their row, so that they sum to
-    one.
+    """You took exp of the scores but did not divide by the sum of the exponentials. Weights sum to
+    one: divide each row by its sum.
     """
     return _stable_exp(x)
 

@@ -16,11 +16,13 @@ import math
 
 import torch
 
+from attncourse.exercises import Borrow
+from attncourse.exercises.scores_and_scaling import softmax
 from attncourse.mechanisms.dense.lookup import soft_lookup as solution
 from attncourse.mechanisms.dense.lookup import soft_lookup_by_definition
 from attncourse.testing import assert_same, assert_that, attention_inputs, gradients
 
-chapter, difficulty, minutes = "weighted-mean", 2, 15
+difficulty, minutes = 2, 15
 hints = (
     "Three steps: m scores, m weights, one mean. A matrix product wants a matrix: "
     "`query[..., None]` makes a column of the query.",
@@ -91,6 +93,30 @@ def _mean(weights, values):
     return (weights[..., None] * values).sum(dim=-2)
 
 
+def _with_softmax(softmax):
+    """The lookup whose weights are the learner's softmax."""
+
+    def soft_lookup(query, keys, values, *, temperature=1.0):
+        return _mean(softmax(_scores(query, keys) / temperature), values)
+
+    return soft_lookup
+
+
+borrowed = (
+    Borrow(
+        softmax,
+        _with_softmax,
+        (
+            "wrong_no_maximum_subtracted",
+            "wrong_no_exponential",
+            "wrong_not_divided_by_the_sum",
+            "wrong_over_the_first_axis",
+            "wrong_over_axis_one",
+        ),
+    ),
+)
+
+
 def wrong_temperature_multiplied(query, keys, values, *, temperature=1.0):
     """You multiplied the scores by the temperature. It divides them: a high temperature makes the
     weights more alike, not less.
@@ -145,44 +171,6 @@ def wrong_no_softmax(query, keys, values, *, temperature=1.0):
     softmax first.
     """
     return _mean(_scores(query, keys) / temperature, values)
-
-
-def wrong_scores_over_their_sum(query, keys, values, *, temperature=1.0):
-    """You divided the scores by their sum. Scores can be negative and their sum near zero, so these
-    are no weights: take the softmax.
-    """
-    scores = _scores(query, keys) / temperature
-    return _mean(scores / scores.sum(dim=-1, keepdim=True), values)
-
-
-def wrong_not_divided_by_the_sum(query, keys, values, *, temperature=1.0):
-    """You took exp of the scores but did not divide by the sum of the exponentials. The weights of
-    a mean sum to one.
-    """
-    scores = _scores(query, keys) / temperature
-    return _mean((scores - scores.amax(dim=-1, keepdim=True)).exp(), values)
-
-
-def wrong_exp_without_the_maximum(query, keys, values, *, temperature=1.0):
-    """Your exp overflows: scores above about 709 give infinity, and infinity over infinity is NaN.
-    Subtract the largest score first, or use `torch.softmax`.
-    """
-    exponentials = (_scores(query, keys) / temperature).exp()
-    return _mean(exponentials / exponentials.sum(dim=-1, keepdim=True), values)
-
-
-def wrong_softmax_over_the_first_axis(query, keys, values, *, temperature=1.0):
-    """Your softmax runs over the first axis, which is the batch as soon as there is one. The keys
-    lie along the last axis of the scores: `dim=-1`.
-    """
-    return _mean(torch.softmax(_scores(query, keys) / temperature, dim=0), values)
-
-
-def wrong_softmax_dim_one(query, keys, values, *, temperature=1.0):
-    """You wrote `softmax(dim=1)`, but the scores of one query have a single axis. The keys lie
-    along the last axis, however many there are: `dim=-1`.
-    """
-    return _mean(torch.softmax(_scores(query, keys) / temperature, dim=1), values)
 
 
 def wrong_matrix_times_query(query, keys, values, *, temperature=1.0):

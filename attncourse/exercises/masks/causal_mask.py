@@ -19,7 +19,7 @@ import torch
 from attncourse.core.masks import causal_mask as solution
 from attncourse.testing import assert_same, assert_that
 
-chapter, difficulty, minutes = "masks", 1, 10
+difficulty, minutes = 1, 10
 hints = (
     "Give the last query the position m - 1. Which position does query i have, and which keys lie "
     "at or before it?",

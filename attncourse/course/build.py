@@ -1,0 +1,130 @@
+"""All that is generated in a checkout: written anew, or compared with what is there.
+
+Exercise and solution notebooks whole, ``_toc.yml``, the boxes of exercises on the chapters' pages,
+and the passages of hand-written pages.
+"""
+
+import itertools
+import re
+import shutil
+from pathlib import Path
+
+from attncourse.course import boxes, chapters, links, passages, render, rules
+from attncourse.course.bootstrap import repository_url
+from attncourse.course.contents import CHAPTERS, ROOT, TITLES, toc
+from attncourse.course.exercise import all_exercises, broken
+from attncourse.course.prose import markdown
+
+_CONTENTS = "attncourse/course/contents.py"
+
+
+def files(root: Path) -> dict[Path, str]:
+    """The text that each generated file should have, by its path under `root`.
+
+    Of files that are only in part generated those that are there; what cannot be read is left out.
+    """
+    found = render.notebooks(root)
+    if (root / "book").is_dir():
+        found[Path("_toc.yml")] = toc(root)
+    for chapter in CHAPTERS:
+        path = Path("book", f"{chapter}.ipynb")
+        if (root / path).is_file() and (text := _with_boxes(root / path)):
+            found[path] = text
+    for page in map(Path, passages.PAGES):
+        if (root / page).is_file():
+            found[page] = passages.renewed((root / page).read_text(encoding="utf-8"), root)
+    return found
+
+
+def write(root: Path) -> dict[Path, Path | None]:
+    """Write every generated file that changed; strays are left alone.
+
+    What stood in a notebook's place, perhaps a learner's work, is kept under ``.replaced``.
+    Returns the paths written, each with the path of the copy kept, or None where there is none.
+    """
+    written: dict[Path, Path | None] = {}
+    for path, text in files(root).items():
+        target = root / path
+        if not target.exists() or _read(target) != text:
+            learners = target.exists() and path.parts[0] in render.FOLDERS
+            written[path] = _keep(root, path) if learners else None
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+    return written
+
+
+def problems(root: Path) -> list[str]:
+    """One sentence for all that is wrong with the exercises and the chapters of a checkout."""
+    stale = [f"{path} is not as generated: run `attncourse build`" for path in drift(root)]
+    stale += [f"{path} is not the course's: move it elsewhere" for path in strays(root)]
+    unruly = [found for e in all_exercises().values() for found in rules.broken_rules(e)]
+    url, pages = repository_url(root), sorted((root / "book").glob("*.ipynb"))
+    faults = [found for page in pages for found in chapters.problems(page, url)]
+    places = [*rules.misplaced(), *unlisted(root), *links.problems(root / "book")]
+    return [*broken().values(), *unruly, *stale, *places, *faults]
+
+
+def drift(root: Path) -> list[Path]:
+    """The generated files that are not as generated: changed or missing."""
+    return sorted(
+        path
+        for path, text in files(root).items()
+        if not (root / path).exists() or _read(root / path) != text
+    )
+
+
+def strays(root: Path) -> list[Path]:
+    """The files beside the generated notebooks that are not the course's."""
+    there = {
+        path.relative_to(root)
+        for folder in render.FOLDERS
+        for path in (root / folder).glob("**/*")
+        if path.is_file() and ".ipynb_checkpoints" not in path.parts and path.name[0] != "."
+    }
+    return sorted(there - set(render.paths()))
+
+
+def unlisted(root: Path) -> list[str]:
+    """A sentence for each page that the contents do not name, or name by another title."""
+    found = []
+    for page in sorted(p for kind in ("*.ipynb", "*.md") for p in (root / "book").glob(kind)):
+        title, listed = _title(page), TITLES.get(page.stem)
+        if listed is None and page.stem != ROOT:
+            found.append(f"{page.name} is not in the contents: name it in {_CONTENTS}")
+        if listed and title and title != listed:
+            found.append(f"{page.name} is titled {title!r}, and {listed!r} in {_CONTENTS}")
+    return found
+
+
+def _title(page: Path) -> str:
+    """The first heading of a page; nothing where it has none or cannot be read."""
+    try:
+        found = re.search(r"^# +(.+?) *$", markdown(page), re.MULTILINE)
+    except ValueError:
+        return ""
+    return found[1] if found else ""
+
+
+def _with_boxes(path: Path) -> str | None:
+    import nbformat
+
+    try:
+        notebook = nbformat.v4.reads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    boxes.place(notebook, path.stem)
+    return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+
+
+def _keep(root: Path, path: Path) -> Path:
+    """Copy a file that is about to be replaced to the first free name."""
+    folder = Path(".replaced", path.parent)
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    names = (folder / f"{path.stem}-{number}{path.suffix}" for number in itertools.count(1))
+    free = next(name for name in names if not (root / name).exists())
+    shutil.copy2(root / path, root / free)
+    return free
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
