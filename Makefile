@@ -79,7 +79,7 @@ notebooks: $(VENV)/.installed ## chapters print what is committed, solutions pas
 
 # --- writing ---------------------------------------------------------------------------------
 
-exercises: $(VENV)/.installed ## generate exercises/ and solutions/ from the package
+exercises: $(VENV)/.installed ## generate what follows from the package: notebooks, boxes, contents, counts
 	$(BIN)/attncourse build
 
 chapters: $(VENV)/.installed ## execute the chapters and keep their text outputs
