@@ -89,7 +89,7 @@ notebooks: $(VENV)/.installed _build/.package ## chapters print what is committe
 
 # --- writing ---------------------------------------------------------------------------------
 
-exercises: $(VENV)/.installed ## generate exercises/ and solutions/ from the package
+exercises: $(VENV)/.installed ## generate what follows from the package: notebooks, boxes, contents, counts
 	$(BIN)/attncourse build
 
 chapters: $(VENV)/.installed ## execute the chapters and keep their text outputs

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from attncourse import __version__
 from attncourse.cli import main
+from attncourse.course import exercise as contract
 from attncourse.course import progress, render
 from attncourse.course.exercise import all_exercises, chapters, get, of_chapter
 from attncourse.measure.bench import instrument, pitfalls, suites
@@ -294,6 +295,52 @@ def test_a_file_without_an_exercise_is_refused(here):
         "answer.py defines no function of any exercise. "
         "answer.py could not be read: line 1: invalid syntax",
     )
+
+
+# A broken module
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """What is said of softmax, whose module cannot be loaded."""
+    sentence, load = "exercise module softmax cannot be loaded: KeyError: 1", contract._load
+
+    def load_others(module):
+        if module.endswith(".softmax"):
+            raise contract.BrokenExercise(sentence)
+        return load(module)
+
+    monkeypatch.setattr(contract, "_load", load_others)
+    return sentence
+
+
+def test_list_names_what_is_broken_and_lists_the_others(broken):
+    result = attncourse("list")
+    assert (result.exit_code, result.stderr) == (0, f"{broken}\n")
+    rows = [line.split()[1] for line in result.stdout.splitlines() if "★" in line]
+    assert sorted([*rows, "softmax"]) == sorted(contract.names())
+
+
+def test_check_names_what_is_broken_and_checks_the_others(here, broken):
+    mean = "def weighted_mean(weights, values):\n    raise NotImplementedError\n"
+    (here / "answer.py").write_text(RIGHT + mean)
+    result = attncourse("check", "answer.py")
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines == ["○ weighted_mean: not attempted yet", f"– {broken}"]
+    assert attncourse("check", "answer.py", "weighted_mean").exit_code == 0
+    refused(attncourse("check", "answer.py", "softmax"), broken)
+
+
+def test_build_names_what_is_broken_and_leaves_its_chapter_alone(here, broken):
+    (here / "_config.yml").write_text("repository:\n  url: https://example.org/x\n")
+    result = attncourse("build")
+    assert result.exit_code == 1
+    lines = result.stdout.splitlines()
+    assert lines[-1] == broken
+    assert "wrote exercises/masks.ipynb" in lines
+    assert not [line for line in lines if "scores-and-scaling" in line]
+    assert broken in attncourse("build", "--check").stdout.splitlines()
 
 
 # grade

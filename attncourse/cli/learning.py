@@ -115,6 +115,7 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
                 exercise = get(name)
             except ExerciseError as error:
                 show_line("", report.MARKS["skipped"], str(error), report.COLOURS["skipped"])
+                failed = True
                 continue
             result = grade(submission, worker, exercise)
             failed |= result.state == "failed"

@@ -11,6 +11,7 @@ import torch
 
 import attncourse
 import double
+from attncourse.course import exercise as contract
 from attncourse.course import progress
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.exercise import read
@@ -168,6 +169,16 @@ def test_only_the_value_one_is_strict(monkeypatch, told, value):
     monkeypatch.setenv("ATTNCOURSE_STRICT", value)
     check(SQUARED)
     assert told()[0] == "✘ double: 0 of 3 checks passed"
+
+
+def test_an_exercise_that_cannot_be_loaded_is_said(told, monkeypatch):
+    def load(module):
+        raise contract.BrokenExercise("exercise module double cannot be loaded: KeyError: 1")
+
+    monkeypatch.setattr(contract, "_load", load)
+    check(SOLVED)
+    hint("double")
+    assert told() == ["exercise module double cannot be loaded: KeyError: 1"] * 2
 
 
 # hint
