@@ -3,7 +3,6 @@
 So that it can run in any process that has the package: the pool's, or a cluster's.
 """
 
-import atexit
 import functools
 import math
 import re
@@ -20,11 +19,11 @@ from attncourse.course import exercise as contract
 from attncourse.course.checking import CheckResult, Result
 from attncourse.course.kinds import matrix_of
 from attncourse.grading.judge.allowance import Limits
-from attncourse.grading.judge.judging import Memory, grade
+from attncourse.grading.judge.memory.grading import Memory
 from attncourse.grading.judge.reading import read
 from attncourse.grading.judge.submission import Submission, UnreadableError
 from attncourse.grading.judge.worker import Worker
-from attncourse.grading.judge.zygote import GraderFault, Zygote
+from attncourse.grading.judge.zygote import GraderFault, Zygote, own_zygote
 from attncourse.grading.wire.frames import plain_text
 
 LARGEST_FIGURE = 24  # rows and columns that are kept of a learner's matrix
@@ -132,7 +131,7 @@ def _grade(
     record = {"type": "exercise", **_whose(task), "exercise": name}
     try:
         result: Result = _again(
-            lambda: grade(submission, worker, contract.get(name), _memory(task.secret))
+            lambda: _memory(task.secret).grade(submission, worker, contract.get(name))
         )
     except Exception as fault:
         failed = {"state": "needs-regrade", "fault": _fault(fault), "passed": 0, "of": 0}
@@ -212,11 +211,3 @@ def _fault(fault: Exception) -> str:
 def _memory(secret: bytes) -> Memory:
     """What this process remembers of what the class said."""
     return Memory(secret)
-
-
-@functools.cache
-def own_zygote(level: str) -> Zygote:
-    """What starts the workers of this process."""
-    made = Zygote(level)
-    atexit.register(made.stop)
-    return made

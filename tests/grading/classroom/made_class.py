@@ -129,10 +129,10 @@ def trust(setattr):
     """Let submissions be graded in this process: fast, for texts that are our own."""
     setattr(task, "own_zygote", lambda level: Zygote("limits"))  # never started
     setattr(task, "read", lambda path, zygote: submissions.read(path))
-    setattr(task, "grade", _grade)
+    setattr(task.Memory, "grade", _grade)
 
 
-def _grade(submission, worker, exercise, memory):
+def _grade(memory, submission, worker, exercise):
     names = {}
     for cell in submission.cells:
         exec(cell.source, names)

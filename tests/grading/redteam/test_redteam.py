@@ -14,10 +14,10 @@ from attack import RIGHT
 from attacks import ATTACKS, WITH_LIMITS_ONLY
 
 from attncourse.course import exercise as contract
-from attncourse.grading.judge import judging, reading
-from attncourse.grading.judge import worker as remote
+from attncourse.grading.judge import account, judging, reading
 from attncourse.grading.judge.allowance import Limits
-from attncourse.grading.judge.judging import Memory, RemoteAnswer
+from attncourse.grading.judge.judging import RemoteAnswer
+from attncourse.grading.judge.memory.grading import Memory
 from attncourse.grading.judge.submission import Cell, Submission, UnreadableError
 from attncourse.grading.judge.worker import Worker
 from attncourse.grading.judge.zygote import Zygote
@@ -70,7 +70,7 @@ def graded(source, folder, zygote, exercise, name="answer.py", neighbour=False):
         if neighbour:
             worker.begin(exercise.forbidden)
             RemoteAnswer(worker, "neighbour").run(None, (torch.ones(5, 3),), {})
-        result = judging.grade(submission, worker, exercise, Memory(RUN))
+        result = Memory(RUN).grade(submission, worker, exercise)
         told = "\n".join(check.message for check in result.checks)
         return SimpleNamespace(
             passed=result.passed, told="\n".join([told, *worker.notes]), printed=worker.log.text()
@@ -79,7 +79,7 @@ def graded(source, folder, zygote, exercise, name="answer.py", neighbour=False):
 
 def children(zygote):
     """The processes below a zygote."""
-    found, below = set(), {zygote._process.pid}
+    found, below = set(), {zygote._launched.process.pid}
     table = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -117,7 +117,7 @@ def attacked(name, zygote, exercise, canary, server, tmp_path):
     before = time.monotonic()
     with pytest.MonkeyPatch.context() as patch:
         if attack.waits:
-            patch.setattr(remote, "waiting", lambda seconds: 0.9)
+            patch.setattr(account, "waiting", lambda seconds: 0.9)
         got = graded(source, tmp_path, zygote, exercise, attack.file, attack.neighbour)
     assert time.monotonic() - before < LONGEST
     assert got.passed <= attack.most, got.told
@@ -134,7 +134,7 @@ def unharmed(zygote, exercise, tmp_path):
     cell = Cell("honest.py", text, (0, 1))
     honest = Submission(tmp_path / "honest.py", (cell,), ("weights",), frozenset({"weights"}))
     with Worker(honest, LIMITS, zygote) as worker:
-        return judging.grade(honest, worker, quick, Memory(RUN)).passed == 1
+        return judging.grade(honest, worker, quick, RUN).passed == 1
 
 
 def ready(zygote, exercise, tmp_path_factory):

@@ -257,6 +257,6 @@ def test_a_worker_reads_what_it_needs_and_no_other_file(level):
 
 
 def test_a_zygote_that_cannot_run_is_a_fault_of_the_grader(monkeypatch):
-    monkeypatch.setattr("attncourse.grading.judge.zygote._RUN", "raise OSError('no torch')")
+    monkeypatch.setattr("attncourse.grading.judge.launch._RUN", "raise OSError('no torch')")
     with Zygote("limits") as zygote, pytest.raises(GraderFault, match="OSError: no torch$"):
         zygote.start(2**31, 5, 5, (0, 1, 2))
