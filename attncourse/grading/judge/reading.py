@@ -39,8 +39,6 @@ class _Parser:
             request = Request(Parse(text, name, sorted(watched)))
             found, _ = process.ask(request, functools.partial(claimed, Findings), 2.0 * READING)
             return _parsed(found)
-        except UnreadableError:
-            raise
         except (ChannelError, ValueError):
             told = f"{name} cannot be read: it takes too much time or memory"
             raise UnreadableError(told) from None

@@ -13,6 +13,7 @@ VISIBLE = (
     "",
     "core",
     "core.dtypes",
+    "core.errors",
     "core.probes",
     "core.shapes",
     "course",

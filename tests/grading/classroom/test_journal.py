@@ -22,8 +22,10 @@ def two(tmp_path):
     """A journal of two submissions, and its bytes."""
     with Journal(tmp_path) as log:
         log.add([{"type": "manifest", "digest": "d", "manifest": {}}])
-        log.add(submission("a"), 0.5)
-        log.add(submission("b"), 0.25)
+        log.add(submission("a"))
+        log.took("a", 0.5)
+        log.add(submission("b"))
+        log.took("b", 0.25)
     return (tmp_path / NAME).read_bytes()
 
 
