@@ -18,7 +18,7 @@ from attncourse.grading.sandbox.mounts import LIBRARIES, NAME, hidden
 REFUSED = "is not available while a submission is graded"
 
 # What chapters import, so that a child finds it there.
-_USUAL = (
+USUAL = (
     "jaxtyping",
     "numpy",
     f"{NAME}.plots",
@@ -104,7 +104,7 @@ def prepare() -> None:
     for name in [name for name in sys.modules if hidden(name)]:
         del sys.modules[name]
     sys.modules[_NOTEBOOK] = _silent_notebook()
-    for name in _USUAL:
+    for name in USUAL:
         importlib.import_module(name)
     warnings.simplefilter("ignore", SyntaxWarning)  # a learner's \sqrt in a docstring
     one = lambda *threads: None  # noqa: E731  (no thread can be started here)

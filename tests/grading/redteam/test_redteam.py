@@ -1,5 +1,8 @@
 """No attack earns more than an honest grader gives, harms another submission or stays behind."""
 
+import importlib
+import importlib.util
+import re
 import socket
 import time
 from dataclasses import replace
@@ -218,6 +221,16 @@ def test_the_table_tells_of_every_attack():
     assert told.count("\n| ") == len(ATTACKS) + 1
     assert {name.partition(":")[0] for name in ATTACKS} == set(table.KINDS)
     assert set(WITH_LIMITS_ONLY) <= set(ATTACKS)
+
+
+def test_what_an_attack_aims_at_is_there():
+    sources = "\n".join(attack.source for attack in ATTACKS.values())
+    aims = {(m, n) for m, n in re.findall(r"from (attncourse[\w.]*) import (\w+)", sources)}
+    aims |= {(m, "__name__") for m in re.findall(r"import (attncourse[\w.]*)", sources)}
+    assert len(aims) > 10
+    for module, name in aims:
+        found = importlib.import_module(module)
+        assert hasattr(found, name) or importlib.util.find_spec(f"{module}.{name}"), (module, name)
 
 
 def _command(pid):
