@@ -13,7 +13,7 @@ from attncourse.course.bootstrap import is_bootstrap
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.exercise import all_exercises, of_chapter
 from attncourse.exercises import CHAPTERS
-from attncourse.grading.judge.submission import without_magics
+from attncourse.grading.parsing.parser import without_magics
 
 URL = "https://example.org/someone/attncourse"
 

@@ -43,11 +43,6 @@ class Entry:
             if name not in self.exercises or self.exercises[name]["state"] == "needs-regrade"
         )
 
-    @property
-    def finished(self) -> bool:
-        """Is nothing left to be graded?"""
-        return not self.closing["fault"] and not self.missing
-
     def records(self) -> list[ExerciseRecord | Closing]:
         """Its records, in the order of the exercises."""
         names = [name for name in self.closing["exercises"] if name in self.exercises]

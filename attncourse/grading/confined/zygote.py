@@ -150,9 +150,7 @@ class Zygote:
             self._sweep()
         if folder is not None:
             folder.cleanup()
-        unit = 1 if sys.platform == "darwin" else 1024
-        cpu, memory = used.ru_utime + used.ru_stime, used.ru_maxrss * unit
-        return Ended(os.waitstatus_to_exitcode(status), cpu, memory)
+        return Ended(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime)
 
     def _sweep(self) -> None:
         """Kill what jobs left behind: orphans of any session become children of this process."""

@@ -11,8 +11,7 @@ class Account:
     """What the processes of one submission have used, one after the other.
 
     `cpu` are seconds of processor time, as far as known; `waited` seconds that the judge has
-    waited, up to the last exercise; `memory` bytes that the largest process that has ended held.
-    `seconds` of processor time are for the exercise at hand.
+    waited, up to the last exercise. `seconds` of processor time are for the exercise at hand.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -20,7 +19,6 @@ class Account:
         self.seconds = limits.seconds
         self.cpu = 0.0
         self.waited = 0.0
-        self.memory = 0
         self._before = 0.0  # of the processor time, what exercises before used in this process
         self._began = self._deadline = 0.0
 
@@ -58,7 +56,6 @@ class Account:
     def process_ends(self, fate: Fate) -> None:
         """What it used is known."""
         self._book(fate.cpu)
-        self.memory = max(self.memory, fate.memory)
 
     def excuse(self, seconds: float) -> None:
         """So long was waited for what is no fault of the submission."""

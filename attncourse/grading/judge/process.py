@@ -40,14 +40,10 @@ class Log:
 
 @dataclass(frozen=True)
 class Fate:
-    """How a process ended: its exit code (minus a signal's number) and what it used.
-
-    cpu is in seconds, memory the most it held at once in bytes.
-    """
+    """How a process ended: its exit code (minus a signal's number), seconds that it computed."""
 
     code: int
     cpu: float = 0.0
-    memory: int = 0
 
     def __str__(self) -> str:
         if self.code >= 0:
@@ -93,11 +89,6 @@ class Process:
         answer = self.channel.receive_raw(max(0.01, deadline - time.monotonic()))
         return read(*answer, identity)
 
-    @property
-    def pid(self) -> int:
-        """The process's number, as its zygote sees it."""
-        return self._job.pid
-
     def extend(self, seconds: int) -> float | None:
         """Let it compute for so long from now on; how long it has until now, None if it ended."""
         return self._zygote.extend(self._job, seconds)
@@ -106,7 +97,7 @@ class Process:
         """End the process and all it started, unless it ends by itself within `patience` s."""
         try:
             ended = self._zygote.end(self._job, patience)
-            return Fate(ended.code, ended.cpu, ended.memory)
+            return Fate(ended.code, ended.cpu)
         finally:
             self.channel.close()
             self._drain.join(timeout=5.0)

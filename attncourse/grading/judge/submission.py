@@ -15,9 +15,9 @@ from attncourse.course import exercise as contract
 from attncourse.course.forbidden import aliases, message
 from attncourse.exercises import CHAPTERS
 from attncourse.grading.parsing.fingerprints import Print
-from attncourse.grading.parsing.parser import Cell, Parsed, UnreadableError, parse, without_magics
+from attncourse.grading.parsing.parser import Cell, Parsed, UnreadableError, parse
 
-__all__ = ["LARGEST_FILE", "Cell", "Submission", "UnreadableError", "read", "without_magics"]
+__all__ = ["Cell", "Submission", "UnreadableError", "content", "read", "shortcut"]
 
 LARGEST_FILE = 8 * 2**20  # bytes
 

@@ -210,11 +210,10 @@ class Extended:
 
 @dataclass(frozen=True)
 class Ended:
-    """A child's exit code (minus a signal's number), seconds that it computed, bytes it held."""
+    """A child's exit code (minus a signal's number), and seconds that it computed."""
 
     code: int
     cpu: float
-    memory: int
 
 
 @dataclass(frozen=True)

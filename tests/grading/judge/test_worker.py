@@ -491,7 +491,7 @@ def staying(tmp_path_factory):
 
 def pid(worker):
     worker.start()
-    return worker._process.pid
+    return worker._process._job.pid
 
 
 @pytest.mark.parametrize("name", HARMLESS)
