@@ -3,7 +3,6 @@
 So that it can run in any process that has the package: the pool's, or a cluster's.
 """
 
-import functools
 import tempfile
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from attncourse.course import exercise as contract
 from attncourse.grading.classroom import records
 from attncourse.grading.classroom.records import Closing, ExerciseRecord, Prints, Whose
 from attncourse.grading.judge.allowance import Limits
-from attncourse.grading.judge.memory.grading import Memory
+from attncourse.grading.judge.memory.grading import own_memory
 from attncourse.grading.judge.reading import read
 from attncourse.grading.judge.submission import Submission, UnreadableError
 from attncourse.grading.judge.worker import Worker
@@ -116,7 +115,7 @@ def _grade(
     task: Task, submission: Submission, worker: Worker, name: str
 ) -> tuple[ExerciseRecord, bool]:
     """The record of one exercise, and whether it was stopped for the time that passed."""
-    exercise, memory = contract.get(name), _memory(task.secret)
+    exercise, memory = contract.get(name), own_memory(task.secret)
     try:
         result = _again(lambda: memory.grade(submission, worker, exercise))
     except Exception as fault:
@@ -157,9 +156,3 @@ def _again(attempt: Callable[[], T]) -> T:
         except GraderFault:
             continue
     return attempt()
-
-
-@functools.lru_cache(maxsize=1)
-def _memory(secret: bytes) -> Memory:
-    """What this process remembers of what the class said."""
-    return Memory(secret)

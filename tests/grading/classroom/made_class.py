@@ -12,6 +12,7 @@ from attncourse.course.exercise import all_exercises
 from attncourse.exercises import CHAPTERS
 from attncourse.grading.classroom import task
 from attncourse.grading.judge import submission as submissions
+from attncourse.grading.judge.memory.grading import Memory
 from attncourse.grading.judge.zygote import Zygote
 from attncourse.testing import secret_inputs
 
@@ -129,7 +130,7 @@ def trust(setattr):
     """Let submissions be graded in this process: fast, for texts that are our own."""
     setattr(task, "own_zygote", lambda level: Zygote("limits"))  # never started
     setattr(task, "read", lambda path, zygote: submissions.read(path))
-    setattr(task.Memory, "grade", _grade)
+    setattr(Memory, "grade", _grade)
 
 
 def _grade(memory, submission, worker, exercise):

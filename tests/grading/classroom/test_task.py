@@ -55,10 +55,10 @@ def test_the_same_submissions_have_the_same_records_with_a_memory_and_without(
     of = Dialogues.run
     monkeypatch.setattr(Dialogues, "run", lambda *a: known.append(of(*a)) or known[-1])
     monkeypatch.setattr(task, "own_zygote", lambda level: zygote)
-    task._memory.cache_clear()
+    task.own_memory.cache_clear()
     remembered = [grade_submission(one).records for one in tasks]
     assert len({id(result) for result in known}) < len(known)  # some were not concluded anew
-    monkeypatch.setattr(task, "_memory", Forgetful)
+    monkeypatch.setattr(task, "own_memory", Forgetful)
     plain = [grade_submission(one).records for one in tasks]
     assert remembered == plain
     states = {record["state"] for records in plain for record in records[:-1]}
