@@ -3,13 +3,14 @@
 import click
 
 from attncourse import __version__
+from attncourse.cli.console import Commands
 from attncourse.cli.learning import check, hint, list_, status
 from attncourse.cli.making import build, execute, new
 from attncourse.cli.measuring import bench
 from attncourse.cli.teaching import doctor, grade
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="attncourse")
 def main() -> None:
     """Exercises on attention that name your mistake.

@@ -18,15 +18,11 @@ def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
 
     if options["scheduler"] is None:
         preload.start()
-    from attncourse.grading.classroom import run, schedule
-    from attncourse.grading.classroom.archive import ArchiveError
-    from attncourse.grading.classroom.exports.canvas import ExportError
-    from attncourse.grading.classroom.journal import JournalError
-    from attncourse.grading.classroom.secret import SecretError
+    from attncourse.grading.classroom import run
     from attncourse.grading.classroom.secret import read as read_secret
-    from attncourse.grading.classroom.weights import WeightsError, read
+    from attncourse.grading.classroom.weights import read
     from attncourse.grading.judge.allowance import Limits
-    from attncourse.grading.sandbox import WARNING, IsolationError, choose
+    from attncourse.grading.sandbox import WARNING, choose
 
     try:
         order = run.Order(
@@ -42,17 +38,6 @@ def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
             click.echo(f"Warning: {WARNING}", err=True)
         with _cluster(options["scheduler"], order) as scheduler:
             report = _with_bar(paths, options["out"], order, scheduler)
-    except (
-        run.ClassError,
-        ArchiveError,
-        schedule.ClusterError,
-        ExportError,
-        IsolationError,
-        JournalError,
-        SecretError,
-        WeightsError,
-    ) as error:
-        raise BadInput(str(error)) from None
     except KeyboardInterrupt:
         click.echo("Stopped. What is graded is kept: the same command goes on.", err=True)
         return 130

@@ -5,11 +5,24 @@ from typing import Any
 
 import click
 
+from attncourse.core.errors import CourseError
+
 
 class BadInput(click.ClickException):
     """Input that cannot be used: one sentence, exit code 2."""
 
     exit_code = 2
+
+
+class Commands(click.Group):
+    """The commands: where one meets a CourseError, its sentence is all that is shown."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command that was given."""
+        try:
+            return super().invoke(context)
+        except CourseError as error:
+            raise BadInput(str(error)) from None
 
 
 def table(title: str, *columns: str) -> Any:

@@ -96,14 +96,11 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
     from attncourse.course.exercise import ExerciseError, get
     from attncourse.grading.judge.allowance import Limits
     from attncourse.grading.judge.judging import grade
-    from attncourse.grading.judge.submission import UnreadableError, read
+    from attncourse.grading.judge.submission import read
     from attncourse.grading.judge.worker import Worker
 
     names = [_exercise(name).name for name in exercises]
-    try:
-        submission = read(path)
-    except UnreadableError as error:
-        raise BadInput(str(error)) from None
+    submission = read(path)
     wanted = names or submission.exercises
     if not wanted:
         notes = " ".join(submission.notes)

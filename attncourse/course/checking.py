@@ -107,11 +107,17 @@ class LearnerError(Exception):
 
 
 class Student:
-    """The learner's function as a check sees it: callable, and recording every call."""
+    """The learner's function as a check sees it: callable, and recording every call.
 
-    def __init__(self, exercise: Exercise, answer: Answer) -> None:
+    made gives what is recorded of a call: its probe, its inputs and its outcome.
+    """
+
+    def __init__(
+        self, exercise: Exercise, answer: Answer, made: Callable[..., Call] = Call
+    ) -> None:
         self.exercise = exercise
         self.answer = answer
+        self.made = made
         self.calls: list[Call] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -123,7 +129,7 @@ class Student:
 
     def _ask(self, probe: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         outcome = self.answer.run(probe, args, kwargs)
-        call = Call(probe, args, kwargs, outcome)
+        call = self.made(probe, args, kwargs, outcome)
         self.calls.append(call)
         if outcome.failure:
             raise LearnerError(_failure_message(outcome.failure), outcome.failure)
@@ -177,9 +183,11 @@ def explain(
     return Result(exercise.name, tuple(explained))
 
 
-def attempt(exercise: Exercise, name: str, answer: Answer) -> tuple[CheckResult, list[Call]]:
-    """What one check finds, and the calls that it makes."""
-    student = Student(exercise, answer)
+def attempt(
+    exercise: Exercise, name: str, answer: Answer, made: Callable[..., Call] = Call
+) -> tuple[CheckResult, list[Call]]:
+    """What one check finds, and the calls that it makes, each as it is `made`."""
+    student = Student(exercise, answer, made)
     return _run_check(name, exercise.checks[name], student), student.calls
 
 

@@ -5,20 +5,31 @@ the learner's own calls; where its outcomes agree with the learner's on every on
 differ from the solution's on at least one, its docstring is the diagnosis.
 """
 
-import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from attncourse.course import remembered
 from attncourse.course.execution import Outcome, execute
 from attncourse.course.exercise import Exercise, Function, whole_doc
 from attncourse.testing import same_value
+
+
+@runtime_checkable
+class Repeated(Protocol):
+    """What the course's own functions gave on one call's inputs: a dict, or what is like it."""
+
+    def get(self, function: Function, /) -> Outcome | None:
+        """The outcome of a function; None if it is not known."""
+        ...
+
+    def __setitem__(self, function: Function, outcome: Outcome, /) -> None:
+        """Keep it, or not."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -29,18 +40,15 @@ class Call:
     args: Sequence[Any]
     kwargs: dict[str, Any]
     outcome: Outcome
-    key: remembered.Key | None = None  # of its inputs, where it is known
+    repeated: Repeated = field(default_factory=dict[Function, Outcome])
 
     def repeat(self, function: Function) -> Outcome:
-        """The outcome of a function of the course's own on the same inputs."""
-        key = self.key or self._key
-        if key is None:
-            return execute(function, self.probe, self.args, self.kwargs)
-        return remembered.outcome(function, self.probe, self.args, self.kwargs, key)
-
-    @functools.cached_property
-    def _key(self) -> remembered.Key | None:
-        return remembered.key(self.args, self.kwargs)
+        """The outcome of a function of the course's own on the same inputs, computed once."""
+        found = self.repeated.get(function)
+        if found is None:
+            found = execute(function, self.probe, self.args, self.kwargs)
+            self.repeated[function] = found
+        return found
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,12 @@ class Outcome:
     failure: Failure | None = None
     modified: tuple[int | str, ...] = ()
 
+    @property
+    def repeatable(self) -> bool:
+        """Would the same come again? Not from a process that was lost, or has no memory left."""
+        failure = self.failure
+        return not (failure and (failure.fatal or failure.kind == "MemoryError"))
+
 
 def execute(
     function: Function,

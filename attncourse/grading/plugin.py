@@ -4,19 +4,13 @@ Each exercise found in a submission gives one test per check, so that -k, -x, -n
 node ids work as everywhere. The learner's code runs in a worker process only.
 """
 
-import atexit
-import functools
 import os
 from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from attncourse.grading import items
-
-if TYPE_CHECKING:
-    from attncourse.grading.judge.zygote import Zygote
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,21 +75,13 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(grader, "attncourse-grader")
 
 
-@functools.cache
-def _zygote(isolation: str) -> "Zygote":
-    """What starts the workers of this process."""
-    from attncourse.grading.judge.zygote import Zygote
-
-    zygote = Zygote(isolation)
-    atexit.register(zygote.stop)
-    return zygote
-
-
 class Grader:
     """Collects submissions instead of tests, and prints the table of results."""
 
     def __init__(self, isolation: str) -> None:
-        self.zygote = _zygote(isolation)
+        from attncourse.grading.judge.zygote import own_zygote
+
+        self.zygote = own_zygote(isolation)
         self.rows: dict[str, dict[str, list[str]]] = {}
         self.notes: dict[str, str] = {}
 

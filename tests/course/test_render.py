@@ -13,7 +13,7 @@ from attncourse.course.bootstrap import is_bootstrap
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.contents import CHAPTERS
 from attncourse.course.exercise import all_exercises, chapters, of_chapter
-from attncourse.grading.judge.submission import without_magics
+from attncourse.grading.parsing.parser import without_magics
 from machinery import only
 
 URL = "https://example.org/someone/attncourse"

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from attncourse.core.errors import CourseError
 from attncourse.grading.wire.frames import plain_text
 
 MOST_FILES = 20_000
@@ -17,7 +18,7 @@ LEFT_OUT = frozenset(
 )
 
 
-class ArchiveError(ValueError):
+class ArchiveError(CourseError):
     """The zip is not unpacked; the message says why in one sentence."""
 
 

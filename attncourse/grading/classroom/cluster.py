@@ -20,6 +20,7 @@ from attncourse.grading.classroom.manifest import manifest
 from attncourse.grading.classroom.schedule import ClusterError, patience
 from attncourse.grading.classroom.task import Graded, Task, lost
 from attncourse.grading.judge.allowance import Limits
+from attncourse.grading.judge.zygote import own_zygote
 from attncourse.grading.sandbox import IsolationError, choose
 from attncourse.grading.wire.frames import plain_text
 
@@ -139,7 +140,7 @@ class Grading(WorkerPlugin):
 
     def teardown(self, worker: Any) -> None:
         """End what starts submissions; the next class starts it anew."""
-        grading.own_zygote(self.level).stop()
+        own_zygote(self.level).stop()
 
     def _refusal(self, worker: Any) -> str:
         """Why this worker may not grade; empty if it may."""

@@ -11,6 +11,7 @@ from attncourse.grading.classroom.journal import Entry
 from attncourse.grading.classroom.layouts import Handed, Refused
 from attncourse.grading.classroom.manifest import canonical
 from attncourse.grading.classroom.names import Student
+from attncourse.grading.classroom.records import ExerciseRecord
 from attncourse.grading.classroom.similarity import Answer, Pair, pairs
 from attncourse.grading.classroom.weights import Scheme
 
@@ -35,7 +36,7 @@ class Score:
     """One exercise of one student: its record, the file it is from, others that do not count."""
 
     exercise: str
-    record: Mapping[str, Any] | None = None
+    record: ExerciseRecord | None = None
     file: str = ""
     instead_of: tuple[str, ...] = ()
 

@@ -15,13 +15,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from attncourse.core.errors import CourseError
 from attncourse.grading.classroom.manifest import canonical
+from attncourse.grading.classroom.records import Closing, ExerciseRecord, Record
 
 NAME = "journal.jsonl"
 TIMES = "times.jsonl"
 
 
-class JournalError(RuntimeError):
+class JournalError(CourseError):
     """The journal cannot be used; the message is one sentence."""
 
 
@@ -29,8 +31,8 @@ class JournalError(RuntimeError):
 class Entry:
     """What is known of one job: its closing record, and the record of each exercise."""
 
-    closing: dict[str, Any]
-    exercises: dict[str, dict[str, Any]] = field(default_factory=dict)
+    closing: Closing
+    exercises: dict[str, ExerciseRecord] = field(default_factory=dict)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -38,15 +40,10 @@ class Entry:
         return tuple(
             name
             for name in self.closing["exercises"]
-            if self.exercises.get(name, {}).get("state", "needs-regrade") == "needs-regrade"
+            if name not in self.exercises or self.exercises[name]["state"] == "needs-regrade"
         )
 
-    @property
-    def finished(self) -> bool:
-        """Is nothing left to be graded?"""
-        return not self.closing["fault"] and not self.missing
-
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[ExerciseRecord | Closing]:
         """Its records, in the order of the exercises."""
         names = [name for name in self.closing["exercises"] if name in self.exercises]
         return [*(self.exercises[name] for name in names), self.closing]
@@ -81,21 +78,23 @@ class Journal:
         self._times.close()
         os.close(self._file)
 
-    def add(self, records: Sequence[dict[str, Any]], seconds: float | None = None) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         """Write the records of one submission, and do not return before they are on the disk."""
         data = "".join(_line(record) for record in records).encode()
         while data:
             data = data[os.write(self._file, data) :]
         os.fsync(self._file)
         self._know(records)
-        if seconds is not None:
-            job = records[-1]["job"]
-            self._times.write(canonical({"job": job, "seconds": round(seconds, 3)}) + "\n")
-            self._times.flush()
+
+    def took(self, job: str, seconds: float) -> None:
+        """Write how long a job took, apart from what it gave."""
+        self._times.write(canonical({"job": job, "seconds": round(seconds, 3)}) + "\n")
+        self._times.flush()
 
     def _load(self) -> None:
         """Read what is there; cut what follows the last submission that is whole."""
-        whole, at, pending = 0, 0, []
+        whole, at = 0, 0
+        pending: list[Record] = []
         for line in self.path.read_bytes().splitlines(keepends=True):
             at += len(line)
             record = _record(line)
@@ -110,9 +109,9 @@ class Journal:
             os.ftruncate(self._file, whole)
             os.fsync(self._file)
 
-    def _know(self, records: Iterable[dict[str, Any]]) -> None:
+    def _know(self, records: Iterable[Record]) -> None:
         """Later records replace earlier ones of the same job and exercise."""
-        exercises: list[dict[str, Any]] = []
+        exercises: list[ExerciseRecord] = []
         for record in records:
             if record["type"] == "manifest":
                 self.manifests.append(record["digest"])
@@ -127,11 +126,11 @@ class Journal:
                 exercises = []
 
 
-def _line(record: dict[str, Any]) -> str:
+def _line(record: Record) -> str:
     return canonical({"record": record, "sha256": _checksum(record)}) + "\n"
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def _record(line: bytes) -> Record | None:
     """The record of a line; None if the line is not whole."""
     try:
         read = json.loads(line)

@@ -85,7 +85,7 @@ class _Collector:
             alone = len(inside) == 1 and inside[0].is_dir() and not names.moodle(inside[0].name)
             self.folder(inside[0] if alone else folder)
         else:
-            self.file(path, _told(path.name))
+            self.file(path, names.of_file(path.name))
 
     def folder(self, folder: Path) -> None:
         """A folder that holds a class."""
@@ -97,14 +97,15 @@ class _Collector:
         if stems and not folders and set(stems) <= set(contract.chapters()):
             self.student(Student(names.clean(folder.resolve().name)), folder)
             return
-        prefix = _github_prefix(folder, folders)
+        clones = [path.name for path in folders if (path / ".git").exists()]
+        prefix = names.assignment(folder.resolve().name, clones)
         for path in entries:
             if path in folders:
-                own = path.name.removeprefix(prefix) if (path / ".git").exists() else path.name
+                own = path.name.removeprefix(prefix) if path.name in clones else path.name
                 told = names.moodle(path.name) or Told(Student(names.clean(own)), "")
                 self.student(told.student, path, system=told.system)
             else:
-                self.file(path, _told(path.name))
+                self.file(path, names.of_file(path.name))
 
     def student(self, student: Student, folder: Path, inside: str = "", system: str = "") -> None:
         """A folder that holds one student's work."""
@@ -199,23 +200,3 @@ class _Collector:
         self.found.files.sort(key=lambda file: (file.student, file.name, file.rank))
         self.found.refused.sort()
         return self.found
-
-
-def _told(name: str) -> Told:
-    """Whose a single file is: by Moodle's or Canvas's name, or else by its own."""
-    stem = name.rpartition(".")[0] or name
-    return names.moodle(name) or names.canvas(name) or Told(Student(names.clean(stem)), name)
-
-
-def _github_prefix(folder: Path, folders: list[Path]) -> str:
-    """What the names of clones begin with: assignment-login; nothing where they are not clones."""
-    clones = [path.name for path in folders if (path / ".git").exists()]
-    named = folder.resolve().name.removesuffix("submissions")
-    if clones and named.endswith("-") and all(name.startswith(named) for name in clones):
-        return named
-    if len(clones) < 2:
-        return ""
-    parts = clones[0].split("-")
-    prefixes = ["-".join(parts[:count]) + "-" for count in range(len(parts) - 1, 0, -1)]
-    shared = (p for p in prefixes if all(name.startswith(p) for name in clones))
-    return next(shared, "")

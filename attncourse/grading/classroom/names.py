@@ -37,6 +37,12 @@ class Told:
     system: str = ""
 
 
+def of_file(name: str) -> Told:
+    """Whose a single file is: by Moodle's or Canvas's name, or else by its own."""
+    stem = name.rpartition(".")[0] or name
+    return moodle(name) or canvas(name) or Told(Student(clean(stem)), name)
+
+
 def canvas(name: str) -> Told | None:
     """What the name of a file in Canvas's bulk download tells; None if it is none."""
     found = _CANVAS.fullmatch(name)
@@ -65,3 +71,15 @@ def version(name: str) -> int:
 def clean(name: str) -> str:
     """A name fit to be shown, of at most 100 characters."""
     return " ".join(plain_text(name, 100).split()) or "(no name)"
+
+
+def assignment(folder: str, clones: list[str]) -> str:
+    """What the names of GitHub Classroom's clones in a folder begin with: assignment-login."""
+    named = folder.removesuffix("submissions")
+    if clones and named.endswith("-") and all(name.startswith(named) for name in clones):
+        return named
+    if len(clones) < 2:
+        return ""
+    parts = clones[0].split("-")
+    prefixes = ["-".join(parts[:count]) + "-" for count in range(len(parts) - 1, 0, -1)]
+    return next((p for p in prefixes if all(name.startswith(p) for name in clones)), "")

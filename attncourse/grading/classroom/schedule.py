@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from attncourse.core.errors import CourseError
 from attncourse.grading.classroom import preload
 from attncourse.grading.classroom.task import Graded, Task, grade_submission, lost
 from attncourse.grading.judge.allowance import Limits, waiting
@@ -24,7 +25,7 @@ Scheduler = Callable[[Iterable[Task]], Iterator[Graded]]
 TRIES = 2  # how often a submission is given to a process that is then lost
 
 
-class ClusterError(RuntimeError):
+class ClusterError(CourseError):
     """A cluster cannot grade this class; the message is one sentence."""
 
 
@@ -47,10 +48,10 @@ def run(tasks: Iterable[Task], scheduler: Scheduler, alone: Scheduler) -> Iterat
     before = {graded.job: graded for _, graded in stalled}
     for second in alone(replace(task, only=graded.stalled) for task, graded in stalled):
         first = before[second.job]
-        kept = [r for r in first.records[:-1] if r["exercise"] not in first.stalled]
-        end = second.records[-1] if second.records[-1]["fault"] else first.records[-1]
-        records = (*kept, *second.records[:-1], end)
-        yield Graded(second.job, records, first.seconds + second.seconds)
+        kept = (r for r in first.exercises if r["exercise"] not in first.stalled)
+        end = second.closing if second.closing["fault"] else first.closing
+        seconds = first.seconds + second.seconds
+        yield Graded(second.job, (*kept, *second.exercises), end, seconds)
 
 
 def here(tasks: Iterable[Task]) -> Iterator[Graded]:

@@ -6,11 +6,13 @@ import secrets
 import tempfile
 from pathlib import Path
 
+from attncourse.core.errors import CourseError
+
 NAME = "secret"
 LEAST = 16  # characters
 
 
-class SecretError(ValueError):
+class SecretError(CourseError):
     """A secret cannot be used; the message is one sentence."""
 
 

@@ -3,34 +3,26 @@
 So that it can run in any process that has the package: the pool's, or a cluster's.
 """
 
-import atexit
-import functools
-import math
-import re
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TypeVar
 
 from attncourse.course import exercise as contract
-from attncourse.course.checking import CheckResult, Result
-from attncourse.course.kinds import matrix_of
+from attncourse.grading.classroom import records
+from attncourse.grading.classroom.records import Closing, ExerciseRecord, Prints, Whose
 from attncourse.grading.judge.allowance import Limits
-from attncourse.grading.judge.judging import Memory, grade
+from attncourse.grading.judge.memory.grading import own_memory
 from attncourse.grading.judge.reading import read
 from attncourse.grading.judge.submission import Submission, UnreadableError
 from attncourse.grading.judge.worker import Worker
-from attncourse.grading.judge.zygote import GraderFault, Zygote
-from attncourse.grading.wire.frames import plain_text
+from attncourse.grading.judge.zygote import GraderFault, Zygote, own_zygote
 
-LARGEST_FIGURE = 24  # rows and columns that are kept of a learner's matrix
 TRIES = 2  # how often an exercise is tried where the grader itself fails
 
-_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,}\b")  # differs from run to run
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,18 +42,34 @@ class Task:
     only: tuple[str, ...] | None = None
     secret: bytes = field(default=b"", repr=False)
 
+    @property
+    def whose(self) -> Whose:
+        """What its records begin with."""
+        return {
+            "job": self.job,
+            "student": self.student,
+            "number": self.number,
+            "file": self.file,
+        }
+
 
 @dataclass(frozen=True)
 class Graded:
-    """What came of it: records for the journal, the last of which closes the submission.
+    """What came of it: the record of each exercise graded, and the one that closes it.
 
     stalled are exercises stopped for the time that passed: a busy machine may be to blame.
     """
 
     job: str
-    records: tuple[dict[str, Any], ...]
+    exercises: tuple[ExerciseRecord, ...]
+    closing: Closing
     seconds: float = 0.0
     stalled: tuple[str, ...] = field(default=())
+
+    @property
+    def records(self) -> tuple[ExerciseRecord | Closing, ...]:
+        """All of them, in the order in which they are kept."""
+        return (*self.exercises, self.closing)
 
 
 def grade_submission(task: Task) -> Graded:
@@ -71,50 +79,28 @@ def grade_submission(task: Task) -> Graded:
     try:
         submission = _again(lambda: _read(task, zygote))
     except UnreadableError as error:
-        unread = closing(task, unreadable=_plain(str(error)))
-        return Graded(task.job, (unread,), time.monotonic() - began)
+        unread = records.closing(task.whose, task.level, unreadable=str(error))
+        return Graded(task.job, (), unread, time.monotonic() - began)
     except Exception as fault:
-        return lost(task, _fault(fault))
-    records: dict[str, dict[str, Any]] = {}
+        return lost(task, records.told(fault))
+    graded: dict[str, ExerciseRecord] = {}
     stalled: list[str] = []
     notes = list(submission.notes)
     names = [n for n in submission.exercises if task.only is None or n in task.only]
     with Worker(submission, task.limits, zygote) as worker:
         # those that forbid the same one after the other: they can share a process
         for name in sorted(names, key=lambda name: contract.get(name).forbidden):
-            records[name], late = _grade(task, submission, worker, name)
+            graded[name], late = _grade(task, submission, worker, name)
             stalled += [name] if late else []
             notes += [note for note in worker.notes if note not in notes]
-    end = closing(
-        task,
-        exercises=list(submission.exercises),
-        defined=sorted(submission.defined),
-        notes=[_plain(note) for note in notes],
-        prints={name: _prints(submission, name) for name in sorted(submission.defined)},
-    )
-    in_order = [records[name] for name in names]
-    return Graded(task.job, (*in_order, end), time.monotonic() - began, tuple(stalled))
+    end = _closing(task, submission, notes)
+    in_order = tuple(graded[name] for name in names)
+    return Graded(task.job, in_order, end, time.monotonic() - began, tuple(stalled))
 
 
 def lost(task: Task, reason: str) -> Graded:
     """What stands in the journal where the grader itself failed: no grade, and never 0."""
-    return Graded(task.job, (closing(task, fault=reason),))
-
-
-def closing(task: Task, **told: Any) -> dict[str, Any]:
-    """The record that closes a submission."""
-    empty = {"exercises": [], "defined": [], "notes": [], "unreadable": "", "fault": ""}
-    more = {"prints": {}, "isolation": task.level}
-    return {"type": "submission", **_whose(task), **empty, **more} | told
-
-
-def _whose(task: Task) -> dict[str, Any]:
-    return {
-        "job": task.job,
-        "student": task.student,
-        "number": task.number,
-        "file": task.file,
-    }
+    return Graded(task.job, (), records.closing(task.whose, task.level, fault=reason))
 
 
 def _read(task: Task, zygote: Zygote) -> Submission:
@@ -127,27 +113,30 @@ def _read(task: Task, zygote: Zygote) -> Submission:
 
 def _grade(
     task: Task, submission: Submission, worker: Worker, name: str
-) -> tuple[dict[str, Any], bool]:
+) -> tuple[ExerciseRecord, bool]:
     """The record of one exercise, and whether it was stopped for the time that passed."""
-    record = {"type": "exercise", **_whose(task), "exercise": name}
+    exercise, memory = contract.get(name), own_memory(task.secret)
     try:
-        result: Result = _again(
-            lambda: grade(submission, worker, contract.get(name), _memory(task.secret))
-        )
+        result = _again(lambda: memory.grade(submission, worker, exercise))
     except Exception as fault:
-        failed = {"state": "needs-regrade", "fault": _fault(fault), "passed": 0, "of": 0}
-        return record | failed | {"checks": [], "figure": None}, False
-    told = {"state": result.state, "passed": result.passed, "of": len(result.checks), "fault": ""}
-    checks = [_check(check) for check in result.checks]
-    stalled = bool(worker.stalled) and any(check.fatal for check in result.checks)
-    return record | told | {"checks": checks, "figure": _figure(result.checks)}, stalled
+        return records.of_fault(task.whose, name, fault), False
+    stalled = worker.stalled and any(check.fatal for check in result.checks)
+    return records.of_result(task.whose, result), stalled
 
 
-def _prints(submission: Submission, name: str) -> dict[str, Any]:
-    """The fingerprints of an answer: of its function and of those that it calls, with their lines.
+def _closing(task: Task, submission: Submission, notes: list[str]) -> Closing:
+    """The record that closes a submission that was read."""
+    defined = sorted(submission.defined)
+    return records.closing(task.whose, task.level) | {
+        "exercises": list(submission.exercises),
+        "defined": defined,
+        "notes": [records.plain(note) for note in notes],
+        "prints": {name: _prints(submission, name) for name in defined},
+    }
 
-    A mark is a hash, and the numbers of the first and the last line of it.
-    """
+
+def _prints(submission: Submission, name: str) -> Prints:
+    """The fingerprints of an answer: of its function and of those that it calls."""
     reached = submission.reaches(name)
     lines: list[str] = []
     marks: list[list[int]] = []
@@ -159,7 +148,7 @@ def _prints(submission: Submission, name: str) -> dict[str, Any]:
     return {"lines": lines, "marks": marks}
 
 
-def _again(attempt: Any) -> Any:
+def _again(attempt: Callable[[], T]) -> T:
     """Try again where the grader itself failed; what belongs to the submission is raised."""
     for _ in range(TRIES - 1):
         try:
@@ -167,56 +156,3 @@ def _again(attempt: Any) -> Any:
         except GraderFault:
             continue
     return attempt()
-
-
-def _check(check: CheckResult) -> dict[str, Any]:
-    known = check.misconception
-    return {
-        "name": check.name,
-        "description": check.description,
-        "state": check.state,
-        "message": _plain(check.message),
-        "misconception": {"name": known.name, "advice": known.advice} if known else None,
-    }
-
-
-def _figure(checks: Sequence[CheckResult]) -> dict[str, Any] | None:
-    """The learner's own matrix in the first failed check that has one, rounded and cut."""
-    for check in checks:
-        matrix = matrix_of(check.actual) if check.state == "failed" else None
-        if matrix is not None and not matrix.is_complex():
-            corner = matrix[:LARGEST_FIGURE, :LARGEST_FIGURE].to(torch.float64).tolist()
-            return {
-                "check": check.description,
-                "shape": list(matrix.shape),
-                "values": [[_number(value) for value in row] for row in corner],
-            }
-    return None
-
-
-def _number(value: float) -> float | str:
-    """Four digits; what JSON has no number for is a string."""
-    return float(f"{value:.4g}") + 0.0 if math.isfinite(value) else str(value)
-
-
-def _plain(text: str) -> str:
-    """Text of a submission, fit to be shown and the same in every run."""
-    return _ADDRESS.sub("0x…", plain_text(text, 2000))
-
-
-def _fault(fault: Exception) -> str:
-    return _plain(f"{type(fault).__name__}: {str(fault).partition(chr(10))[0]}")
-
-
-@functools.lru_cache(maxsize=1)
-def _memory(secret: bytes) -> Memory:
-    """What this process remembers of what the class said."""
-    return Memory(secret)
-
-
-@functools.cache
-def own_zygote(level: str) -> Zygote:
-    """What starts the workers of this process."""
-    made = Zygote(level)
-    atexit.register(made.stop)
-    return made

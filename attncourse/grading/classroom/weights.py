@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from attncourse.core.errors import CourseError
 from attncourse.course.exercise import UnknownExercise, get
 
 _KEYS = {"title": str, "points": (int, float), "canvas": str, "weights": dict}
 
 
-class WeightsError(ValueError):
+class WeightsError(CourseError):
     """The file cannot be used; the message is one sentence."""
 
 

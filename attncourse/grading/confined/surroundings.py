@@ -18,7 +18,7 @@ from attncourse.grading.sandbox.mounts import LIBRARIES, NAME, hidden
 REFUSED = "is not available while a submission is graded"
 
 # What chapters import, so that a child finds it there.
-_USUAL = (
+USUAL = (
     "jaxtyping",
     "numpy",
     f"{NAME}.plots",
@@ -26,6 +26,7 @@ _USUAL = (
     f"{NAME}.measure.analytic",
 )
 
+_NOTEBOOK = f"{NAME}.course.notebook"
 _DRAWING = ("matplotlib", "seaborn", "plotly", "IPython", "ipywidgets", "tqdm")
 _KNOWN = sys.stdlib_module_names | {*LIBRARIES, NAME}
 
@@ -99,11 +100,11 @@ class _Inert(types.ModuleType):
 
 def prepare() -> None:
     """What all workers need, done once in the zygote."""
-    sys.modules["attncourse.course.notebook"] = _silent_notebook()
     sys.meta_path[:] = [_Modules(), *map(_Known, sys.meta_path)]
     for name in [name for name in sys.modules if hidden(name)]:
         del sys.modules[name]
-    for name in _USUAL:
+    sys.modules[_NOTEBOOK] = _silent_notebook()
+    for name in USUAL:
         importlib.import_module(name)
     warnings.simplefilter("ignore", SyntaxWarning)  # a learner's \sqrt in a docstring
     one = lambda *threads: None  # noqa: E731  (no thread can be started here)
@@ -112,6 +113,6 @@ def prepare() -> None:
 
 def _silent_notebook() -> types.ModuleType:
     """A stand-in for the notebook's `check` and `hint`, which do nothing under grading."""
-    module = types.ModuleType("attncourse.course.notebook")
+    module = types.ModuleType(_NOTEBOOK)
     module.check = module.hint = lambda *args, **kwargs: None  # type: ignore[attr-defined]
     return module

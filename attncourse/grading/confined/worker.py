@@ -3,120 +3,140 @@
 It runs in a confined child of the zygote. It knows no expected value, no check and no
 misconception, and has nothing of this package that holds an answer. What a submission does to
 this process it does to its own answers: nothing said here is believed but values that the judge
-compares. What it could still lie about: whether its function modified an argument, and which
-exception it raised.
+compares (see `protocol`).
 """
 
 import functools
 import random
-from typing import Any
+from collections.abc import Callable
+from typing import Any, assert_never, get_args
 
 from attncourse.course.execution import Failure, Outcome, execute
 from attncourse.course.forbidden import PYTHON, refuse_for_good
+from attncourse.grading.confined import replay
 from attncourse.grading.confined.definitions import Definitions
 from attncourse.grading.confined.traces import Traces
 from attncourse.grading.parsing import parser as parsing
-from attncourse.grading.wire import replay
+from attncourse.grading.wire import protocol
 from attncourse.grading.wire.channel import Channel
-from attncourse.grading.wire.frames import (
-    LARGEST_REQUEST,
-    ChannelError,
-    decode_cells,
-    encode_cells,
+from attncourse.grading.wire.frames import ChannelError
+from attncourse.grading.wire.protocol import (
+    MOST_NOTES,
+    Answer,
+    Findings,
+    Ran,
+    WorkerAnswer,
+    WorkerOrder,
 )
 
-MOST_NOTES = 20
+MOST_USES = 2000
 
 
-def serve(channel: Channel, traces: Traces) -> None:
-    """Serve one judge until it hangs up; traces are as no submission has run yet."""
-    random.seed(0)
-    namespace: dict[str, Any] = {}
-    definitions = Definitions(())
-    while True:
+class Worker:
+    """Obeys one judge; traces are as no submission has run yet."""
+
+    def __init__(self, channel: Channel, traces: Traces) -> None:
+        self.channel = channel
+        self.traces = traces
+        self.definitions = Definitions(())
+        self.namespace: dict[str, Any] = {}
+
+    def serve(self) -> None:
+        """Obey one order after the other until the judge hangs up."""
+        random.seed(0)
+        while True:
+            try:
+                text, values = self.channel.receive()
+            except ChannelError:
+                return
+            identity = text.pop("id")
+            order: WorkerOrder = protocol.read(text, get_args(WorkerOrder))
+            self.channel.most = order.largest
+            self._send(identity, *self._obey(order, values))
+
+    def _obey(self, order: WorkerOrder, values: list[Any]) -> tuple[Any, ...]:
+        """The answer to an order, and the values that go with it."""
+        match order:
+            case protocol.Parse():
+                return (_parse(order),)
+            case protocol.Load():
+                return (self._load(order),)
+            case protocol.Renew():
+                return (self._renew(),)
+            case protocol.Call(name, probe):
+                return _told(self._with(name, lambda f: execute(f, probe, *values)))
+            case protocol.Record(name):
+                return _told(self._with(name, lambda f: _record(f, *values)))
+            case protocol.Repeat():
+                return _told(_repeat(order, *values))
+            case _:
+                assert_never(order)
+
+    def _load(self, order: protocol.Load) -> Ran:
+        """Run the definitions, once what is forbidden is gone."""
+        refuse_for_good(order.forbidden)
+        self.traces.expect(PYTHON if order.forbidden else ())
+        self.definitions = Definitions(protocol.decode_cells(order.cells))
+        self.namespace, notes = self.definitions.run()
+        return Ran(notes[:MOST_NOTES])
+
+    def _renew(self) -> Ran:
+        """Run the definitions anew, unless something is left of what ran before."""
+        self.namespace.clear()
+        clean = self.traces.wipe()
+        self.namespace, notes = self.definitions.run() if clean else ({}, [])
+        return Ran(notes[:MOST_NOTES], clean)
+
+    def _with(self, name: str, ask: Callable[[Any], Outcome]) -> Outcome:
+        """What is asked of the function of that name."""
+        function = self.namespace.get(name)
+        if callable(function):
+            return ask(function)
+        return Outcome(failure=Failure("NameError", f"{name} is not a function in this submission"))
+
+    def _send(self, identity: str, answer: WorkerAnswer, *values: Any) -> None:
+        """Send an answer; what cannot be sent is a failure of the call."""
         try:
-            request, values = channel.receive()
+            self.channel.send({"id": identity, **vars(answer)}, *values)
         except ChannelError:
-            return
-        if request["op"] == "parse":
-            _parse(channel, request)
-        elif request["op"] == "repeat":
-            _repeat(channel, request, values)
-        elif request["op"] == "load":
-            refuse_for_good(request["forbidden"])
-            traces.expect(PYTHON if request["forbidden"] else ())
-            definitions = Definitions(decode_cells(request["cells"]))
-            namespace, notes = definitions.run()
-            channel.send({"id": request["id"], "notes": notes[:MOST_NOTES]})
-        elif request["op"] == "renew":
-            namespace.clear()
-            clean = traces.wipe()
-            namespace, notes = definitions.run() if clean else ({}, [])
-            channel.send({"id": request["id"], "clean": clean, "notes": notes[:MOST_NOTES]})
-        else:
-            _answer(channel, request, values, namespace)
+            raise
+        except Exception as error:  # a value too large, or of a kind that breaks while it is read
+            message = str(error).partition("\n")[0][:200]
+            failed = Answer([type(error).__name__, message, ""], [])
+            self.channel.send({"id": identity, **vars(failed)}, None)
 
 
-def _parse(channel: Channel, request: dict[str, Any]) -> None:
+def _parse(order: protocol.Parse) -> Findings:
     """Find the definitions in a hostile text."""
-    channel.most = LARGEST_REQUEST  # nothing of a submission runs here
-    names = frozenset(request["watched"])
     try:
-        found = parsing.parse(request["text"], request["name"], names)
+        found = parsing.parse(order.text, order.name, frozenset(order.watched))
     except parsing.UnreadableError as error:
-        channel.send({"id": request["id"], "unreadable": str(error)})
-        return
-    rest = {"chapter": found.chapter, "defined": found.defined, "notes": found.notes[:MOST_NOTES]}
-    prints = [[one.name, one.lines, one.marks] for one in found.prints]
-    more = {"cells": encode_cells(found.cells), "uses": found.uses[:2000], "prints": prints}
-    channel.send({"id": request["id"], **more, **rest})
+        return Findings(str(error))
+    return Findings(
+        cells=protocol.encode_cells(found.cells),
+        chapter=found.chapter,
+        defined=found.defined,
+        notes=found.notes[:MOST_NOTES],
+        uses=found.uses[:MOST_USES],
+        prints=[[one.name, one.lines, one.marks] for one in found.prints],
+    )
 
 
-def _repeat(channel: Channel, request: dict[str, Any], values: list[Any]) -> None:
+def _record(function: Any, args: Any, kwargs: Any) -> Outcome:
+    """Call a function and write down its operators."""
+    return execute(functools.partial(replay.record, function, args, kwargs), None, (), {})
+
+
+def _repeat(order: protocol.Repeat, args: Any, kwargs: Any, constants: Any) -> Outcome:
     """Repeat a recorded call, or measure it with a probe: no submission was ever loaded here."""
-    args, kwargs, constants = values
-    channel.most = LARGEST_REQUEST
     try:
-        outcome = execute(
-            replay.repeat(request["record"], constants), request["probe"], args, kwargs
-        )
-    except replay.Unrepeatable as error:
-        outcome = Outcome(failure=Failure("Unrepeatable", str(error)))
-    _send(channel, request, outcome)
+        return execute(replay.repeat(order.record, constants), order.probe, args, kwargs)
+    except protocol.Unrepeatable as error:
+        return Outcome(failure=Failure(type(error).__name__, str(error)))
 
 
-def _answer(
-    channel: Channel, request: dict[str, Any], values: list[Any], namespace: dict[str, Any]
-) -> None:
-    """Call the named function, or a probe on it, and send the outcome."""
-    args, kwargs = values
-    function = namespace.get(request["function"])
-    if callable(function):
-        if request["probe"] == "record":
-            call = functools.partial(replay.record, function, args, kwargs)
-            channel.most = replay.LARGEST
-            outcome = execute(call, None, (), {})
-        else:
-            outcome = execute(function, request["probe"], args, kwargs)
-    else:
-        message = f"{request['function']} is not a function in this submission"
-        outcome = Outcome(failure=Failure("NameError", message))
-    _send(channel, request, outcome)
-
-
-def _send(channel: Channel, request: dict[str, Any], outcome: Outcome) -> None:
-    """Send an outcome; what cannot be sent is a failure of the call."""
-    failure = outcome.failure and [
-        outcome.failure.kind,
-        outcome.failure.message,
-        outcome.failure.where,
-    ]
-    text = {"id": request["id"], "failure": failure, "modified": list(outcome.modified)}
-    try:
-        channel.send(text, outcome.value)
-    except ChannelError:
-        raise
-    except Exception as error:  # a value too large, or of a kind that breaks while it is read
-        message = str(error).partition("\n")[0][:200]
-        failure = [type(error).__name__, message, ""]
-        channel.send(text | {"failure": failure, "modified": []}, None)
+def _told(outcome: Outcome) -> tuple[Answer, Any]:
+    """An outcome as it is sent."""
+    failure = outcome.failure
+    told = failure and [failure.kind, failure.message, failure.where]
+    return Answer(told, list(outcome.modified)), outcome.value

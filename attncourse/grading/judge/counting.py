@@ -1,15 +1,15 @@
-"""Counting what a call costs where nothing of the submission runs: see `replay`."""
+"""Counting what a call costs where nothing of the submission runs: see `costs`."""
 
 import math
-import secrets
 import time
 from typing import Any
 
 from attncourse.course.execution import Failure, Outcome
-from attncourse.grading.judge.exchange import outcome_of
+from attncourse.grading.judge.exchange import Request, outcome_of
 from attncourse.grading.judge.process import Log, Process
 from attncourse.grading.judge.zygote import Zygote
 from attncourse.grading.wire.frames import ChannelError
+from attncourse.grading.wire.protocol import Repeat
 
 UNCONFIRMED = Outcome(
     failure=Failure(
@@ -36,12 +36,11 @@ class Counter:
         self, zygote: Zygote, told: Any, probe: str | None, given: tuple[Any, Any], seconds: float
     ) -> Outcome:
         """Repeat a record, under a probe or plainly, in `seconds`; a failure of any kind is one."""
-        process, identity = self._started(zygote, seconds), secrets.token_hex(8)
+        process = self._started(zygote, seconds)
         try:
-            text, constants = told
-            request = {"op": "repeat", "id": identity, "probe": probe, "record": str(text)}
-            process.channel.send(request, *given, constants, timeout=seconds)
-            return outcome_of(*process.channel.receive(timeout=seconds), identity)
+            record, constants = told
+            request = Request(Repeat(str(record), probe), *given, constants)
+            return process.ask(request, outcome_of, seconds)
         except (ChannelError, TypeError, ValueError):
             self.end()
             return UNCONFIRMED

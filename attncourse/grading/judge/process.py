@@ -2,13 +2,19 @@
 
 import contextlib
 import os
+import secrets
 import signal
 import threading
+import time
 from dataclasses import dataclass
+from typing import TypeVar
 
+from attncourse.grading.judge.exchange import Reader, Request
 from attncourse.grading.judge.zygote import GraderFault, Zygote
 from attncourse.grading.wire.channel import Channel
 from attncourse.grading.wire.frames import plain_text
+
+T = TypeVar("T")
 
 LARGEST_LOG = 16 * 2**10  # bytes of a submission's output that are kept
 
@@ -34,14 +40,10 @@ class Log:
 
 @dataclass(frozen=True)
 class Fate:
-    """How a process ended: its exit code (minus a signal's number) and what it used.
-
-    cpu is in seconds, memory the most it held at once in bytes.
-    """
+    """How a process ended: its exit code (minus a signal's number), seconds that it computed."""
 
     code: int
     cpu: float = 0.0
-    memory: int = 0
 
     def __str__(self) -> str:
         if self.code >= 0:
@@ -79,10 +81,13 @@ class Process:
         self._drain = threading.Thread(target=_drain, args=(printed, log), daemon=True)
         self._drain.start()
 
-    @property
-    def pid(self) -> int:
-        """The process's number, as its zygote sees it."""
-        return self._job.pid
+    def ask(self, request: Request, read: Reader[T], seconds: float) -> T:
+        """What is read of the answer to a request, within so many seconds. Raises ChannelError."""
+        identity, deadline = secrets.token_hex(8), time.monotonic() + seconds
+        self.channel.largest = request.largest
+        self.channel.send_raw(request.head(identity), request.body, seconds)
+        answer = self.channel.receive_raw(max(0.01, deadline - time.monotonic()))
+        return read(*answer, identity)
 
     def extend(self, seconds: int) -> float | None:
         """Let it compute for so long from now on; how long it has until now, None if it ended."""
@@ -91,7 +96,8 @@ class Process:
     def end(self, patience: float = 0.0) -> Fate:
         """End the process and all it started, unless it ends by itself within `patience` s."""
         try:
-            return Fate(*self._zygote.end(self._job, patience))
+            ended = self._zygote.end(self._job, patience)
+            return Fate(ended.code, ended.cpu)
         finally:
             self.channel.close()
             self._drain.join(timeout=5.0)

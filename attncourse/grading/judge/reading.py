@@ -1,21 +1,19 @@
 """Reading a stranger's submission: its text is parsed in a confined process, in bounded time."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from attncourse.grading.judge import submission as submissions
+from attncourse.grading.judge.exchange import UNREAD, Request, claimed
 from attncourse.grading.judge.process import Log, Process
 from attncourse.grading.judge.submission import Submission
 from attncourse.grading.judge.zygote import Zygote
 from attncourse.grading.parsing.fingerprints import Print
 from attncourse.grading.parsing.parser import Parsed, UnreadableError
-from attncourse.grading.wire.frames import (
-    LARGEST_REQUEST,
-    ChannelError,
-    decode_cells,
-    plain_text,
-)
+from attncourse.grading.wire.frames import ChannelError, plain_text
+from attncourse.grading.wire.protocol import Findings, Parse, decode_cells
 
 READING = 5  # seconds of processor time to read a file, and
 READING_MEMORY = 2 * 2**30  # bytes
@@ -38,13 +36,9 @@ class _Parser:
     def parse(self, text: str, name: str, watched: frozenset[str]) -> Parsed:
         process = Process(self.zygote, READING_MEMORY, READING, Log())
         try:
-            request = {"op": "parse", "id": "", "text": text, "name": name}
-            process.channel.send(request | {"watched": sorted(watched)}, timeout=2.0 * READING)
-            process.channel.largest = LARGEST_REQUEST
-            answer, _ = process.channel.receive(timeout=2.0 * READING)
-            return _parsed(answer)
-        except UnreadableError:
-            raise
+            request = Request(Parse(text, name, sorted(watched)))
+            found, _ = process.ask(request, functools.partial(claimed, Findings), 2.0 * READING)
+            return _parsed(found)
         except (ChannelError, ValueError):
             told = f"{name} cannot be read: it takes too much time or memory"
             raise UnreadableError(told) from None
@@ -52,23 +46,21 @@ class _Parser:
             process.end()
 
 
-def _parsed(answer: dict[str, Any]) -> Parsed:
+def _parsed(found: Findings) -> Parsed:
     """What the parser found, as values of a fixed form. Raises UnreadableError or ChannelError."""
-    if isinstance(answer.get("unreadable"), str):
-        raise UnreadableError(plain_text(answer["unreadable"], 500))
+    if isinstance(found.unreadable, str):
+        raise UnreadableError(plain_text(found.unreadable, 500))
     try:
-        cells = decode_cells(answer["cells"])
-        uses = [(str(a), str(b), int(c), plain_text(d, 200)) for a, b, c, d in answer["uses"]]
         return Parsed(
-            cells,
-            None if answer["chapter"] is None else str(answer["chapter"]),
-            tuple(map(str, answer["defined"])),
-            tuple(plain_text(note, 500) for note in answer["notes"]),
-            tuple(uses),
-            tuple(_print(*one) for one in answer["prints"]),
+            decode_cells(found.cells),
+            None if found.chapter is None else str(found.chapter),
+            tuple(map(str, found.defined)),
+            tuple(plain_text(note, 500) for note in found.notes),
+            tuple((str(a), str(b), int(c), plain_text(d, 200)) for a, b, c, d in found.uses),
+            tuple(_print(*one) for one in found.prints),
         )
-    except (KeyError, TypeError, ValueError):
-        raise ChannelError("it sent an answer that cannot be read") from None
+    except (TypeError, ValueError):
+        raise ChannelError(UNREAD) from None
 
 
 def _print(name: Any, lines: Any, marks: Any) -> Print:

@@ -14,9 +14,9 @@ from typing import Protocol, runtime_checkable
 from attncourse.course import exercise as contract
 from attncourse.course.forbidden import aliases, message
 from attncourse.grading.parsing.fingerprints import Print
-from attncourse.grading.parsing.parser import Cell, Parsed, UnreadableError, parse, without_magics
+from attncourse.grading.parsing.parser import Cell, Parsed, UnreadableError, parse
 
-__all__ = ["LARGEST_FILE", "Cell", "Submission", "UnreadableError", "read", "without_magics"]
+__all__ = ["Cell", "Submission", "UnreadableError", "content", "read", "shortcut"]
 
 LARGEST_FILE = 8 * 2**20  # bytes
 
@@ -63,7 +63,7 @@ def read(path: Path, parser: Parser | None = None) -> Submission:
     A link is followed only where nothing is a stranger's: without a parser. Raises
     UnreadableError for what is no notebook or .py.
     """
-    text = _read_text(path, follow=parser is None)
+    text = _text(path, follow=parser is None)
     chapters, loaded = contract.names(), contract.all_exercises().values()
     watched = frozenset(alias for exercise in loaded for alias in aliases(exercise.forbidden))
     found = (parser.parse if parser else parse)(text, path.name, watched)
@@ -91,29 +91,32 @@ def shortcut(submission: Submission, function: str, forbidden: tuple[str, ...]) 
         reached |= more
 
 
-def _read_text(path: Path, follow: bool) -> str:
+def content(path: Path, name: str, follow: bool = False) -> bytes:
+    """The bytes of a regular file, which is called `name`, of no more than the limit.
+
+    A link is an error unless it is to be followed. Raises UnreadableError.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
-        text = _bytes(path, follow).decode("utf-8-sig")
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UnreadableError(f"{name} is not a regular file")
+            read = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        if error.errno == errno.ELOOP and not follow:
-            raise UnreadableError(f"{path.name} is a link") from None
-        raise UnreadableError(f"{path.name} cannot be read: {error.strerror}") from None
+        link = error.errno == errno.ELOOP and not follow
+        reason = "is a link" if link else f"cannot be read: {error.strerror}"
+        raise UnreadableError(f"{name} {reason}") from None
+    if len(read) > LARGEST_FILE:
+        raise UnreadableError(f"{name} is larger than {LARGEST_FILE // 2**20} MiB")
+    return read
+
+
+def _text(path: Path, follow: bool) -> str:
+    try:
+        text = content(path, path.name, follow).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise UnreadableError(f"{path.name} is not a text file in UTF-8") from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
         raise UnreadableError(f"{path.name} is empty")
     return text
-
-
-def _bytes(path: Path, follow: bool) -> bytes:
-    """The content of a regular file, of no more than the limit."""
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-    descriptor = os.open(path, flags)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UnreadableError(f"{path.name} is not a regular file")
-        content = file.read(LARGEST_FILE + 1)
-    if len(content) > LARGEST_FILE:
-        raise UnreadableError(f"{path.name} is larger than {LARGEST_FILE // 2**20} MiB")
-    return content

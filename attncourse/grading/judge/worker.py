@@ -1,25 +1,39 @@
 """The judge's side of a worker: start it, ask it, end it when it takes too long.
 
-Everything that a worker says goes through `frames.decode` and `exchange.outcome_of`: plain
-values of a fixed form, or a lost process. There is no answer that means "passed".
+Everything that a worker says goes through `exchange`: plain values of a fixed form, or a lost
+process. There is no answer that means "passed".
 """
 
 import contextlib
+import functools
 import math
-import secrets
-import time
-from collections.abc import Container, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from attncourse.course.execution import Failure, Outcome
-from attncourse.grading.judge.allowance import TIMES_THE_REFERENCE, Limits, waiting
+from attncourse.grading.judge.account import Account
+from attncourse.grading.judge.allowance import TIMES_THE_REFERENCE, Limits
 from attncourse.grading.judge.counting import Counter
-from attncourse.grading.judge.exchange import Reply, Request, concluded, received
+from attncourse.grading.judge.exchange import UNREAD, Reader, Request, claimed, outcome_of
 from attncourse.grading.judge.process import Fate, Log, Process
 from attncourse.grading.judge.submission import Submission
 from attncourse.grading.judge.zygote import GraderFault, Zygote
-from attncourse.grading.wire.channel import Channel, ChannelTimeout
-from attncourse.grading.wire.frames import LARGEST_ANSWER, ChannelError, encode_cells, plain_text
+from attncourse.grading.wire.channel import ChannelTimeout
+from attncourse.grading.wire.frames import ChannelError, plain_text
+from attncourse.grading.wire.protocol import MOST_NOTES, Load, Ran, Renew, encode_cells
+
+
+@runtime_checkable
+class Said(Protocol):
+    """What is read of an answer: an outcome, or what stands for one."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Would the same answer come again?"""
+        ...
+
+
+S = TypeVar("S", bound=Said)
 
 
 class Worker:
@@ -42,9 +56,7 @@ class Worker:
         self.limits = limits
         self.notes: tuple[str, ...] = ()
         self.log = Log()
-        self.cpu = 0.0  # seconds of processor time used, as far as known
-        self.waited = 0.0  # seconds that the judge has waited, up to the last exercise
-        self.memory = 0  # bytes that the largest process that has ended held at once
+        self.account = Account(limits)
         self.stalled = False
         self.doubtful = False
         self._zygote = zygote
@@ -53,12 +65,8 @@ class Worker:
         self._counter = Counter(limits.memory)
         self._unloadable: Outcome | None = None
         self._forbidden: tuple[str, ...] = ()
-        self._seconds = limits.seconds
         self._fresh = True
         self._used = False  # by an exercise that came before
-        self._before = 0.0  # of the processor time, what exercises before used in this process
-        self._deadline = 0.0
-        self._began = 0.0
 
     def __enter__(self) -> "Worker":
         return self
@@ -76,69 +84,54 @@ class Worker:
         self._counter.end()
         self.stalled = self.doubtful = False
         self._used = True
-        self._seconds = self.limits.seconds if seconds is None else seconds
+        self.account.seconds = self.limits.seconds if seconds is None else seconds
         if alone or tuple(forbidden) != self._forbidden or self._kept_apart():
             self._end()
         self._forbidden = tuple(forbidden)
 
-    def reply(
-        self, request: Request, known: Container[bytes] = (), largest: int = LARGEST_ANSWER
-    ) -> Reply:
-        """The reply to one request. A hang or a lost process is a fatal failure.
+    def ask(self, request: Request) -> Outcome:
+        """The outcome of one request. A hang or a lost process is a fatal failure."""
+        return self.read(request, outcome_of)
 
-        It is read unless its digest is among the `known`; it may have `largest` bytes of JSON.
-        """
-        channel = self.start()
-        if channel is None:
-            return concluded(self._unloadable or _NOT_STARTED)
-        identity = secrets.token_hex(8)
+    def read(self, request: Request, read: Reader[S]) -> S | Outcome:
+        """What is read of the answer to one request; or the outcome where there is no answer."""
+        process = self.start()
+        if process is None:
+            return self._unloadable or _NOT_STARTED
         try:
-            channel.send_raw(request.head(identity), request.body, self._left())
-            channel.largest = largest
-            reply = received(*channel.receive_raw(self._left()), identity, known)
+            answer = process.ask(request, read, self.account.left)
         except ChannelError as error:
-            return concluded(_fatal(*self._lost(error)))
-        if reply.digest is None and reply.outcome.failure:
+            return _fatal(*self._lost(error))
+        if not answer.repeatable:
             self.doubtful |= not self._fresh
-        return reply
+        return answer
 
     def repeat(self, told: Any, probe: str | None, given: tuple[Any, Any]) -> Outcome:
         """Repeat a record, under a probe or plainly, where nothing of the submission runs."""
         before = self._counter.starting
-        zygote = (self._zygote or self._own_zygote()).counting
-        outcome = self._counter.repeat(zygote, told, probe, given, waiting(self._seconds))
-        self._deadline += self._counter.starting - before
-        self._began += self._counter.starting - before
+        zygote = self._zygotes().counting
+        outcome = self._counter.repeat(zygote, told, probe, given, self.account.patience)
+        self.account.excuse(self._counter.starting - before)
         return outcome
 
-    def start(self) -> Channel | None:
-        """Start the process unless it runs, and load the definitions.
+    def start(self) -> Process | None:
+        """The process, which is started unless it runs, with the definitions loaded.
 
         None, for good, if they do not load or the submission has used up its time.
         """
         if self._process is not None and not self._used:
-            return self._process.channel
-        renewed = self._process is not None and self._renew()
+            return self._process
+        renewed = self._process is not None and self._renew(self._process)
         self._used = False
-        if self._process is not None and renewed and not self._spent():
-            return self._process.channel
+        if self._process is not None and renewed and not self.account.used_up:
+            return self._process
         with contextlib.suppress(GraderFault):  # it is not needed any more
             self._end()
-        if self._unloadable is None and self._spent():
-            self.stalled = self.cpu < self.limits.budget
+        if self._unloadable is None and self.account.used_up:
+            self.stalled = self.account.cpu < self.limits.budget
             budget = f"{self.limits.budget:g} s of processor time"
             self._unloadable = _fatal("BudgetError", f"the submission has used up its {budget}.")
-        if self._unloadable is not None:
-            return None
-        try:
-            return self._load(self._fork())
-        except ChannelError as error:
-            kind, reason = self._lost(error)
-            self._unloadable = _fatal(kind, f"while its definitions were loaded, {reason}")
-        except ValueError as error:
-            self._end()
-            self._unloadable = _fatal("LoadError", f"its definitions cannot be loaded: {error}.")
-        return None
+        return None if self._unloadable else self._loaded(self._fork())
 
     def stop(self) -> None:
         """End the process and everything it started."""
@@ -149,74 +142,57 @@ class Worker:
             self._own.stop()
         self._own = None
 
-    def _fork(self) -> Channel:
+    def _fork(self) -> Process:
         """A fresh process."""
-        zygote = self._zygote or self._own_zygote()
-        budget = math.ceil(self.limits.budget)
-        most = self._whole if self._kept_apart() else max(self._whole, budget)
-        self._process = Process(zygote, self.limits.memory, self._whole, self.log, most)
-        self._fresh, self._before = True, 0.0
-        self._begin_waiting()
-        return self._process.channel
+        whole = self.account.whole
+        most = whole if self._kept_apart() else max(whole, math.ceil(self.limits.budget))
+        self._process = Process(self._zygotes(), self.limits.memory, whole, self.log, most)
+        self._fresh = True
+        self.account.process_starts()
+        return self._process
 
-    @property
-    def _whole(self) -> int:
-        """Seconds of processor time for one exercise, as the system counts them."""
-        return max(1, math.ceil(self._seconds))
-
-    def _own_zygote(self) -> Zygote:
-        if self._own is None:
+    def _zygotes(self) -> Zygote:
+        """What starts its processes."""
+        if self._zygote is None and self._own is None:
             self._own = Zygote()
-        return self._own
+        return self._zygote or self._own  # type: ignore[return-value]
 
     def _kept_apart(self) -> bool:
         """Must each exercise have its own process? Where a function may leave threads behind."""
-        return (self._zygote or self._own_zygote()).level == "limits"
+        return self._zygotes().level == "limits"
 
-    def _load(self, channel: Channel) -> Channel:
-        """Have it run the definitions."""
-        cells = encode_cells(self.submission.cells)
-        self._order(channel, "load", {"cells": cells, "forbidden": self._forbidden})
-        return channel
-
-    def _renew(self) -> bool:
-        """Have the process run the definitions anew, if it says that nothing else is left there."""
-        process = self._process
-        if process is None:
-            return False
+    def _loaded(self, process: Process) -> Process | None:
+        """The process, after it has run the definitions; None, for good, if that fails."""
         try:
-            used = process.extend(self._whole)
+            self._run(process, Load(encode_cells(self.submission.cells), self._forbidden))
+        except ChannelError as error:
+            kind, reason = self._lost(error)
+            self._unloadable = _fatal(kind, f"while its definitions were loaded, {reason}")
+        except ValueError as error:
+            self._end()
+            self._unloadable = _fatal("LoadError", f"its definitions cannot be loaded: {error}.")
+        return self._process
+
+    def _renew(self, process: Process) -> bool:
+        """Have it run the definitions anew, if it says that nothing else is left there."""
+        try:
+            used = process.extend(self.account.whole)
             if used is None:
                 return False
-            self.cpu += used - self._before
-            self._before, self._fresh = used, False
-            self.waited += time.monotonic() - self._began
-            self._begin_waiting()
-            return self._order(process.channel, "renew", {}).get("clean") is True
+            self._fresh = False
+            self.account.process_goes_on(used)
+            return self._run(process, Renew()).clean is True
         except (ChannelError, GraderFault):
             return False
 
-    def _order(self, channel: Channel, order: str, more: dict[str, Any]) -> dict[str, Any]:
+    def _run(self, process: Process, order: Load | Renew) -> Ran:
         """Have it run the definitions, and keep what it notes. Raises ChannelError."""
-        identity = secrets.token_hex(8)
-        channel.send({"op": order, "id": identity, **more}, timeout=self._left())
-        text, _ = channel.receive(timeout=self._left())
-        notes = text.get("notes")
-        if text.get("id") != identity or not isinstance(notes, list):
-            raise ChannelError("it sent an answer that cannot be read")
-        self.notes = tuple(plain_text(note, 300) for note in notes[:20])
-        return text
-
-    def _begin_waiting(self) -> None:
-        self._began = time.monotonic()
-        self._deadline = self._began + waiting(self._seconds)
-
-    def _left(self) -> float:
-        return max(0.01, self._deadline - time.monotonic())
-
-    def _spent(self) -> bool:
-        budget = self.limits.budget
-        return self.cpu >= budget or self.waited >= waiting(budget)
+        read = functools.partial(claimed, Ran)
+        ran, _ = process.ask(Request(order), read, self.account.left)
+        if not isinstance(ran.notes, list):
+            raise ChannelError(UNREAD)
+        self.notes = tuple(plain_text(note, 300) for note in ran.notes[:MOST_NOTES])
+        return ran
 
     def _end(self, patience: float = 0.0) -> Fate | None:
         """End the process; remember what it used."""
@@ -224,9 +200,7 @@ class Worker:
         if process is None:
             return None
         fate = process.end(patience)
-        self.cpu += fate.cpu - self._before
-        self.waited += time.monotonic() - self._began
-        self.memory = max(self.memory, fate.memory)
+        self.account.process_ends(fate)
         return fate
 
     def _lost(self, error: ChannelError) -> tuple[str, str]:
@@ -234,7 +208,7 @@ class Worker:
         late = isinstance(error, ChannelTimeout)
         self._counter.end()
         fate = self._end(0.0 if late else 1.0) or Fate(0)
-        computed = fate.cpu - self._before >= self._whole - 0.1
+        computed = self.account.computed_too_long(fate)
         self.stalled = late and not computed
         # told are the limits as given, not as measured: records of the same must be the same
         least = f"{self.limits.seconds:g} s"

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from attncourse.core.errors import CourseError
 from attncourse.grading.parsing.fingerprints import Print, fingerprint
 from attncourse.grading.parsing.references import uses
 from attncourse.grading.parsing.statements import DEFINITIONS, compiled, defined, kept
@@ -26,7 +27,7 @@ _MAGIC = re.compile(
 )
 
 
-class UnreadableError(ValueError):
+class UnreadableError(CourseError):
     """The file cannot be read as a submission; the message says why in one sentence."""
 
 

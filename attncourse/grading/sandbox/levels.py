@@ -14,6 +14,7 @@ import sys
 import tempfile
 from typing import Literal
 
+from attncourse.core.errors import CourseError
 from attncourse.grading.sandbox import mounts
 
 Level = Literal["bubblewrap", "kernel", "limits"]
@@ -46,7 +47,7 @@ TRYING = 60  # seconds
 _CLEAN = {"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-class IsolationError(RuntimeError):
+class IsolationError(CourseError):
     """The level that was asked for is not to be had here; the message is one sentence."""
 
 

@@ -13,6 +13,7 @@ VISIBLE = (
     "",
     "core",
     "core.dtypes",
+    "core.errors",
     "core.probes",
     "core.rules",
     "core.shapes",
@@ -67,8 +68,8 @@ def hidden(module: str) -> bool:
     package, _, inside = module.partition(".")
     if package != NAME:
         return False
-    whole = (name.removesuffix(".*") for name in VISIBLE if name.endswith(".*"))
-    return inside not in VISIBLE and inside.partition(".")[0] not in whole
+    whole = tuple(name.removesuffix("*") for name in VISIBLE if name.endswith(".*"))
+    return inside not in VISIBLE and not f"{inside}.".startswith(whole)
 
 
 def visible() -> list[Path]:

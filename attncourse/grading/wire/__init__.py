@@ -1,1 +1,1 @@
-"""What both sides of a wire know: frames and channels."""
+"""What both sides of a wire know: the protocol, frames and channels."""

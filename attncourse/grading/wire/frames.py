@@ -5,12 +5,10 @@ travels as its type's name. `decode` is the one place where bytes of a worker be
 plain ones, or ChannelError.
 """
 
-import base64
 import json
 import math
 import struct
 import unicodedata
-from collections.abc import Sequence
 from typing import Any
 
 import safetensors.torch
@@ -18,7 +16,6 @@ import torch
 from torch import Tensor
 
 from attncourse.course.kinds import Foreign
-from attncourse.grading.parsing.parser import Cell
 
 LARGEST_REQUEST = 24 * 2**20  # bytes of JSON that the judge sends: a whole notebook, escaped
 LARGEST_ANSWER = 256 * 2**10  # bytes of JSON that a worker sends
@@ -84,19 +81,6 @@ def plain_text(text: Any, length: int, keep: str = "") -> str:
         for c in text
     )
     return "".join(pieces)
-
-
-def encode_cells(cells: Sequence[Cell]) -> list[Any]:
-    """The cells of a submission as JSON."""
-    return [[c.label, c.source, c.keep, base64.b64encode(c.code).decode()] for c in cells]
-
-
-def decode_cells(found: Any) -> tuple[Cell, ...]:
-    """The cells of their JSON. Raises TypeError or ValueError for what is none."""
-    return tuple(
-        Cell(plain_text(a, 200), str(b), tuple(map(int, c)), base64.b64decode(str(d)))
-        for a, b, c, d in found
-    )
 
 
 def _tensors(body: bytes) -> dict[str, Tensor]:

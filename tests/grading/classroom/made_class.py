@@ -11,6 +11,7 @@ from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.exercise import all_exercises, chapters
 from attncourse.grading.classroom import task
 from attncourse.grading.judge import submission as submissions
+from attncourse.grading.judge.memory.grading import Memory
 from attncourse.grading.judge.zygote import Zygote
 from attncourse.testing import secret_inputs
 
@@ -128,10 +129,10 @@ def trust(setattr):
     """Let submissions be graded in this process: fast, for texts that are our own."""
     setattr(task, "own_zygote", lambda level: Zygote("limits"))  # never started
     setattr(task, "read", lambda path, zygote: submissions.read(path))
-    setattr(task, "grade", _grade)
+    setattr(Memory, "grade", _grade)
 
 
-def _grade(submission, worker, exercise, memory):
+def _grade(memory, submission, worker, exercise):
     names = {}
     for cell in submission.cells:
         exec(cell.source, names)

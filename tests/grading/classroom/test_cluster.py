@@ -128,7 +128,7 @@ def test_one_by_one_gives_no_task_before_the_last_is_done():
     def scheduler(tasks):
         for task in tasks:
             seen.append(task.job)
-            yield Graded(task.job, ())
+            yield Graded(task.job, (), {})
 
     tasks = [Task(job, "ada", "", "a.py", b"", LIMITS, LEVEL) for job in "ab"]
     for done in schedule.one_by_one(scheduler)(tasks):

@@ -14,6 +14,7 @@ from made_class import DIVIDED, SOFTMAX, STUB
 
 from attncourse.grading.classroom import run, schedule, task
 from attncourse.grading.classroom.journal import NAME
+from attncourse.grading.judge.memory.grading import Memory
 from attncourse.grading.judge.zygote import GraderFault
 
 HOSTILE = {
@@ -150,19 +151,19 @@ def test_regrade_takes_a_student_or_an_exercise(tmp_path, folder, trusted):
 def test_a_fault_of_the_grader_is_no_grade_and_is_tried_again(
     tmp_path, folder, graded, monkeypatch
 ):
-    real = task.grade
+    real = Memory.grade
 
-    def failing(submission, worker, exercise, secret):
+    def failing(memory, submission, worker, exercise):
         if submission.path.name == "bob.py":
             raise GraderFault("no worker can be started")
-        return real(submission, worker, exercise, secret)
+        return real(memory, submission, worker, exercise)
 
-    monkeypatch.setattr(task, "grade", failing)
+    monkeypatch.setattr(Memory, "grade", failing)
     report = graded(folder, tmp_path / "out")
     assert states(report) == {"ada": "graded", "bob": "needs-regrade", "eve": "graded"}
     assert points(report)["bob"] is None
     assert "bob,,,needs-regrade,,," in (tmp_path / "out/gradebook.csv").read_text()
-    monkeypatch.setattr(task, "grade", real)
+    monkeypatch.setattr(Memory, "grade", real)
     report = graded(folder, tmp_path / "out")
     assert (counted(report), states(report)["bob"], points(report)["bob"]) == (
         (1, 2),

@@ -19,14 +19,15 @@ def made(job, text=SOFTMAX, level="limits", **changes):
 
 def result(job, *exercises, state="passed", stalled=()):
     records = [{"exercise": name, "state": state} for name in exercises]
-    return Graded(job, (*records, {"fault": "", "exercises": exercises}), 1.0, tuple(stalled))
+    closing = {"fault": "", "exercises": exercises}
+    return Graded(job, tuple(records), closing, 1.0, tuple(stalled))
 
 
 def test_two_processes_grade_what_one_does():
     tasks = [made(f"s{i}") for i in range(2)]
     found = sorted(schedule.processes(2)(tasks), key=lambda graded: graded.job)
     assert [graded.job for graded in found] == ["s0", "s1"]
-    assert {graded.records[0]["state"] for graded in found} == {"passed"}
+    assert {graded.exercises[0]["state"] for graded in found} == {"passed"}
     assert found[0].records == schedule.grade_submission(tasks[0]).records
 
 
@@ -62,9 +63,9 @@ def test_a_lost_judge_costs_its_submission_a_second_try_and_no_other(tmp_path):
     tasks = [made("a"), made("poison"), made("once", file=str(tmp_path / "x")), made("sleep")]
     found = {graded.job: graded for graded in schedule.processes(2)([*tasks, made("b")])}
     assert found.keys() == {"a", "poison", "once", "sleep", "b"}
-    assert [found[job].records[-1]["fault"] for job in ("a", "once", "b")] == [""] * 3
-    assert found["poison"].records[-1]["fault"] == "the grader's process was lost"
-    assert found["sleep"].records[-1]["fault"] == "the grader did not answer in time"
+    assert [found[job].closing["fault"] for job in ("a", "once", "b")] == [""] * 3
+    assert found["poison"].closing["fault"] == "the grader's process was lost"
+    assert found["sleep"].closing["fault"] == "the grader did not answer in time"
 
 
 def test_what_stalled_is_repeated_once_alone_and_the_rest_is_kept():
@@ -82,7 +83,7 @@ def test_what_stalled_is_repeated_once_alone_and_the_rest_is_kept():
 
     found = {g.job: g for g in schedule.run([made("s1"), made("s2")], first, alone)}
     assert asked == [("s1", ("b",))]
-    states = [(r["exercise"], r["state"]) for r in found["s1"].records[:-1]]
+    states = [(r["exercise"], r["state"]) for r in found["s1"].exercises]
     assert states == [("a", "first"), ("b", "second")]
-    assert found["s1"].records[-1]["exercises"] == ("a", "b")
+    assert found["s1"].closing["exercises"] == ("a", "b")
     assert found["s1"].seconds == 2.0

@@ -15,8 +15,8 @@ from attncourse.grading.judge.submission import (
     UnreadableError,
     read,
     shortcut,
-    without_magics,
 )
+from attncourse.grading.parsing.parser import without_magics
 
 SOFTMAX = "def softmax(x):\n    return x.exp() / x.exp().sum(-1, keepdim=True)\n"
 CHAPTER = [exercise.name for exercise in of_chapter("scores-and-scaling")]

@@ -337,7 +337,7 @@ def test_a_loop_is_ended_for_the_time_it_computes(submission, zygote):
         )
         assert outcome.failure == Failure("TimeoutError", told, fatal=True)
         assert not worker.stalled
-        assert 0.8 < worker.cpu < 3
+        assert 0.8 < worker.account.cpu < 3
 
 
 @pytest.mark.parametrize("name", ["sleeps", "stops"])
@@ -380,14 +380,14 @@ def test_records_tell_the_limit_that_is_given_and_not_what_was_measured(
         monkeypatch.setitem(allowance._REFERENCE, exercise.name, seconds)
         with Worker(submission, Limits(seconds=0.5), zygote) as worker:
             worker.begin((), worker.limits.of(exercise))
-            assert worker._seconds == max(0.5, 20 * seconds)
+            assert worker.account.seconds == max(0.5, 20 * seconds)
             messages.add(ask_as_it_is(worker, "hangs").failure.message)
     assert len(messages) == 1
 
 
 def test_who_has_waited_too_long_altogether_may_try_again(submission, zygote):
     with Worker(submission, LIMITS, zygote) as worker:
-        worker.waited = 10**6
+        worker.account.waited = 10**6
         assert ask(worker, "double", 3).failure.kind == "BudgetError"
         assert worker.stalled
 
@@ -396,7 +396,7 @@ def test_a_zygote_that_was_killed_is_started_again(submission):
     with Zygote("limits") as mine, Worker(submission, LIMITS, mine) as worker:
         assert ask(worker, "double", 3).value == 6.0
         worker.begin()
-        os.killpg(mine._process.pid, signal.SIGKILL)
+        os.killpg(mine._launched.process.pid, signal.SIGKILL)
         assert ask(worker, "double", 3).value == 6.0
 
 
@@ -412,7 +412,7 @@ def test_a_zygote_ends_with_the_judge(tmp_path):
     """All that the judge does when it is killed is to hang up."""
     mine = Zygote("limits")
     mine._connected()
-    process = mine._process
+    process = mine._launched.process
     mine._socket.close()
     assert process.wait(timeout=10) == 0
     mine._socket = None
@@ -491,7 +491,7 @@ def staying(tmp_path_factory):
 
 def pid(worker):
     worker.start()
-    return worker._process.pid
+    return worker._process._job.pid
 
 
 @pytest.mark.parametrize("name", HARMLESS)
@@ -544,12 +544,12 @@ def test_every_exercise_has_its_full_time(staying, confined):
             assert pid(worker) == own
             worker.begin()
             worker.start()
-            assert worker.cpu >= 0.6 * number
+            assert worker.account.cpu >= 0.6 * number
         failure = RemoteAnswer(worker, "computes").run(None, (5.0,), {}).failure
         assert (failure.kind, failure.fatal) == ("TimeoutError", True)
         assert not worker.stalled
         assert not worker.doubtful
-        assert 2.4 < worker.cpu < 5
+        assert 2.4 < worker.account.cpu < 5
 
 
 def test_who_ignores_that_his_time_is_up_is_told_so_and_has_not_waited(staying, confined):

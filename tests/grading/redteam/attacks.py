@@ -409,13 +409,13 @@ COSTS = {
         most=2,
     ),
     "the recorder patched": Attack(
-        "import attncourse.grading.wire.replay as r\ndef patch():\n"
+        "import attncourse.grading.confined.replay as r\ndef patch():\n"
         '    r.record = lambda f, a, k: (\'{{"steps": [], "result": null}}\', [])\n'
         + WASTE.replace("    wide_q", "    patch()\n    wide_q", 1),
         most=2,
     ),
     "a record of the answer alone": Attack(
-        "import attncourse.grading.wire.replay as r\ndef patch():\n"
+        "import attncourse.grading.confined.replay as r\ndef patch():\n"
         '    r.record = lambda f, a, k: (\'{{"steps": [], "result": ["c", 0]}}\', [f(*a, **k)])\n'
         + WASTE.replace("    wide_q", "    patch()\n    wide_q", 1),
         most=2,

@@ -31,7 +31,7 @@ NEIGHBOURS = {
         neighbour=True,
     ),
     "it makes the next look cheap": Attack(
-        "def neighbour(q):\n    from attncourse.grading.wire import replay\n"
+        "def neighbour(q):\n    from attncourse.grading.confined import replay\n"
         "    from attncourse.measure import cost\n"
         "    through = lambda s, f, t, a=(), k=None: f(*a, **(k or {{}}))\n"
         "    replay._Recorder.__torch_dispatch__ = through\n"

@@ -1,5 +1,8 @@
 """No attack earns more than an honest grader gives, harms another submission or stays behind."""
 
+import importlib
+import importlib.util
+import re
 import socket
 import time
 from dataclasses import replace
@@ -14,10 +17,10 @@ from attack import RIGHT
 from attacks import ATTACKS, WITH_LIMITS_ONLY
 
 from attncourse.course import exercise as contract
-from attncourse.grading.judge import judging, reading
-from attncourse.grading.judge import worker as remote
+from attncourse.grading.judge import account, judging, reading
 from attncourse.grading.judge.allowance import Limits
-from attncourse.grading.judge.judging import Memory, RemoteAnswer
+from attncourse.grading.judge.judging import RemoteAnswer
+from attncourse.grading.judge.memory.grading import Memory
 from attncourse.grading.judge.submission import Cell, Submission, UnreadableError
 from attncourse.grading.judge.worker import Worker
 from attncourse.grading.judge.zygote import Zygote
@@ -71,7 +74,7 @@ def graded(source, folder, zygote, exercise, name="answer.py", neighbour=False):
         if neighbour:
             worker.begin(exercise.forbidden)
             RemoteAnswer(worker, "neighbour").run(None, (torch.ones(5, 3),), {})
-        result = judging.grade(submission, worker, exercise, Memory(RUN))
+        result = Memory(RUN).grade(submission, worker, exercise)
         told = "\n".join(check.message for check in result.checks)
         return SimpleNamespace(
             passed=result.passed, told="\n".join([told, *worker.notes]), printed=worker.log.text()
@@ -80,7 +83,7 @@ def graded(source, folder, zygote, exercise, name="answer.py", neighbour=False):
 
 def children(zygote):
     """The processes below a zygote."""
-    found, below = set(), {zygote._process.pid}
+    found, below = set(), {zygote._launched.process.pid}
     table = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -118,7 +121,7 @@ def attacked(name, zygote, exercise, canary, server, tmp_path):
     before = time.monotonic()
     with pytest.MonkeyPatch.context() as patch:
         if attack.waits:
-            patch.setattr(remote, "waiting", lambda seconds: 0.9)
+            patch.setattr(account, "waiting", lambda seconds: 0.9)
         got = graded(source, tmp_path, zygote, exercise, attack.file, attack.neighbour)
     assert time.monotonic() - before < LONGEST
     assert got.passed <= attack.most, got.told
@@ -135,7 +138,7 @@ def unharmed(zygote, exercise, tmp_path):
     cell = Cell("honest.py", text, (0, 1))
     honest = Submission(tmp_path / "honest.py", (cell,), ("weights",), frozenset({"weights"}))
     with Worker(honest, LIMITS, zygote) as worker:
-        return judging.grade(honest, worker, quick, Memory(RUN)).passed == 1
+        return judging.grade(honest, worker, quick, RUN).passed == 1
 
 
 def ready(zygote, exercise, tmp_path_factory):
@@ -219,6 +222,16 @@ def test_the_table_tells_of_every_attack():
     assert told.count("\n| ") == len(ATTACKS) + 1
     assert {name.partition(":")[0] for name in ATTACKS} == set(table.KINDS)
     assert set(WITH_LIMITS_ONLY) <= set(ATTACKS)
+
+
+def test_what_an_attack_aims_at_is_there():
+    sources = "\n".join(attack.source for attack in ATTACKS.values())
+    aims = {(m, n) for m, n in re.findall(r"from (attncourse[\w.]*) import (\w+)", sources)}
+    aims |= {(m, "__name__") for m in re.findall(r"import (attncourse[\w.]*)", sources)}
+    assert len(aims) > 10
+    for module, name in aims:
+        found = importlib.import_module(module)
+        assert hasattr(found, name) or importlib.util.find_spec(f"{module}.{name}"), (module, name)
 
 
 def _command(pid):

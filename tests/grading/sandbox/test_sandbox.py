@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 from types import FunctionType
 
+import grimp
 import nbformat
 import pytest
 
 import attncourse
 from attncourse.course import render
 from attncourse.course.exercise import all_exercises
+from attncourse.grading.confined import surroundings
 from attncourse.grading.judge.allowance import Limits
 from attncourse.grading.judge.judging import RemoteAnswer
 from attncourse.grading.judge.submission import Cell, Submission
@@ -166,6 +168,18 @@ def test_of_the_package_a_worker_sees_what_holds_no_answer():
         assert "exercises" not in path.parts
 
 
+def test_a_worker_sees_what_it_imports_and_no_other_module():
+    imports = grimp.build_graph("attncourse")
+    given = imports.find_descendants("attncourse.grading.confined")
+    given |= {name for name in surroundings.USUAL if name in imports.modules}
+    needed = given.union(*map(imports.find_upstream_modules, given))
+    needed |= {n.rsplit(".", i)[0] for n in needed for i in range(1, n.count(".") + 1)}
+    seen = {name for name in imports.modules if not mounts.hidden(name)}
+    assert needed - seen == set()
+    assert seen - needed == {"attncourse.grading.sandbox.levels"}  # which tries what it is in
+    assert len(needed) > 30
+
+
 def test_no_module_that_a_worker_sees_holds_a_solution_or_imports_one_that_does():
     modules = {name for name in _modules() if not mounts.hidden(name)}
     for exercise in all_exercises().values():
@@ -258,6 +272,6 @@ def test_a_worker_reads_what_it_needs_and_no_other_file(level):
 
 
 def test_a_zygote_that_cannot_run_is_a_fault_of_the_grader(monkeypatch):
-    monkeypatch.setattr("attncourse.grading.judge.zygote._RUN", "raise OSError('no torch')")
+    monkeypatch.setattr("attncourse.grading.judge.launch._RUN", "raise OSError('no torch')")
     with Zygote("limits") as zygote, pytest.raises(GraderFault, match="OSError: no torch$"):
         zygote.start(2**31, 5, 5, (0, 1, 2))

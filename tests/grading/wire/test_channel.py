@@ -5,6 +5,7 @@ import json
 import os
 import struct
 import time
+from dataclasses import fields
 
 import numpy
 import pytest
@@ -15,12 +16,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from attncourse.course.kinds import Foreign
-from attncourse.grading.judge.exchange import outcome_of
+from attncourse.grading.judge.exchange import claimed, outcome_of
 from attncourse.grading.judge.reading import _parsed
 from attncourse.grading.parsing.parser import Parsed, UnreadableError
 from attncourse.grading.wire import frames as limits
 from attncourse.grading.wire.channel import Channel, ChannelTimeout
 from attncourse.grading.wire.frames import ChannelError
+from attncourse.grading.wire.protocol import Findings, Ran
 from attncourse.testing import gaussian
 
 SOON = 5.0  # seconds: no test waits as long unless it fails
@@ -503,9 +505,7 @@ def test_an_answer_is_an_outcome_of_plain_values_or_an_error_of_the_channel(text
     whole = frame(text, tensors)
     head_size, _ = struct.unpack_from("<IQ", whole)
     try:
-        outcome = outcome_of(
-            *limits.decode(whole[12 : 12 + head_size], whole[12 + head_size :]), "id"
-        )
+        outcome = outcome_of(whole[12 : 12 + head_size], whole[12 + head_size :], "id")
     except ChannelError:
         return
     assert text["id"] == "id"
@@ -516,10 +516,15 @@ def test_an_answer_is_an_outcome_of_plain_values_or_an_error_of_the_channel(text
 
 
 @settings(max_examples=500, derandomize=True, deadline=None, database=None)
-@given(json_values)
-def test_a_parsers_answer_is_what_was_found_or_an_error(answer):
-    rest = {"uses": [], "chapter": None, "defined": [], "notes": []}
-    for told in (answer, {"cells": answer, **rest}):
-        if isinstance(told, dict):
-            with contextlib.suppress(ChannelError, UnreadableError):
-                assert isinstance(_parsed(told), Parsed)
+@given(st.sampled_from([field.name for field in fields(Findings)]), json_values)
+def test_a_parsers_answer_is_what_was_found_or_an_error(field, said):
+    with contextlib.suppress(ChannelError, UnreadableError):
+        assert isinstance(_parsed(Findings(**{field: said})), Parsed)
+
+
+@pytest.mark.parametrize("text", [{}, {"id": "x", "notes": []}, {"id": "id"}, {"notes": []}])
+def test_what_lacks_a_field_or_is_no_answer_to_the_request_is_an_error(text):
+    with pytest.raises(ChannelError):
+        claimed(Ran, *limits.encode(text), "id")
+    with pytest.raises(ChannelError):
+        claimed(Ran, *limits.encode(text | {"id": "id", "notes": [], "passed": True}), "id")

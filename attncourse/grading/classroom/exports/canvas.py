@@ -11,6 +11,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+from attncourse.core.errors import CourseError
 from attncourse.grading.classroom.exports.files import printable, table
 from attncourse.grading.classroom.gradebook import Gradebook, Row
 from attncourse.grading.classroom.weights import Scheme
@@ -20,7 +21,7 @@ COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 _ASSIGNMENT = re.compile(r".*\(\d+\)\s*")
 
 
-class ExportError(ValueError):
+class ExportError(CourseError):
     """The export cannot be filled; the message is one sentence."""
 
 

@@ -1,6 +1,7 @@
 """results.json: everything that is known of the class, in a form with a published schema."""
 
 import json
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
@@ -93,7 +94,8 @@ def _file(file: File) -> dict[str, Any]:
 
 
 def _score(book: Gradebook, row: Row, score: Score) -> dict[str, Any]:
-    record = score.record or {"checks": [], "passed": 0, "of": 0, "fault": "", "figure": None}
+    nothing = {"checks": [], "passed": 0, "of": 0, "fault": "", "figure": None}
+    record: Mapping[str, Any] = score.record or nothing
     told = {key: record[key] for key in ("checks", "passed", "of", "fault", "figure")}
     return {
         "exercise": score.exercise,

@@ -6,13 +6,15 @@ Solutions and known mistakes are pure functions, so that the same inputs give th
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
-from attncourse.course.execution import Function, Outcome, execute
+from attncourse.course.diagnose import Repeated
+from attncourse.course.execution import Function, Outcome
 
 MOST = 64 * 2**20  # bytes of tensors that are remembered in all
 LARGEST = 2**20  # bytes of tensors in one outcome and its inputs
@@ -21,8 +23,47 @@ _PLAIN = (bool, int, float, str, type(None))
 
 Key = tuple[Any, ...]
 
-_kept: OrderedDict[Any, tuple[Outcome, int]] = OrderedDict()
-_bytes = 0
+
+class Outcomes:
+    """What functions gave on which inputs; what was not needed for long is forgotten."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Any, tuple[Outcome, int]] = OrderedDict()
+        self._bytes = 0
+
+    def on(self, probe: str | None, inputs: Key | None) -> Repeated:
+        """Those of one call: what is remembered of these inputs, or as good as nothing."""
+        return {} if inputs is None else _OnInputs(self, (probe, inputs))
+
+    def get(self, call: Any) -> Outcome | None:
+        """The outcome of a call; None if it is not known."""
+        if call not in self._kept:
+            return None
+        self._kept.move_to_end(call)
+        return self._kept[call][0]
+
+    def keep(self, call: Any, outcome: Outcome) -> None:
+        """Remember the outcome of a call, unless it is large."""
+        size = _size(tree_flatten(outcome.value)[0])
+        if size <= LARGEST:
+            self._kept[call] = outcome, size
+            self._bytes += size
+        while self._bytes > MOST:
+            self._bytes -= self._kept.popitem(last=False)[1][1]
+
+
+@dataclass(frozen=True)
+class _OnInputs:
+    """The outcomes on one call's inputs, by function."""
+
+    outcomes: Outcomes
+    inputs: Any
+
+    def get(self, function: Function, /) -> Outcome | None:
+        return self.outcomes.get((function, self.inputs))
+
+    def __setitem__(self, function: Function, outcome: Outcome, /) -> None:
+        self.outcomes.keep((function, self.inputs), outcome)
 
 
 def key(args: Sequence[Any], kwargs: dict[str, Any]) -> Key | None:
@@ -32,25 +73,6 @@ def key(args: Sequence[Any], kwargs: dict[str, Any]) -> Key | None:
     if not usual or _size(leaves) > LARGEST:
         return None
     return (str(form), *map(_digest, leaves))
-
-
-def outcome(
-    function: Function, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any], of: Key
-) -> Outcome:
-    """What `execute` gives, from memory if the function was called on equal inputs before."""
-    global _bytes
-    whole = (function, probe, of)
-    if whole in _kept:
-        _kept.move_to_end(whole)
-        return _kept[whole][0]
-    found = execute(function, probe, args, kwargs)
-    size = _size(tree_flatten(found.value)[0])
-    if size <= LARGEST:
-        _kept[whole] = found, size
-        _bytes += size
-        while _bytes > MOST:
-            _bytes -= _kept.popitem(last=False)[1][1]
-    return found
 
 
 def size_of(args: Sequence[Any], kwargs: dict[str, Any]) -> int:

@@ -12,12 +12,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from attncourse.course import remembered
 from attncourse.course.checking import CheckResult, Result, attempt, each_check, explain
-from attncourse.course.diagnose import Call
-from attncourse.course.execution import Outcome
+from attncourse.course.diagnose import Call, Repeated
+from attncourse.course.execution import Function, Outcome
 from attncourse.course.exercise import Exercise
-from attncourse.grading.judge.exchange import Reply, Request
+from attncourse.grading.judge.exchange import Request
+from attncourse.grading.judge.memory import outcomes
+from attncourse.grading.judge.memory.outcomes import Key, Outcomes
+from attncourse.grading.judge.memory.replies import Reply
 
 # What is remembered of one exercise, at most: a class in which no two answers are equal is large.
 MOST = 16 * 2**20  # bytes of questions
@@ -30,14 +32,20 @@ LARGEST_RESULT = 2**12  # numbers in the tensors of one result
 class Question:
     """A call of the learner's function, or of a probe on it, on these inputs.
 
-    key tells the inputs apart from others; request is the question as it was sent.
+    key tells the inputs apart from others; repeated is what the course's own functions give on
+    them; request is the question as it was sent.
     """
 
     probe: str | None
     args: Sequence[Any]
     kwargs: dict[str, Any]
-    key: remembered.Key | None = None
+    key: Key | None = None
+    repeated: Repeated = field(default_factory=dict[Function, Outcome])
     request: Request | None = None
+
+    def answered(self, outcome: Outcome) -> Call:
+        """The call that was made by asking it."""
+        return Call(self.probe, self.args, self.kwargs, outcome, self.repeated)
 
 
 @runtime_checkable
@@ -87,16 +95,21 @@ class _Talk:
             return self.heard[self.told - 1][1].outcome
         return self.ask(self.memory.question(probe, args, kwargs)).outcome
 
+    def call(self, probe: str | None, args: Any, kwargs: Any, outcome: Outcome) -> Call:
+        """What the check was told last."""
+        return self.heard[self.told - 1][0].answered(outcome)
+
     def calls(self) -> list[Call]:
         """What was heard, as a diagnosis needs it."""
-        return [Call(q.probe, q.args, q.kwargs, r.outcome, q.key) for q, r in self.heard]
+        return [question.answered(reply.outcome) for question, reply in self.heard]
 
 
 class Dialogues:
     """The dialogues of one exercise's checks, on one set of inputs."""
 
-    def __init__(self, exercise: Exercise) -> None:
+    def __init__(self, exercise: Exercise, outcomes: Outcomes) -> None:
         self.exercise = exercise
+        self._outcomes = outcomes
         self._roots = {name: _Node() for name in exercise.checks}
         self._questions: dict[Any, Question] = {}
         self._results: dict[bytes, Result] = {}
@@ -123,9 +136,8 @@ class Dialogues:
 
     def question(self, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any]) -> Question:
         """The question; the same one wherever the same is asked, if that can be remembered."""
-        key = remembered.key(args, kwargs)
-        made = Question(probe, args, kwargs, key)
-        size = remembered.size_of(args, kwargs)
+        key, size = outcomes.key(args, kwargs), outcomes.size_of(args, kwargs)
+        made = Question(probe, args, kwargs, key, self._outcomes.on(probe, key))
         if key is None or self._bytes + size > MOST:
             return made
         kept = self._questions.setdefault((probe, key), made)
@@ -140,7 +152,7 @@ class Dialogues:
             node = node.after.get(reply.digest) if reply.digest else None
         if node is not None and node.result is not None:
             return node.result
-        result, _ = attempt(self.exercise, name, talk)
+        result, _ = attempt(self.exercise, name, talk, talk.call)
         self._remember(name, talk, result)
         return result
 

@@ -9,10 +9,11 @@ import torch
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.execution import Failure, Outcome, execute
 from attncourse.course.exercise import all_exercises
-from attncourse.grading.judge import dialogues
-from attncourse.grading.judge.dialogues import Dialogues, Question
-from attncourse.grading.judge.exchange import concluded, received
-from attncourse.grading.judge.judging import Memory
+from attncourse.grading.judge.memory import dialogues
+from attncourse.grading.judge.memory.dialogues import Dialogues, Question
+from attncourse.grading.judge.memory.grading import Memory
+from attncourse.grading.judge.memory.outcomes import Outcomes
+from attncourse.grading.judge.memory.replies import concluded, received
 from attncourse.grading.wire.frames import encode
 from attncourse.testing import secret_inputs
 
@@ -90,7 +91,7 @@ def counted(exercise):
 @functools.cache
 def remembering(name):
     """One memory for all answers to an exercise, as a class makes it."""
-    return Dialogues(all_exercises()[name])
+    return Dialogues(all_exercises()[name], Outcomes())
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
@@ -106,7 +107,7 @@ def test_for_every_answer_of_the_course_it_is_what_the_checks_conclude(answer):
 
 def test_what_was_said_before_is_not_read_and_no_check_runs_again(counted):
     exercise, runs = counted
-    memory = Dialogues(exercise)
+    memory = Dialogues(exercise, Outcomes())
     first = memory.run(Frames(exercise.solution))
     again = Frames(lambda x, *, plus=0.0: 2 * x + plus)
     assert memory.run(again) is first
@@ -116,7 +117,7 @@ def test_what_was_said_before_is_not_read_and_no_check_runs_again(counted):
 
 def test_where_an_answer_says_something_new_that_check_alone_runs(counted):
     exercise, runs = counted
-    memory = Dialogues(exercise)
+    memory = Dialogues(exercise, Outcomes())
     memory.run(Frames(exercise.solution))
     result = memory.run(Frames(lambda x, *, plus=0.0: 2 * x + (plus and 1.0)))
     assert [check.state for check in result.checks] == ["passed", "failed", "passed"]
@@ -128,7 +129,7 @@ def test_where_an_answer_says_something_new_that_check_alone_runs(counted):
 
 def test_after_a_lost_process_nothing_is_asked_and_nothing_of_it_remembered(counted):
     exercise, runs = counted
-    memory = Dialogues(exercise)
+    memory = Dialogues(exercise, Outcomes())
     for _ in range(2):
         lost = Lost(exercise.solution)
         result = memory.run(lost)
@@ -144,7 +145,7 @@ def test_a_lack_of_memory_is_not_remembered(counted):
     def greedy(x, *, plus=0.0):
         raise MemoryError
 
-    memory = Dialogues(exercise)
+    memory = Dialogues(exercise, Outcomes())
     for _ in range(2):
         assert memory.run(Frames(greedy)).state == "failed"
     assert set(runs.values()) == {2}
@@ -154,7 +155,7 @@ def test_a_lack_of_memory_is_not_remembered(counted):
 def test_what_is_not_remembered_is_concluded_all_the_same(counted, monkeypatch, limit):
     monkeypatch.setattr(dialogues, limit, -1)
     exercise, _ = counted
-    memory = Dialogues(exercise)
+    memory = Dialogues(exercise, Outcomes())
     for function in (exercise.solution, exercise.wrong["squared"]) * 2:
         assert told(memory.run(Frames(function))) == told(run(exercise, LocalAnswer(function)))
     assert (memory._questions == {}) is (limit == "MOST")
@@ -163,7 +164,7 @@ def test_what_is_not_remembered_is_concluded_all_the_same(counted, monkeypatch, 
 
 
 def test_inputs_that_are_too_large_to_be_kept_are_asked_for_anew(exercise):
-    memory = Dialogues(exercise)
+    memory = Dialogues(exercise, Outcomes())
     large = torch.zeros(2**20)
     first, second = (memory.question(None, (large,), {}) for _ in range(2))
     assert first.key is second.key is None
@@ -177,7 +178,7 @@ def test_another_secret_has_another_memory_and_another_exercise_of_the_name_too(
     assert memory.of(exercise) is memory.of(exercise)
     assert memory.of(exercise) is not memory.of(replace(exercise))
     with secret_inputs(b"one"):
-        one = Dialogues(exercise)
+        one = Dialogues(exercise, Outcomes())
         assert one.run(Frames(exercise.solution)).state == "passed"
     asked = next(iter(one._questions.values()))
     assert isinstance(asked, Question)

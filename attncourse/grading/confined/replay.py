@@ -1,36 +1,25 @@
-"""Costs that a submission cannot forge: its call is recorded as operators, and counted elsewhere.
+"""Calls as records of operators: written down where a submission runs, repeated where none does.
 
 The worker records which operators of PyTorch a call hands to the device. A process that never
-runs a line of a submission repeats them and counts with the same probes as everywhere. The
-record is not believed: repeated on the check's inputs, and on inputs changed a little in a way
-that nobody can know before, it must give what the function itself gives there. A forged record
-that does so is a program that computes the function at the cost that is counted.
+runs a line of a submission repeats them. What a record is worth, `judge.costs` says.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
+from attncourse.grading.wire.protocol import Unrepeatable
 from attncourse.measure.cost import light
 
-COSTS = ("flops", "largest_tensor", "operators")
 MOST_STEPS = 50_000
-LARGEST = 4 * 2**20  # bytes of JSON in which a record may travel
-
-Record = dict[str, Any]
 
 _DETACH = torch.ops.aten.detach.default
 _REFUSED = ("from_file", "set_", "set_source", "resize_storage", "record_stream", "pin_memory")
-
-
-class Unrepeatable(Exception):
-    """The call or its record has something that cannot be repeated elsewhere."""
 
 
 @light
@@ -163,29 +152,3 @@ def _value(word: Any, tensors: Sequence[Tensor], constants: Sequence[Tensor]) ->
     if not isinstance(found, torch.dtype | torch.layout | torch.memory_format):
         raise Unrepeatable("an argument that is none")
     return found
-
-
-def changed(values: Any) -> Any:
-    """The values, every floating number changed by about a hundredth, unpredictably."""
-    return tree_map(_changed, values)
-
-
-def _changed(value: Any) -> Any:
-    if not (isinstance(value, Tensor) and value.is_floating_point()):
-        return value
-    generator = torch.Generator().manual_seed(int.from_bytes(os.urandom(7), "little"))
-    noise = torch.randn(value.shape, generator=generator, dtype=torch.float64)
-    return (value.double() * (1 + 0.01 * noise)).to(value.dtype)
-
-
-def real(values: Any) -> Any:
-    """The values, those on the meta device as numbers: what has no value cannot be compared."""
-    return tree_map(_real, values)
-
-
-def _real(value: Any) -> Any:
-    if not (isinstance(value, Tensor) and value.is_meta):
-        return value
-    if value.is_floating_point():
-        return torch.randn(value.shape, dtype=torch.float64).to(value.dtype)
-    return torch.ones(value.shape, dtype=value.dtype)

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from attncourse.course import remembered
 from attncourse.course.diagnose import Call
 from attncourse.course.execution import Outcome
+from attncourse.grading.judge.memory import outcomes
+from attncourse.grading.judge.memory.outcomes import Outcomes
 from attncourse.testing import same_value
 
 X = torch.arange(6.0).reshape(2, 3)
@@ -23,11 +24,19 @@ def counted():
     return function, calls
 
 
-def repeat(function, *args, probe=None, **kwargs):
-    return Call(probe, args, kwargs, Outcome()).repeat(function)
+@pytest.fixture
+def repeat():
+    """The outcome of a function on inputs, each in a call of its own, with one memory."""
+    memory = Outcomes()
+
+    def repeat(function, *args, probe=None, **kwargs):
+        known = memory.on(probe, outcomes.key(args, kwargs))
+        return Call(probe, args, kwargs, Outcome(), known).repeat(function)
+
+    return repeat
 
 
-def test_equal_inputs_are_computed_once(counted):
+def test_equal_inputs_are_computed_once(counted, repeat):
     function, calls = counted
     first, second = repeat(function, X), repeat(function, X.clone())
     assert len(calls) == 1
@@ -51,7 +60,7 @@ OTHERS = {
 }
 
 
-def test_other_inputs_are_computed_anew(counted):
+def test_other_inputs_are_computed_anew(counted, repeat):
     function, calls = counted
     for other in (X, X * 0, *OTHERS.values()):
         repeat(function, other)
@@ -61,19 +70,19 @@ def test_other_inputs_are_computed_anew(counted):
     assert len(calls) == len(OTHERS) + 4
 
 
-def test_what_is_large_or_unusual_is_not_remembered(counted, monkeypatch):
+def test_what_is_large_or_unusual_is_not_remembered(counted, repeat, monkeypatch):
     function, calls = counted
-    monkeypatch.setattr(remembered, "LARGEST", 100)
+    monkeypatch.setattr(outcomes, "LARGEST", 100)
     for value in (torch.zeros(100), X.to_sparse(), object()):
-        assert remembered.key([value], {}) is None
+        assert outcomes.key([value], {}) is None
     for _ in range(2):
         repeat(function, torch.zeros(100))
     assert len(calls) == 2
 
 
-def test_what_is_old_is_forgotten(counted, monkeypatch):
+def test_what_is_old_is_forgotten(counted, repeat, monkeypatch):
     function, calls = counted
-    monkeypatch.setattr(remembered, "MOST", 300)
+    monkeypatch.setattr(outcomes, "MOST", 300)
     for n in (1, 2, 3, 4, 1):
         repeat(function, torch.full((5,), float(n)))
     assert len(calls) == 5

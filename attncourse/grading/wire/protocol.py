@@ -1,0 +1,245 @@
+"""The protocol: all that a judge may order, what is answered, and who believes what of it.
+
+There are two dialogues. The judge begins both, and waits for each answer before the next order.
+
+- With a worker, through two pipes: frames (see `frames`), each an order or an answer under an
+  identity that the judge draws anew, and the values that belong to it. A worker obeys; whoever
+  judges believes nothing that it says of itself. An answer's fields may hold anything, so that
+  each is read as plain data of a fixed form (see `judge.exchange`) or is no answer, and a value
+  counts by what it is when a check compares it. No answer means "passed".
+- With the zygote, through a socket: a line of JSON for each order and reply, and with `Start` and
+  `Twin` descriptors. It runs no line of a submission, so what it replies is believed.
+
+An order travels as its fields and, under "op", its name in small letters.
+"""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from attncourse.grading.parsing.parser import Cell
+from attncourse.grading.wire.frames import LARGEST_ANSWER, LARGEST_REQUEST, plain_text
+
+MOST_NOTES = 20  # on what failed while definitions ran, or could not be read
+
+
+class Unrepeatable(Exception):
+    """The call or its record has something that cannot be repeated elsewhere."""
+
+
+class Order:
+    """What a judge asks; `largest` are the bytes of JSON that the answer may have."""
+
+    largest: ClassVar[int] = LARGEST_ANSWER
+
+    @classmethod
+    def op(cls) -> str:
+        """What it is called on the wire."""
+        return cls.__name__.lower()
+
+    def written(self) -> dict[str, Any]:
+        """The order as JSON."""
+        return {"op": self.op(), **vars(self)}
+
+
+# What a worker is asked
+
+
+@dataclass(frozen=True)
+class Parse(Order):
+    """Find the definitions in the text of a file, and uses of the names watched for: `Findings`.
+
+    Asked of a process that is ended afterwards: it has read a hostile text, and run none.
+    """
+
+    largest: ClassVar[int] = LARGEST_REQUEST
+    text: str
+    name: str
+    watched: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Load(Order):
+    """Run the definitions of a submission, with these functions forbidden for good: `Ran`."""
+
+    cells: Sequence[Any]
+    forbidden: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Renew(Order):
+    """Run them anew, as if no exercise had been asked for, if nothing of one is left: `Ran`."""
+
+
+@dataclass(frozen=True)
+class Call(Order):
+    """Call a function, or a probe on it; with its arguments as values: `Answer`."""
+
+    function: str
+    probe: str | None = None
+
+
+@dataclass(frozen=True)
+class Record(Order):
+    """Call a function and write down its operators; with its arguments as values: `Answer`.
+
+    The value is the record and its constants, and is no evidence before it is repeated.
+    """
+
+    largest: ClassVar[int] = 4 * 2**20
+    function: str
+
+
+@dataclass(frozen=True)
+class Repeat(Order):
+    """Repeat a record, or a probe on that; with arguments and constants as values: `Answer`.
+
+    Asked of a process where no submission was ever loaded: this answer is believed.
+    """
+
+    record: str
+    probe: str | None = None
+
+
+WorkerOrder = Parse | Load | Renew | Call | Record | Repeat
+
+
+# What a worker answers: claims
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What `parser.parse` found; or a sentence in `unreadable`, and nothing else.
+
+    A submission can make this say nothing but what another text of its own would.
+    """
+
+    unreadable: Any = None
+    cells: Any = ()
+    chapter: Any = None
+    defined: Any = ()
+    notes: Any = ()
+    uses: Any = ()
+    prints: Any = ()
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Notes on what failed; clean says that no trace of an exercise is left.
+
+    Whoever lies about that spoils the next exercise of the same submission, and nothing else.
+    """
+
+    notes: Any
+    clean: Any = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The failure (its kind, its message, its place) or None, and which arguments were modified.
+
+    With one value. What could be lied about is whether an argument was modified, and which
+    exception was raised; neither helps a wrong value.
+    """
+
+    failure: Any
+    modified: Any
+
+
+WorkerAnswer = Findings | Ran | Answer
+
+
+# What the zygote is asked, and replies
+
+
+@dataclass(frozen=True)
+class Start(Order):
+    """Fork a confined child that talks through the three pipes that come along: `Started`.
+
+    It may hold so many bytes, and compute for so many seconds, up to `most` by `Extend`.
+    """
+
+    memory: int
+    seconds: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Extend(Order):
+    """Let a child compute for so many seconds from now on: `Extended`."""
+
+    pid: int
+    seconds: int
+
+
+@dataclass(frozen=True)
+class End(Order):
+    """End a child and all it started, unless it ends by itself within `patience` s: `Ended`."""
+
+    pid: int
+    patience: float
+
+
+@dataclass(frozen=True)
+class Twin(Order):
+    """Fork another zygote, which counts costs, for the connection that comes along: `Ready`."""
+
+
+ZygoteOrder = Start | Extend | End | Twin
+
+
+@dataclass(frozen=True)
+class Ready:
+    """There it is; also a new zygote's first word, when it has imported what it needs."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """The child's process id, as the zygote sees it."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class Extended:
+    """Seconds that the child has computed until now; None if it has ended."""
+
+    cpu: float | None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A child's exit code (minus a signal's number), and seconds that it computed."""
+
+    code: int
+    cpu: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Instead of any other reply: why it cannot be done, a fault of the grader's own."""
+
+    error: str
+
+
+ZygoteReply = Ready | Started | Extended | Ended | Failed
+
+
+def read(text: dict[str, Any], known: Sequence[type[Order]]) -> Any:
+    """The order that a judge wrote. Raises KeyError or TypeError for what is none of the known."""
+    kinds = {kind.op(): kind for kind in known}
+    return kinds[text["op"]](**{name: value for name, value in text.items() if name != "op"})
+
+
+def encode_cells(cells: Sequence[Cell]) -> list[Any]:
+    """The cells of a submission as JSON."""
+    return [[c.label, c.source, c.keep, base64.b64encode(c.code).decode()] for c in cells]
+
+
+def decode_cells(found: Any) -> tuple[Cell, ...]:
+    """The cells of their JSON. Raises TypeError or ValueError for what is none."""
+    return tuple(
+        Cell(plain_text(a, 200), str(b), tuple(map(int, c)), base64.b64decode(str(d)))
+        for a, b, c, d in found
+    )
