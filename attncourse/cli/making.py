@@ -1,6 +1,5 @@
 """For those who make the course: ``new``, ``build`` and ``execute``."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -32,7 +31,7 @@ def new_exercise(chapter: str, name: str, module: str | None, root: Path) -> Non
     from attncourse.course import skeletons
 
     _checkout(root)
-    path = _written(lambda: skeletons.exercise(root, chapter, name, module))
+    path = skeletons.exercise(root, chapter, name, module)
     click.echo(f"wrote {path}; pytest tests/test_exercises.py -k {name} says what is missing")
 
 
@@ -48,7 +47,7 @@ def new_chapter(slug: str, root: Path) -> None:
     from attncourse.course import skeletons
 
     _checkout(root)
-    path = _written(lambda: skeletons.chapter(root, slug))
+    path = skeletons.chapter(root, slug)
     click.echo(f"wrote {path}; attncourse execute {path} runs it")
 
 
@@ -105,16 +104,6 @@ def execute(paths: tuple[Path, ...], root: Path) -> None:
             raise BadInput(str(error)) from None
         click.echo(f"executing {path} ...")
         chapters.execute(path, repository_url(root))
-
-
-def _written(write: Callable[[], Path]) -> Path:
-    """The path of a skeleton, or one sentence why there is none."""
-    from attncourse.course.skeletons import Refused
-
-    try:
-        return write()
-    except Refused as error:
-        raise BadInput(str(error)) from None
 
 
 def _checkout(root: Path) -> None:

@@ -31,6 +31,7 @@ from types import ModuleType
 from typing import Any
 
 from attncourse import exercises
+from attncourse.core.errors import CourseError
 from attncourse.course.contents import CHAPTERS
 from attncourse.exercises import Borrow
 
@@ -39,7 +40,7 @@ Function = Callable[..., Any]
 REQUIRED = ("difficulty", "minutes", "hints", "solution")
 
 
-class ExerciseError(ValueError):
+class ExerciseError(CourseError):
     """An exercise cannot be had; the message says why, in a sentence."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import attncourse
+from attncourse.core.errors import CourseError
 from attncourse.course import boxes
 from attncourse.course import exercise as contract
 from attncourse.course.bootstrap import bootstrap_cell, repository_url
@@ -58,7 +59,7 @@ _SECTIONS = {
 }
 
 
-class Refused(ValueError):
+class Refused(CourseError):
     """A skeleton cannot be written; the message says why, in a sentence."""
 
 

@@ -54,12 +54,12 @@ def test_forbidden_and_stub_may_be_left_out_or_given(variant):
 
 @pytest.mark.parametrize("field", ["difficulty", "minutes", "hints", "solution"])
 def test_a_missing_field_is_named(variant, field):
-    with pytest.raises(ValueError, match=f"^exercise module double lacks {field}$"):
+    with pytest.raises(BrokenExercise, match=f"^exercise module double lacks {field}$"):
         read(variant(**{field: None}))
 
 
 def test_all_missing_fields_are_named_at_once(variant):
-    with pytest.raises(ValueError, match="^exercise module double lacks minutes, hints$"):
+    with pytest.raises(BrokenExercise, match="^exercise module double lacks minutes, hints$"):
         read(variant(minutes=None, hints=None))
 
 
@@ -67,7 +67,7 @@ def test_all_missing_fields_are_named_at_once(variant):
 def test_a_docstring_without_a_title_is_refused(variant, docstring):
     module = variant()
     module.__doc__ = docstring
-    with pytest.raises(ValueError, match='double lacks a docstring that begins with "# Title"'):
+    with pytest.raises(BrokenExercise, match='double lacks a docstring that begins with "# Title"'):
         read(module)
 
 
