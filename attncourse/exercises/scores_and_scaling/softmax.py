@@ -83,7 +83,9 @@ def check_keeps_the_dtype(student):
 def check_has_the_right_gradient(student):
     """the gradient is right, far-off scores included"""
     for x in (gaussian(5, 37, seed=60), gaussian(11, 9, seed=61) + levels(9, 0.0, -3000.0, 1000.0)):
-        assert_same(gradients(student, x)[0], gradients(torch.softmax, x, dim=-1)[0], "the gradient")
+        assert_same(
+            gradients(student, x)[0], gradients(torch.softmax, x, dim=-1)[0], "the gradient"
+        )
 
 
 def _stable_exp(x):
