@@ -101,7 +101,7 @@ def attention_inputs(
 
 
 def levels(m: int, *heights: float) -> Tensor:
-    """m numbers, the heights in turn: added to the scores of a row, they spread it far apart."""
+    """The heights in turn, m numbers: added to the scores of a row, they spread it far apart."""
     return torch.tensor([heights[j % len(heights)] for j in range(m)], dtype=torch.float64)
 
 
@@ -133,8 +133,8 @@ def same_value(a: Any, b: Any) -> bool:
         return False
     if not (_plain(a) and _plain(b)):
         return not _not_close(a, b)
-    if a.dtype in _EXACT:
-        return torch.equal(a, b)
+    if (equal := torch.equal(a, b)) or a.dtype in _EXACT:
+        return equal
     rtol, atol = _TOLERANCES[a.dtype]
     return bool(torch.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True).all())
 

@@ -6,8 +6,8 @@ answers, weighted by how well its key fits,
 $$\mathrm{lookup}(q, K, V) = \sum_j a_j \, v_j , \qquad
 a = \mathrm{softmax}\!\left(\frac{K q}{\tau}\right) .$$
 
-- `query` is (..., d), `keys` is (..., m, d), `values` is (..., m, e); the result is (..., e), in the
-  dtype of the values.
+- `query` is (..., d), `keys` is (..., m, d), `values` is (..., m, e); the result is (..., e), in
+  the dtype of the values.
 - `temperature` is the number $\tau > 0$: near 0 the best entry answers alone, for a large one all
   answer alike. There is no other scale.
 - `torch.softmax` is allowed; you write your own in the next chapter.

@@ -4,8 +4,8 @@ Compute the mean of m values under m non-negative weights,
 
 $$\mathrm{mean}(w, V) = \frac{\sum_j w_j \, v_j}{\sum_j w_j} .$$
 
-- `weights` is (..., m), `values` is (..., m, e); the result is (..., e), in the dtype of the values.
-  Leading axes are shared and each entry of them is a mean of its own.
+- `weights` is (..., m), `values` is (..., m, e); the result is (..., e), in the dtype of the
+  values. Leading axes are shared and each entry of them is a mean of its own.
 - The weights need not sum to one: only their ratios count, however small or large they are.
 - Weights that are all zero give zeros, and finite gradients.
 """
