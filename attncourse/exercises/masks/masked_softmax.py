@@ -50,8 +50,8 @@ def check_broadcasts_the_mask(student):
     scores = gaussian(2, 3, 5, 37, seed=10)
     padding = random_mask(2, 37, seed=11)[:, None, None, :]
     cases = [(scores, random_mask(5, 37, seed=12)), (scores, padding)]
-    for shape in ((1, 11, 9), (4, 1, 1, 9)):
-        cases.append((gaussian(*shape, seed=13), random_mask(shape[-2], 9, seed=14)))
+    for shape in ((1, 11, 9), (4, 1, 1, 9), (2, 11, 1)):
+        cases.append((gaussian(*shape, seed=13), random_mask(*shape[-2:], seed=14)))
     for scores, mask in cases:
         assert_same(student(scores, mask), solution(scores, mask))
 

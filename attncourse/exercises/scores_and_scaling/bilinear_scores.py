@@ -38,11 +38,10 @@ def check_matches_the_definition(student):
 
 def check_takes_leading_axes(student):
     """works for any batch and head axes, those of length one too, with one matrix for all"""
-    for lead in ((2, 3), (1,), (4, 1)):
-        q, k, w = _inputs(*lead, seed=10)
-        assert_same(student(q, k, w), solution(q, k, w))
-    q, k, w = _inputs(2, sizes=(1, 9, 3, 7), seed=15)
-    assert_same(student(q, k, w), solution(q, k, w))
+    one_query, one_key = (1, 9, 3, 7), (11, 1, 3, 7)
+    for lead, sizes in (((2, 3), SIZES), ((1,), SIZES), ((4, 1), one_query), ((2,), one_key)):
+        inputs = _inputs(*lead, sizes=sizes, seed=10)
+        assert_same(student(*inputs), solution(*inputs))
 
 
 def check_keeps_the_order_of_a_square_matrix(student):

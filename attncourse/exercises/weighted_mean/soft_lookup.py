@@ -49,17 +49,19 @@ def check_matches_the_definition(student):
 
 
 def check_takes_leading_axes(student):
-    """many queries at once, each with its own table; an axis of length one stays"""
-    for lead in ((2, 3), (1,), (4, 1)):
-        inputs = _inputs(*lead, seed=10)
-        assert_same(student(*inputs), solution(*inputs))
+    """many queries at once, each with its own table, be it of one entry; no axis is lost"""
+    for lead, m in (((2, 3), 37), ((1,), 37), ((4, 1), 37), ((2,), 1)):
+        query, keys, values = _inputs(*lead, sizes=(1, m, 8, 6), seed=10)
+        values = 1000.0 * values  # so that rounded weights show
+        assert_same(student(query, keys, values), solution(query, keys, values))
 
 
 def check_obeys_the_temperature(student):
     """the temperature divides the scores, before the softmax, however small it is"""
-    query, keys, values = _inputs(seed=20)
+    query, keys, values = _inputs(std=1.0, seed=20)
     cases = [(query, temperature) for temperature in (0.4, 5.0)]
-    cases += [(temperature * query, temperature) for temperature in (1e-4, 1e-12, 1e6)]
+    close = query / 4  # to all keys: no entry answers alone
+    cases += [(temperature * close, temperature) for temperature in (1e-4, 1e-12, 1e6)]
     for asked, temperature in cases:
         assert_same(
             student(asked, keys, values, temperature=temperature),
