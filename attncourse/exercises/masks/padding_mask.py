@@ -33,7 +33,11 @@ def check_hides_the_padding(student):
 
 def check_takes_empty_and_full_sequences(student):
     """length 0 hides everything, length m nothing"""
-    for lengths, m in ((torch.tensor([0, 9, 4]), 9), (torch.tensor([0, 0]), 5), (torch.tensor([1, 0]), 1)):
+    for lengths, m in (
+        (torch.tensor([0, 9, 4]), 9),
+        (torch.tensor([0, 0]), 5),
+        (torch.tensor([1, 0]), 1),
+    ):
         assert_same(student(lengths, m), _by_rule(lengths, m))
 
 

@@ -7,7 +7,8 @@ $$s_{ij} = u \cdot \tanh\!\left(q_i W_q + k_j W_k\right) .$$
 - `q` is (..., n, d_q), `k` is (..., m, d_k); `w_q` is (d_q, r), `w_k` is (d_k, r) and `u` is (r,).
   The result is (..., n, m). The widths of queries and keys may differ; the leading axes are shared
   by `q` and `k`.
-- These are scores: no scale and no softmax. They have the dtype of the inputs.
+- These are scores: no scale and no softmax. They have the dtype of the inputs, and they and their
+  gradients are right for inputs of any size.
 - Project every query and every key once, not once for each pair.
 """
 
@@ -63,9 +64,9 @@ def check_saturates(student):
 
 
 def check_has_the_right_gradient(student):
-    """the gradients of q, k, w_q, w_k and u are right"""
-    for sizes in (SIZES, OTHER_SIZES):
-        inputs = _inputs(sizes=sizes, seed=40)
+    """the gradients of q, k, w_q, w_k and u are right, those of large inputs too"""
+    for sizes, std in ((SIZES, 2.0), (OTHER_SIZES, 2.0), (OTHER_SIZES, 5000.0)):
+        inputs = _inputs(sizes=sizes, std=std, seed=40)
         ours, theirs = gradients(student, *inputs), gradients(solution, *inputs)
         for name, a, b in zip(("q", "k", "w_q", "w_k", "u"), ours, theirs, strict=True):
             assert_same(a, b, f"the gradient of {name}")
