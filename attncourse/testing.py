@@ -2,7 +2,8 @@
 
 Inputs are float64, Gaussian, ragged (n, m, d and e all different) and seeded: on square inputs
 with loose tolerances typical mistakes pass; on these, with the defaults of
-``torch.testing.assert_close``, they do not.
+``torch.testing.assert_close``, they do not. There are two sets of sizes, so that a size written
+into the code shows.
 """
 
 import hmac
@@ -18,6 +19,8 @@ from attncourse.core.probes import probe
 
 Function = Callable[..., Any]
 
+SIZES = (5, 37, 8, 6)  # n, m, d, e
+OTHER_SIZES = (11, 9, 3, 7)
 
 # the defaults of torch.testing.assert_close: relative, absolute
 _TOLERANCES = {
@@ -85,14 +88,21 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def attention_inputs(*lead: int, std: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries (..., 5, 8), keys (..., 37, 8) and values (..., 37, 6): all sizes differ."""
-    n, m, d, e = 5, 37, 8, 6
+def attention_inputs(
+    *lead: int, sizes: tuple[int, int, int, int] = SIZES, std: float = 2.0, seed: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries (..., n, d), keys (..., m, d) and values (..., m, e) of the sizes n, m, d, e."""
+    n, m, d, e = sizes
     return (
         gaussian(*lead, n, d, std=std, seed=seed),
         gaussian(*lead, m, d, std=std, seed=seed + 1),
         gaussian(*lead, m, e, std=std, seed=seed + 2),
     )
+
+
+def levels(m: int, *heights: float) -> Tensor:
+    """The heights in turn, m numbers: added to the scores of a row, they spread it far apart."""
+    return torch.tensor([heights[j % len(heights)] for j in range(m)], dtype=torch.float64)
 
 
 def random_mask(n: int, m: int, *, empty_row: int | None = None, seed: int = 0) -> Tensor:
@@ -123,8 +133,8 @@ def same_value(a: Any, b: Any) -> bool:
         return False
     if not (_plain(a) and _plain(b)):
         return not _not_close(a, b)
-    if a.dtype in _EXACT:
-        return torch.equal(a, b)
+    if (equal := torch.equal(a, b)) or a.dtype in _EXACT:
+        return equal
     rtol, atol = _TOLERANCES[a.dtype]
     return bool(torch.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True).all())
 

@@ -6,6 +6,8 @@ docstring and no other, every ``right_*`` passes; answers of the wrong kind get 
 
 import inspect
 import re
+import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from attncourse.course.checking import LocalAnswer, Result, Student, run
+from attncourse.course.checking import LocalAnswer, Result, Student, attempt, run
 from attncourse.course.exercise import all_exercises, broken, whole_doc
 from attncourse.course.rules import broken_rules, misplaced
 from attncourse.testing import same_value, secret_inputs
@@ -22,6 +24,11 @@ from attncourse.testing import same_value, secret_inputs
 EXERCISES = list(all_exercises().values())
 WRONG = [(e, name) for e in EXERCISES for name in e.wrong]
 RIGHT = [(e, name) for e in EXERCISES for name in e.right]
+
+SECRETS = [b"the secret of a run", b"that of another", b"a third"]
+BUDGET = 2.0  # seconds of processor time for all tests here of one exercise
+SLACK = 2.0  # a busy machine takes longer for the same work
+SPENT = Counter()
 
 exercises = pytest.mark.parametrize("exercise", EXERCISES, ids=[e.name for e in EXERCISES])
 
@@ -37,9 +44,24 @@ def grade(exercise, function) -> Result:
     return run(exercise, LocalAnswer(function, exercise.forbidden))
 
 
+def fails(exercise, function) -> bool:
+    """Does a check fail? After the first that does, no other is asked."""
+    answer = LocalAnswer(function)  # to refuse what is forbidden takes longer than most calls
+    return any(attempt(exercise, check, answer)[0].state != "passed" for check in exercise.checks)
+
+
 def unattempted(*args, **kwargs):
     """What a learner starts from."""
     raise NotImplementedError
+
+
+@pytest.fixture(autouse=True)
+def _measured(request):
+    """What each exercise has cost so far."""
+    began = time.process_time()
+    yield
+    if "exercise" in request.fixturenames and not request.node.get_closest_marker("by_turns"):
+        SPENT[request.node.callspec.params["exercise"].name] += time.process_time() - began
 
 
 # The four gates
@@ -80,17 +102,23 @@ def test_a_right_answer_passes(exercise, name):
 # What a module must hold
 
 
-@pytest.mark.parametrize("secret", [b"the secret of a run", b"that of another"])
+@pytest.mark.parametrize("secret", SECRETS)
 @exercises
-def test_the_gates_hold_on_inputs_that_a_class_is_graded_on(exercise, secret):
+def test_the_verdict_does_not_depend_on_the_secret(exercise, secret):
     with secret_inputs(secret):
-        assert grade(exercise, exercise.solution).state == "passed"
-        for name, function in exercise.right.items():
-            assert grade(exercise, function).state == "passed", name
+        for name, function in {"solution": exercise.solution, **exercise.right}.items():
+            assert not fails(exercise, function), name
         for name, function in exercise.wrong.items():
-            result = grade(exercise, function)
-            named = {c.misconception.name for c in result.checks if c.misconception}
-            assert (result.state, named) == ("failed", {name})
+            assert fails(exercise, function), name
+
+
+@pytest.mark.by_turns
+@exercises
+def test_a_wrong_answer_is_named_on_inputs_that_a_class_is_graded_on(exercise):
+    with secret_inputs(SECRETS[0]):
+        for name, function in exercise.wrong.items():
+            checks = grade(exercise, function).checks
+            assert {c.misconception.name for c in checks if c.misconception} == {name}
 
 
 @exercises
@@ -220,6 +248,11 @@ def test_the_inputs_tell_mistakes_apart(exercise):
             assert not role["q"].shape[-2:] == role["k"].shape[-2:] == role["k"].mT.shape[-2:]
         if {"k", "v"} <= role.keys():
             assert not same_value(role["k"], role["v"]), "keys equal to values"
+
+
+def test_the_gates_of_an_exercise_cost_little():
+    print(*(f"{name:20} {seconds:5.2f} s" for name, seconds in SPENT.most_common()), sep="\n")
+    assert all(seconds < SLACK * BUDGET for seconds in SPENT.values())
 
 
 def calls_of(exercise):

@@ -8,6 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attncourse.testing import (
+    OTHER_SIZES,
+    SIZES,
     Mismatch,
     Skipped,
     assert_same,
@@ -16,6 +18,7 @@ from attncourse.testing import (
     fail,
     gaussian,
     gradients,
+    levels,
     needs_cuda,
     random_mask,
     same_value,
@@ -52,6 +55,20 @@ def test_attention_inputs_are_ragged_and_independent():
     for x, y in ((q, k), (k, v), (q, v)):
         count = min(x.numel(), y.numel())
         assert not torch.equal(x.flatten()[:count], y.flatten()[:count])
+
+
+def test_the_two_sets_of_sizes_have_nothing_in_common():
+    q, k, v = attention_inputs(2, sizes=OTHER_SIZES)
+    assert [tuple(x.shape) for x in (q, k, v)] == [(2, 11, 3), (2, 9, 3), (2, 9, 7)]
+    assert len({*SIZES, *OTHER_SIZES}) == 8
+    assert (SIZES[0] < SIZES[1], SIZES[2] > SIZES[3]) != (
+        OTHER_SIZES[0] < OTHER_SIZES[1],
+        OTHER_SIZES[2] > OTHER_SIZES[3],
+    )
+
+
+def test_levels_take_turns():
+    assert_same(levels(5, 0, -3, 7), torch.tensor([0, -3, 7, 0, -3]).double())
 
 
 def test_attention_inputs_follow_their_seed_and_deviation():

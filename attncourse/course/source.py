@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 import textwrap
 from collections.abc import Callable
 from types import FunctionType
@@ -11,13 +12,15 @@ SHOWN_FROM = ("attncourse.mechanisms", "attncourse.core.dtypes", "attncourse.cor
 
 
 def stub(function: Callable[..., Any], broken: Callable[..., Any] | None = None) -> str:
-    """The signature and docstring of `function` over ``raise NotImplementedError``.
+    """The signature of `function`, what it computes and its example, over NotImplementedError.
 
-    Where there is a `broken` function to mend, its body stands there instead, without the
-    docstring, which says what is wrong with it.
+    What else the docstring promises (errors, precision, cost) is the library's: the contract of an
+    exercise is its statement. Where there is a `broken` function to mend, its body stands there
+    instead, without the docstring, which says what is wrong with it.
     """
-    body = ["    raise NotImplementedError"] if broken is None else _parts(broken)[1]
-    return "\n".join([*_parts(function)[0], *body])
+    signature, docstring, _ = _parts(function)
+    body = ["    raise NotImplementedError"] if broken is None else _parts(broken)[2]
+    return "\n".join([*signature, *_first_line_and_example(docstring), *body])
 
 
 def whole(function: Callable[..., Any]) -> str:
@@ -27,7 +30,7 @@ def whole(function: Callable[..., Any]) -> str:
 
 def body_lines(function: Callable[..., Any]) -> list[str]:
     """The lines of code of `function` below its docstring, stripped."""
-    return [line.strip() for line in _parts(function)[1] if line.strip()]
+    return [line.strip() for line in _parts(function)[2] if line.strip()]
 
 
 def statements(function: Callable[..., Any]) -> list[str]:
@@ -49,14 +52,23 @@ def needs(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     return found
 
 
-def _parts(function: Callable[..., Any]) -> tuple[list[str], list[str]]:
-    """The lines of the signature and docstring, and those below."""
+def _first_line_and_example(docstring: list[str]) -> list[str]:
+    first, *rest = docstring or [""]
+    example = list(itertools.dropwhile(lambda line: not line.lstrip().startswith(">>>"), rest))
+    if not rest:
+        return docstring
+    return [first, "", *example] if example else [first + '"""']
+
+
+def _parts(function: Callable[..., Any]) -> tuple[list[str], list[str], list[str]]:
+    """The lines of the signature, those of the docstring, and those below."""
     text, node = _definition(function)
     first = node.body[0]
     documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-    end = first.end_lineno if documented else first.lineno - 1
+    start = first.lineno - 1
+    end = (first.end_lineno or start) if documented else start
     lines = text.splitlines()
-    return lines[:end], lines[end:]
+    return lines[:start], lines[start:end], lines[end:]
 
 
 def _definition(function: Callable[..., Any]) -> tuple[str, ast.FunctionDef]:

@@ -55,7 +55,8 @@ def flops(fn: Function, *args: Any, **kwargs: Any) -> int:
 def largest_tensor(fn: Function, *args: Any, **kwargs: Any) -> int:
     """The number of elements of the largest tensor that any operator in the call returns.
 
-    Views count with their full size; the arguments themselves do not count.
+    An element counts once, however often a view repeats it: what `expand` returns is no larger
+    than what it was given. The arguments themselves do not count.
 
     >>> x = torch.ones(8, 2)
     >>> largest_tensor(attention, x, x, x)  # the scores
@@ -171,6 +172,13 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         self.count += 1
-        sizes = [leaf.numel() for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        sizes = [_held(leaf) for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         self.largest = max([self.largest, *sizes])
         return out
+
+
+def _held(x: Tensor) -> int:
+    """How many elements a tensor holds: those of its memory where it shows some repeatedly."""
+    if x.layout != torch.strided:
+        return x.numel()
+    return min(x.numel(), x.untyped_storage().nbytes() // x.element_size())

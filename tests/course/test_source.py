@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 
 import pytest
 
@@ -31,17 +32,45 @@ def with_decorator(x):
     return x
 
 
-def test_a_stub_is_the_signature_and_docstring_over_not_implemented():
+def with_an_example(x):
+    r"""Gives a word.
+
+    Raises ValueError for \\x, and is fast.
+
+    >>> with_an_example(1)
+    'word'
+    """
+    return "word"
+
+
+def test_a_stub_is_the_signature_and_the_first_line_over_not_implemented():
     assert source.stub(double.solution) == inspect.cleandoc(
         '''
         def solution(x, *, plus=0.0):
-            """Twice x, and a number more.
+            """Twice x, and a number more."""
+            raise NotImplementedError
+        '''
+    )
 
-            Time and memory O(n).
+
+def test_a_stub_keeps_the_example_and_promises_nothing_else():
+    assert source.stub(with_an_example) == inspect.cleandoc(
+        '''
+        def with_an_example(x):
+            r"""Gives a word.
+
+            >>> with_an_example(1)
+            'word'
             """
             raise NotImplementedError
         '''
     )
+
+
+@solutions
+def test_no_stub_promises_what_no_check_asks_for(solution):
+    assert not re.search(r"Raises|accumulated|summed in|memory", source.stub(solution))
+    assert ">>>" in source.stub(solution)
 
 
 def test_a_stub_without_a_docstring_is_the_signature():
@@ -50,7 +79,7 @@ def test_a_stub_without_a_docstring_is_the_signature():
 
 def test_a_stub_to_mend_has_the_broken_body_and_does_not_say_what_is_wrong():
     text = source.stub(double.solution, double.wrong_squared)
-    assert text.endswith('Time and memory O(n).\n    """\n    return x * x + plus')
+    assert text.endswith('Twice x, and a number more."""\n    return x * x + plus')
     assert text.startswith("def solution(x, *, plus=0.0):")
     assert "squared" not in text
 
@@ -68,7 +97,7 @@ def test_a_stub_parses_and_raises_not_implemented_when_called(solution):
     function = namespace[solution.__name__]
     parameters = inspect.signature(solution).parameters
     assert list(inspect.signature(function).parameters) == list(parameters)
-    assert inspect.getdoc(function) == inspect.getdoc(solution)
+    assert inspect.getdoc(function).splitlines()[0] == inspect.getdoc(solution).splitlines()[0]
     with pytest.raises(NotImplementedError):
         function(*range(sum(p.default is p.empty for p in parameters.values())))
 
@@ -80,13 +109,11 @@ def test_a_stub_holds_no_line_of_the_body(solution):
 
 
 @solutions
-def test_the_whole_is_the_stub_s_head_and_the_body(solution):
-    head = source.stub(solution).splitlines()[:-1]
-    whole = source.whole(solution).splitlines()
-    assert whole[: len(head)] == head
-    assert [line.strip() for line in whole[len(head) :] if line.strip()] == source.body_lines(
-        solution
-    )
+def test_the_whole_begins_as_the_stub_and_ends_in_the_body(solution):
+    head, docstring, _ = source.stub(solution).partition('"""')
+    whole, body = source.whole(solution), source.body_lines(solution)
+    assert whole.startswith(head + docstring)
+    assert [line.strip() for line in whole.splitlines() if line.strip()][-len(body) :] == body
     assert ast.parse(source.whole(solution)).body[0].decorator_list == []
 
 

@@ -149,10 +149,38 @@ def test_the_largest_tensor_of_additive_scores_has_an_entry_for_every_pair_and_u
     assert largest_tensor(additive_scores, *sizes) == 5 * 37 * 3
 
 
-def test_views_count_with_their_full_size_and_arguments_do_not():
-    x = gaussian(3, 1)
-    assert largest_tensor(lambda x: x.expand(3, 100).sum(), x) == 300
-    assert largest_tensor(torch.sum, gaussian(1000)) == 1
+def pairs_by_vmap(q, k):
+    """The scores of all pairs, from a function of one pair."""
+    of_one_query = torch.vmap(torch.dot, in_dims=(None, 0))
+    return torch.vmap(of_one_query, in_dims=(0, None))(q, k)
+
+
+# a function of (q, k) of 20 and 30 vectors of width 8, and the elements of its largest tensor
+HELD = {
+    "expanded": (lambda q, k: q[:, None].expand(-1, 30, -1)[0, 0], 20 * 8),
+    "expanded, then used": (lambda q, k: q[:, None].expand(-1, 30, -1) + 1, 20 * 30 * 8),
+    "expanded, then copied": (lambda q, k: q[:, None].expand(-1, 30, -1).contiguous(), 4800),
+    "broadcast": (lambda q, k: (q[:, None] * k).sum(dim=-1), 20 * 30 * 8),
+    "vmap": (pairs_by_vmap, 20 * 30),
+    "windows": (lambda q, k: k.unfold(0, 5, 1)[0], 30 * 8),
+    "part of an argument": (lambda q, k: k[:3], 3 * 8),
+    "part of what was made": (lambda q, k: torch.zeros(900)[:3], 900),
+    "filled in place": (lambda q, k: q.new_empty(20, 30).copy_(q @ k.mT), 20 * 30),
+    "arguments": (lambda q, k: k.sum(), 1),
+    "several": (lambda q, k: k.max(dim=0), 8),
+    "grown in place": (lambda q, k: torch.zeros(1).resize_(700).resize_(1), 700),
+}
+
+
+@pytest.mark.parametrize("meta", [False, True], ids=["here", "meta"])
+@pytest.mark.parametrize(("fn", "expected"), HELD.values(), ids=HELD)
+def test_an_element_counts_once_however_often_a_view_repeats_it(fn, expected, meta):
+    vectors = gaussian(20, 8), gaussian(30, 8)
+    assert largest_tensor(fn, *(x.to("meta") if meta else x for x in vectors)) == expected
+
+
+def test_a_sparse_tensor_counts_as_if_it_were_dense():
+    assert largest_tensor(lambda x: x.to_sparse(), torch.eye(7)) == 49
 
 
 def test_tensors_inside_a_returned_tuple_count():

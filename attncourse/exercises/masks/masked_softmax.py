@@ -5,7 +5,7 @@ Turn scores into weights over the keys that each query may attend to:
 $$A_{ij} = \frac{M_{ij} \, e^{s_{ij}}}{\sum_l M_{il} \, e^{s_{il}}} .$$
 
 - `scores` is (..., n, m); `mask` is Boolean, True where a query *may attend*, and broadcasts to the
-  scores. The result has the shape and dtype of the scores.
+  scores. The result has the shape and dtype of the scores, and its gradient is right.
 - Masked weights are exactly zero, however large their scores, and the others of a row sum to one.
 - A row with no True gives zeros, in the value and in the gradient.
 """
@@ -17,7 +17,14 @@ import torch
 from attncourse.exercises import Borrow
 from attncourse.exercises.scores_and_scaling import softmax
 from attncourse.mechanisms.dense.softmax import masked_softmax as solution
-from attncourse.testing import assert_same, assert_that, gaussian, gradients, random_mask
+from attncourse.testing import (
+    assert_same,
+    assert_that,
+    gaussian,
+    gradients,
+    levels,
+    random_mask,
+)
 
 difficulty, minutes = 2, 20
 hints = (
@@ -30,18 +37,22 @@ hints = (
 
 def check_matches_the_definition(student):
     """equals the softmax over the visible keys of each row"""
-    scores, mask = gaussian(5, 37), random_mask(5, 37)
-    expected = torch.zeros_like(scores)
-    for i in range(5):
-        expected[i, mask[i]] = torch.softmax(scores[i, mask[i]], dim=-1)
-    assert_same(student(scores, mask), expected)
+    for n, m in ((5, 37), (11, 9)):
+        scores, mask = gaussian(n, m), random_mask(n, m)
+        expected = torch.zeros_like(scores)
+        for i in range(n):
+            expected[i, mask[i]] = torch.softmax(scores[i, mask[i]], dim=-1)
+        assert_same(student(scores, mask), expected)
 
 
 def check_broadcasts_the_mask(student):
     """one mask serves any batch and head axes, one row serves all queries"""
     scores = gaussian(2, 3, 5, 37, seed=10)
     padding = random_mask(2, 37, seed=11)[:, None, None, :]
-    for mask in (random_mask(5, 37, seed=12), padding):
+    cases = [(scores, random_mask(5, 37, seed=12)), (scores, padding)]
+    for shape in ((1, 11, 9), (4, 1, 1, 9), (2, 11, 1)):
+        cases.append((gaussian(*shape, seed=13), random_mask(*shape[-2:], seed=14)))
+    for scores, mask in cases:
         assert_same(student(scores, mask), solution(scores, mask))
 
 
@@ -49,7 +60,7 @@ def check_hides_what_is_masked(student):
     """a masked score may be anything: the weights stay the same"""
     scores, mask = gaussian(5, 37, seed=20), random_mask(5, 37, seed=21)
     weights = student(scores, mask)
-    numbers = (-math.inf, -3.0, 12.0, 1e4)
+    numbers = (-math.inf, -3.0, 12.0, 1e4, 1e30)
     others = [student(torch.where(mask, scores, number), mask) for number in numbers]
     assert_that((weights[~mask] == 0).all(), "a masked weight must be exactly zero.")
     for number, other in zip(numbers, others, strict=True):
@@ -60,7 +71,11 @@ def check_survives_large_scores(student):
     """scores in the thousands neither overflow nor vanish behind masked ones"""
     scores, mask = gaussian(5, 37, std=1000.0, seed=30), random_mask(5, 37, seed=31)
     scores[3] -= 9000.0
-    assert_same(student(scores, mask), solution(scores, mask))
+    near = gaussian(5, 37, seed=32)
+    far = torch.where(mask, near - 1e5, near)  # what is visible lies far below what is masked
+    heights = (0.0, -3000.0, 1000.0), (1000.0, -3000.0, 1000.0)
+    for case in (scores, far, *(near + levels(37, *three) for three in heights)):
+        assert_same(student(case, mask), solution(case, mask))
 
 
 def check_gives_zeros_for_an_empty_row(student):
@@ -73,9 +88,21 @@ def check_gives_zeros_for_an_empty_row(student):
 
 def check_has_the_right_gradient(student):
     """the gradient is right, and zero for masked scores"""
-    scores, mask = gaussian(5, 37, seed=50), random_mask(5, 37, seed=51)
-    ours, theirs = gradients(student, scores, mask), gradients(solution, scores, mask)
-    assert_same(ours[0], theirs[0], "the gradient")
+    for scores, mask in (
+        (gaussian(5, 37, seed=50), random_mask(5, 37, seed=51)),
+        (gaussian(11, 9, seed=52) + levels(9, 0.0, -3000.0, 1000.0), random_mask(11, 9, seed=53)),
+    ):
+        ours, theirs = gradients(student, scores, mask), gradients(solution, scores, mask)
+        assert_same(ours[0], theirs[0], "the gradient")
+
+
+def check_keeps_the_dtype(student):
+    """float32 scores give float32 weights, bfloat16 scores bfloat16 weights"""
+    scores, mask = gaussian(5, 13, seed=60).float(), random_mask(5, 13, empty_row=1, seed=61)
+    assert_same(student(scores, mask), solution(scores.double(), mask).float())
+    scores = gaussian(5, 13, std=1.0, seed=62).bfloat16()
+    error = student(scores, mask).double() - solution(scores.double(), mask)
+    assert_that(error.abs().max() < 0.05, "bfloat16 scores must give about the same weights.")
 
 
 def _with_softmax(softmax):
@@ -93,6 +120,8 @@ borrowed = (
         _with_softmax,
         (
             "wrong_no_maximum_subtracted",
+            "wrong_float64_returned",
+            "wrong_float32_throughout",
             "wrong_over_the_first_axis",
             "wrong_over_axis_one",
             "wrong_over_the_axis_before_the_last",
@@ -193,6 +222,20 @@ def wrong_filled_with_minus_a_thousand(scores, mask):
     """
     weights = torch.softmax(scores.masked_fill(~mask, -1e3), dim=-1)
     return weights.masked_fill(~mask.any(dim=-1, keepdim=True), 0.0)
+
+
+def wrong_filled_with_minus_ten_thousand(scores, mask):
+    """You filled masked scores with -10000 and set their weights to zero afterwards. Where the
+    visible scores lie lower still, nothing is left of their row: fill with -inf.
+    """
+    return torch.softmax(scores.masked_fill(~mask, -1e4), dim=-1) * mask
+
+
+def wrong_minus_a_billion_added_and_zeroed(scores, mask):
+    """You added a large negative number to masked scores and set their weights to zero afterwards.
+    A masked score that is larger still takes all the weight with it: fill with -inf.
+    """
+    return torch.softmax(scores - 1e9 * ~mask, dim=-1) * mask
 
 
 def wrong_filled_with_minus_a_billion(scores, mask):

@@ -27,20 +27,31 @@ hints = (
 
 def check_hides_the_padding(student):
     """each sequence shows as many positions as it has tokens, the first ones"""
-    lengths = torch.tensor([7, 3, 1, 6])
-    assert_same(student(lengths, 9), _by_rule(lengths, 9))
+    for lengths, m in ((torch.tensor([7, 3, 1, 6]), 9), (torch.tensor([2, 11, 12, 5, 8]), 13)):
+        assert_same(student(lengths, m), _by_rule(lengths, m))
 
 
 def check_takes_empty_and_full_sequences(student):
     """length 0 hides everything, length m nothing"""
-    lengths = torch.tensor([0, 9, 4])
-    assert_same(student(lengths, 9), _by_rule(lengths, 9))
+    for lengths, m in (
+        (torch.tensor([0, 9, 4]), 9),
+        (torch.tensor([0, 0]), 5),
+        (torch.tensor([1, 0]), 1),
+    ):
+        assert_same(student(lengths, m), _by_rule(lengths, m))
 
 
 def check_takes_any_leading_axes(student):
-    """works for one length alone and for any number of axes"""
-    for lengths in (torch.tensor(5), torch.tensor([[2, 8, 1], [4, 5, 7]])):
+    """works for one length alone, for any number of axes, those of length one too"""
+    for numbers in (5, [[2, 8, 1], [4, 5, 7]], [6], [[3], [7], [5], [2]]):
+        lengths = torch.tensor(numbers)
         assert_same(student(lengths, 8), _by_rule(lengths, 8))
+
+
+def check_takes_any_integers(student):
+    """the lengths may be int32"""
+    lengths = torch.tensor([4, 7, 1], dtype=torch.int32)
+    assert_same(student(lengths, 8), _by_rule(lengths, 8))
 
 
 def check_broadcasts_against_scores(student):

@@ -7,7 +7,8 @@ $$s_{ij} = u \cdot \tanh\!\left(q_i W_q + k_j W_k\right) .$$
 - `q` is (..., n, d_q), `k` is (..., m, d_k); `w_q` is (d_q, r), `w_k` is (d_k, r) and `u` is (r,).
   The result is (..., n, m). The widths of queries and keys may differ; the leading axes are shared
   by `q` and `k`.
-- These are scores: no scale and no softmax.
+- These are scores: no scale and no softmax. They have the dtype of the inputs, and they and their
+  gradients are right for inputs of any size.
 - Project every query and every key once, not once for each pair.
 """
 
@@ -18,7 +19,7 @@ import torch
 from attncourse.measure.cost import flops
 from attncourse.mechanisms.dense.additive import additive_scores as solution
 from attncourse.mechanisms.dense.additive import additive_scores_by_definition
-from attncourse.testing import assert_same, assert_that, gaussian, gradients
+from attncourse.testing import OTHER_SIZES, SIZES, assert_same, assert_that, gaussian, gradients
 
 difficulty, minutes = 2, 20
 hints = (
@@ -31,46 +32,56 @@ hints = (
 
 def check_matches_the_definition(student):
     """equals the loop over pairs, for widths that differ"""
-    inputs = _inputs()
-    assert_same(student(*inputs), additive_scores_by_definition(*inputs))
+    for sizes in (SIZES, OTHER_SIZES):
+        inputs = _inputs(sizes=sizes)
+        assert_same(student(*inputs), additive_scores_by_definition(*inputs))
 
 
 def check_takes_leading_axes(student):
-    """works for any batch and head axes, with one network for all"""
-    inputs = _inputs(2, 3, seed=10)
-    assert_same(student(*inputs), solution(*inputs))
+    """works for any batch and head axes, those of length one too, with one network for all"""
+    one_query, one_key = (1, 9, 3, 7), (11, 1, 3, 7)
+    for lead, sizes in (((2, 3), SIZES), ((1,), SIZES), ((4, 1), one_query), ((2,), one_key)):
+        inputs = _inputs(*lead, sizes=sizes, seed=10)
+        assert_same(student(*inputs), solution(*inputs))
 
 
 def check_uses_a_projection_for_each_side(student):
     """queries and keys of one width still have a matrix each"""
-    inputs = _inputs(d_k=8, seed=20)
+    inputs = _inputs(sizes=(5, 37, 8, 8), seed=20)
     assert_same(student(*inputs), solution(*inputs))
 
 
 def check_saturates(student):
-    """large inputs: tanh bounds every score by the sum of |u|"""
-    inputs = _inputs(std=100.0, seed=30)
+    """inputs in the thousands: tanh bounds every score by the sum of |u|"""
+    inputs = _inputs(std=5000.0, seed=30)
     scores = student(*inputs)
     bound = inputs[-1].abs().sum()
     assert_that(
-        scores.abs().max() < bound * (1 + 1e-9),
+        not (scores.abs() > bound * (1 + 1e-9)).any(),
         "tanh lies between -1 and 1, so no score can exceed the sum of |u|; one of yours does.",
     )
     assert_same(scores, solution(*inputs))
 
 
 def check_has_the_right_gradient(student):
-    """the gradients of q, k, w_q, w_k and u are right"""
-    inputs = _inputs(seed=40)
-    ours, theirs = gradients(student, *inputs), gradients(solution, *inputs)
-    for name, a, b in zip(("q", "k", "w_q", "w_k", "u"), ours, theirs, strict=True):
-        assert_same(a, b, f"the gradient of {name}")
+    """the gradients of q, k, w_q, w_k and u are right, those of large inputs too"""
+    for sizes, std in ((SIZES, 2.0), (OTHER_SIZES, 2.0), (OTHER_SIZES, 5000.0)):
+        inputs = _inputs(sizes=sizes, std=std, seed=40)
+        ours, theirs = gradients(student, *inputs), gradients(solution, *inputs)
+        for name, a, b in zip(("q", "k", "w_q", "w_k", "u"), ours, theirs, strict=True):
+            assert_same(a, b, f"the gradient of {name}")
+
+
+def check_keeps_the_dtype(student):
+    """float32 inputs give float32 scores"""
+    inputs = [x.float() for x in _inputs(sizes=OTHER_SIZES, std=1.0, seed=60)]
+    assert_same(student(*inputs), solution(*(x.double() for x in inputs)).float())
 
 
 def check_projects_once(student):
     """every query and key is projected once: FLOPs counted at two lengths"""
     for n, m in ((20, 30), (40, 60)):
-        q, k, w_q, w_k, u = _inputs(n=n, m=m, seed=50)
+        q, k, w_q, w_k, u = _inputs(sizes=(n, m, 8, 6), seed=50)
         # a wrong answer may well be cheap
         assert_same(student(q, k, w_q, w_k, u), solution(q, k, w_q, w_k, u))
         counted = flops(student, q, k, w_q, w_k, u)
@@ -82,14 +93,16 @@ def check_projects_once(student):
         )
 
 
-def _inputs(*lead, n=5, m=37, d_k=6, std=2.0, seed=0):
-    """Queries (..., n, 8), keys (..., m, d_k), matrices (8, 7) and (d_k, 7), u (7,)."""
+def _inputs(*lead, sizes=SIZES, std=2.0, seed=0):
+    """Queries (..., n, d_q), keys (..., m, d_k), matrices to r units and u, of n, m, d_q, d_k."""
+    n, m, d_q, d_k = sizes
+    r = d_q + 2
     return (
-        gaussian(*lead, n, 8, std=std, seed=seed),
+        gaussian(*lead, n, d_q, std=std, seed=seed),
         gaussian(*lead, m, d_k, std=std, seed=seed + 1),
-        gaussian(8, 7, std=0.3, seed=seed + 2),
-        gaussian(d_k, 7, std=0.3, seed=seed + 3),
-        gaussian(7, std=1.0, seed=seed + 4),
+        gaussian(d_q, r, std=0.3, seed=seed + 2),
+        gaussian(d_k, r, std=0.3, seed=seed + 3),
+        gaussian(r, std=1.0, seed=seed + 4),
     )
 
 
@@ -115,6 +128,14 @@ def wrong_tanh_of_each_side(q, k, w_q, w_k, u):
     then does the score depend on the pair.
     """
     return ((q @ w_q).tanh() @ u)[..., :, None] + ((k @ w_k).tanh() @ u)[..., None, :]
+
+
+def wrong_tanh_by_exponentials(q, k, w_q, w_k, u):
+    """You wrote tanh as a quotient of exponentials, which overflow for large inputs: inf/inf is
+    NaN. Call `tanh`, which is exact there.
+    """
+    up, down = _hidden(q, k, w_q, w_k).exp(), (-_hidden(q, k, w_q, w_k)).exp()
+    return (up - down) / (up + down) @ u
 
 
 def wrong_relu(q, k, w_q, w_k, u):

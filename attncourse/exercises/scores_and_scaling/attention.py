@@ -23,11 +23,13 @@ from attncourse.measure.cost import largest_tensor
 from attncourse.mechanisms.dense.softmax import attention as solution
 from attncourse.mechanisms.dense.softmax import attention_by_definition
 from attncourse.testing import (
+    OTHER_SIZES,
+    SIZES,
     assert_same,
     assert_that,
     attention_inputs,
-    gaussian,
     gradients,
+    levels,
     random_mask,
 )
 
@@ -41,18 +43,19 @@ forbidden = ("scaled_dot_product_attention", "MultiheadAttention")
 
 
 def check_matches_the_definition(student):
-    """equals the loop over queries and keys, in float64 and in bfloat16"""
+    """equals the loop over queries and keys"""
     q, k, v = attention_inputs()
+    assert_same(student(q, k, v), solution(q, k, v))
+    q, k, v = attention_inputs(sizes=OTHER_SIZES)
     assert_same(student(q, k, v), attention_by_definition(q, k, v))
-    q, k, v = (x.bfloat16() for x in attention_inputs(std=1.0, seed=5))
-    error = student(q, k, v).double() - solution(q.double(), k.double(), v.double())
-    assert_that(error.abs().max() < 0.1, "bfloat16 inputs must give about the same output.")
 
 
 def check_takes_leading_axes(student):
-    """works for any batch and head axes"""
-    for lead in ((2, 3), (4,)):
-        q, k, v = attention_inputs(*lead, seed=10)
+    """works for any batch and head axes, those of length one too, for one query and one key"""
+    one_query, one_key = (1, 9, 3, 7), (11, 1, 3, 7)
+    for lead, sizes in (((2, 3), SIZES), ((1,), SIZES), ((4, 1), one_query), ((2,), one_key)):
+        q, k, v = attention_inputs(*lead, sizes=sizes, seed=10)
+        v = 1000.0 * v  # so that rounded weights show
         assert_same(student(q, k, v), solution(q, k, v))
 
 
@@ -62,7 +65,9 @@ def check_obeys_the_mask(student):
     mask = random_mask(5, 37)
     padding = random_mask(2, 37)[:, None, None, :]
     batch = attention_inputs(2, 3, seed=25)
-    cases = [((q, k, v), mask), (batch, padding), _hidden_minus_infinity(q, k, v, mask)]
+    other = attention_inputs(4, 1, sizes=OTHER_SIZES, seed=26)
+    cases = [((q, k, v), mask), (batch, padding), (other, random_mask(11, 9))]
+    cases.append(_hidden_minus_infinity(q, k, v, mask))
     outputs = [student(*qkv, mask=mask) for qkv, mask in cases]
     for (qkv, mask), output in zip(cases, outputs, strict=True):
         assert_same(output, solution(*qkv, mask=mask))
@@ -73,8 +78,10 @@ def check_gives_zeros_for_an_empty_row(student):
     q, k, v = attention_inputs(seed=30)
     mask = random_mask(5, 37, empty_row=2)
     assert_same(student(q, k, v, mask=mask), solution(q, k, v, mask=mask))
-    for name, gradient in zip("qkv", gradients(student, q, k, v, mask=mask), strict=True):
-        assert_that(gradient.isfinite().all(), f"the gradient of {name} is not finite.")
+    ours, theirs = gradients(student, q, k, v, mask=mask), gradients(solution, q, k, v, mask=mask)
+    for name, a, b in zip("qkv", ours, theirs, strict=True):
+        assert_that(a.isfinite().all(), f"the gradient of {name} is not finite.")
+        assert_same(a, b, f"the gradient of {name}")
 
 
 def check_survives_large_scores(student):
@@ -86,20 +93,41 @@ def check_survives_large_scores(student):
     worst_alone = torch.zeros(5, 37, dtype=torch.bool).scatter(-1, worst, True)
     for mask in (None, without_best, worst_alone):
         assert_same(student(q, k, v, mask=mask), solution(q, k, v, mask=mask))
+    for heights in ((0.0, -3000.0, 1000.0), (1000.0, -3000.0, 1000.0)):
+        spread = _spread(levels(37, *heights))
+        assert_same(student(*spread), solution(*spread))
+    mask = levels(37, 0, 1, 1, 1, 0) == 1
+    hidden = _spread(1e9 * ~mask - 1e5)  # what is masked fits best by far
+    assert_same(student(*hidden, mask=mask), solution(*hidden, mask=mask))
 
 
 def check_has_the_right_gradient(student):
-    """the gradients of q, k and v are right"""
-    q, k, v = attention_inputs(seed=50)
-    ours, theirs = gradients(student, q, k, v), gradients(solution, q, k, v)
-    for name, a, b in zip("qkv", ours, theirs, strict=True):
-        assert_same(a, b, f"the gradient of {name}")
+    """the gradients of q, k and v are right, far-off scores included"""
+    near = [attention_inputs(sizes=sizes, seed=50) for sizes in (SIZES, OTHER_SIZES)]
+    for q, k, v in (*near, _spread(levels(37, 0.0, -3000.0, 1000.0))):
+        ours, theirs = gradients(student, q, k, v), gradients(solution, q, k, v)
+        for name, a, b in zip("qkv", ours, theirs, strict=True):
+            assert_same(a, b, f"the gradient of {name}")
+
+
+def check_keeps_the_dtype(student):
+    """float32 values give float32 outputs, bfloat16 values bfloat16 outputs"""
+    mask = random_mask(5, 9, empty_row=1)
+    q, k, v = (x.float() for x in attention_inputs(sizes=(5, 9, 8, 6), std=1.0, seed=70))
+    for seen in (None, mask):
+        exact = solution(q.double(), k.double(), v.double(), mask=seen).float()
+        assert_same(student(q, k, v, mask=seen), exact)
+    q, k, v = (x.bfloat16() for x in (q, k, v))
+    for seen in (None, mask):
+        exact = solution(q.double(), k.double(), v.double(), mask=seen)
+        error = (student(q, k, v, mask=seen).double() - exact).abs().max()
+        assert_that(error < 0.2, "bfloat16 inputs must give about the same output.")
 
 
 def check_needs_no_large_tensor(student):
     """the largest tensor grows with n m, whatever the width"""
     for n, m in ((20, 30), (40, 60)):
-        q, k, v = gaussian(n, 8, seed=60), gaussian(m, 8, seed=61), gaussian(m, 6, seed=62)
+        q, k, v = attention_inputs(sizes=(n, m, 8, 6), seed=60)
         assert_same(student(q, k, v), solution(q, k, v))  # a wrong answer may well be cheap
         largest = largest_tensor(student, q, k, v)
         assert_that(
@@ -114,6 +142,13 @@ def _hidden_minus_infinity(q, k, v, mask):
     q, k, mask = q.clone(), k.clone(), mask.clone()
     q[:, 0], k[36, 0], mask[:, 36] = q[:, 0].abs(), -math.inf, False
     return (q, k, v), mask
+
+
+def _spread(heights):
+    """Inputs in which the scores of key j are raised by heights[j]."""
+    q, k, v = attention_inputs(seed=45)
+    q[:, 0], k[:, 0] = 10.0, heights * math.sqrt(8) / 10.0
+    return q, k, v
 
 
 def _scores(q, k):
@@ -171,6 +206,7 @@ borrowed = (
         _with_masked_softmax,
         (
             "wrong_no_maximum_subtracted",
+            "wrong_float32_throughout",
             "wrong_over_the_first_axis",
             "wrong_over_axis_one",
             "wrong_over_the_axis_before_the_last",
@@ -193,6 +229,8 @@ borrowed = (
             "wrong_filled_with_minus_one",
             "wrong_filled_with_a_small_number",
             "wrong_filled_with_minus_a_thousand",
+            "wrong_filled_with_minus_ten_thousand",
+            "wrong_minus_a_billion_added_and_zeroed",
             "wrong_filled_with_minus_a_billion",
             "wrong_minus_a_billion_added",
             "wrong_nan_in_empty_rows",
@@ -354,6 +392,27 @@ def wrong_nan_removed_from_the_output(q, k, v, *, mask=None):
     reaches the gradient of the values. Set the weights of such rows to zero.
     """
     return (torch.softmax(_fill(_scores(q, k), mask, -math.inf), dim=-1) @ v).nan_to_num()
+
+
+def wrong_width_written_down(q, k, v, *, mask=None):
+    """You divided by the square root of a number that you wrote down. The width is another for
+    other inputs: take it from `q.shape[-1]`.
+    """
+    return _weights(q @ k.mT / math.sqrt(8), mask) @ v
+
+
+def wrong_axes_of_length_one_dropped(q, k, v, *, mask=None):
+    """You dropped every axis of length one. A batch of one, or one query, is an axis like any
+    other: leave out `squeeze()`.
+    """
+    return (_weights(_scores(q, k), mask) @ v).squeeze()
+
+
+def wrong_float64_returned(q, k, v, *, mask=None):
+    """You computed in float64 and returned float64. The output has the dtype of the values: cast it
+    back, `.to(v.dtype)`.
+    """
+    return _weights(_scores(q.double(), k.double()), mask) @ v.double()
 
 
 def right_by_einsum(q, k, v, *, mask=None):

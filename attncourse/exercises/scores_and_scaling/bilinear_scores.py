@@ -6,7 +6,7 @@ $$s_{ij} = q_i^\top W \, k_j .$$
 
 - `q` is (..., n, d_q), `k` is (..., m, d_k) and `w` is (d_q, d_k); the result is (..., n, m). The
   widths of queries and keys may differ; the leading axes are shared by `q` and `k`.
-- These are scores: no scale and no softmax.
+- These are scores: no scale and no softmax. They have the dtype of the inputs.
 - No intermediate result may be larger than the scores need: no tensor with an entry for each
   query, key *and* feature.
 """
@@ -18,7 +18,7 @@ import torch
 from attncourse.measure.cost import largest_tensor
 from attncourse.mechanisms.dense.bilinear import bilinear_scores as solution
 from attncourse.mechanisms.dense.bilinear import bilinear_scores_by_definition
-from attncourse.testing import assert_same, assert_that, gaussian, gradients
+from attncourse.testing import OTHER_SIZES, SIZES, assert_same, assert_that, gaussian, gradients
 
 difficulty, minutes = 2, 10
 hints = (
@@ -31,40 +31,50 @@ hints = (
 
 def check_matches_the_definition(student):
     """equals the double sum over the features, for widths that differ"""
-    q, k, w = _inputs()
-    assert_same(student(q, k, w), bilinear_scores_by_definition(q, k, w))
+    for sizes in (SIZES, OTHER_SIZES):
+        q, k, w = _inputs(sizes=sizes)
+        assert_same(student(q, k, w), bilinear_scores_by_definition(q, k, w))
 
 
 def check_takes_leading_axes(student):
-    """works for any batch and head axes, with one matrix for all"""
-    q, k, w = _inputs(2, 3, seed=10)
-    assert_same(student(q, k, w), solution(q, k, w))
+    """works for any batch and head axes, those of length one too, with one matrix for all"""
+    one_query, one_key = (1, 9, 3, 7), (11, 1, 3, 7)
+    for lead, sizes in (((2, 3), SIZES), ((1,), SIZES), ((4, 1), one_query), ((2,), one_key)):
+        inputs = _inputs(*lead, sizes=sizes, seed=10)
+        assert_same(student(*inputs), solution(*inputs))
 
 
 def check_keeps_the_order_of_a_square_matrix(student):
     """a square matrix: its rows belong to the queries, its columns to the keys"""
-    q, k, w = _inputs(d_k=8, seed=20)
+    q, k, w = _inputs(sizes=(5, 37, 8, 8), seed=20)
     assert_same(student(q, k, w), solution(q, k, w))
 
 
 def check_gives_dot_products_for_the_identity(student):
     """with w the identity the scores are dot products, large ones too"""
-    q, k, _ = _inputs(d_k=8, std=100.0, seed=30)
+    q, k, _ = _inputs(sizes=(5, 37, 8, 8), std=100.0, seed=30)
     assert_same(student(q, k, torch.eye(8, dtype=q.dtype)), q @ k.mT)
 
 
 def check_has_the_right_gradient(student):
     """the gradients of q, k and w are right"""
-    inputs = _inputs(seed=40)
-    ours, theirs = gradients(student, *inputs), gradients(solution, *inputs)
-    for name, a, b in zip(("q", "k", "w"), ours, theirs, strict=True):
-        assert_same(a, b, f"the gradient of {name}")
+    for sizes in (SIZES, OTHER_SIZES):
+        inputs = _inputs(sizes=sizes, seed=40)
+        ours, theirs = gradients(student, *inputs), gradients(solution, *inputs)
+        for name, a, b in zip(("q", "k", "w"), ours, theirs, strict=True):
+            assert_same(a, b, f"the gradient of {name}")
+
+
+def check_keeps_the_dtype(student):
+    """float32 inputs give float32 scores"""
+    inputs = [x.float() for x in _inputs(sizes=OTHER_SIZES, std=0.5, seed=60)]
+    assert_same(student(*inputs), solution(*(x.double() for x in inputs)).float())
 
 
 def check_needs_no_large_tensor(student):
     """the largest tensor holds one number for each pair, whatever the widths"""
     for n, m in ((20, 30), (40, 60)):
-        q, k, w = _inputs(n=n, m=m, seed=50)
+        q, k, w = _inputs(sizes=(n, m, 8, 6), seed=50)
         assert_same(student(q, k, w), solution(q, k, w))  # a wrong answer may well be cheap
         largest = largest_tensor(student, q, k, w)
         assert_that(
@@ -74,12 +84,13 @@ def check_needs_no_large_tensor(student):
         )
 
 
-def _inputs(*lead, n=5, m=37, d_k=6, std=2.0, seed=0):
-    """Queries (..., n, 8), keys (..., m, d_k) and a matrix (8, d_k)."""
+def _inputs(*lead, sizes=SIZES, std=2.0, seed=0):
+    """Queries (..., n, d_q), keys (..., m, d_k) and a matrix (d_q, d_k) of sizes n, m, d_q, d_k."""
+    n, m, d_q, d_k = sizes
     return (
-        gaussian(*lead, n, 8, std=std, seed=seed),
+        gaussian(*lead, n, d_q, std=std, seed=seed),
         gaussian(*lead, m, d_k, std=std, seed=seed + 1),
-        gaussian(8, d_k, std=1.0, seed=seed + 2),
+        gaussian(d_q, d_k, std=1.0, seed=seed + 2),
     )
 
 

@@ -4,8 +4,8 @@ Score every query against every key by the cosine of the angle between them,
 
 $$s_{ij} = \frac{q_i \cdot k_j}{\lVert q_i \rVert \, \lVert k_j \rVert} .$$
 
-- `q` is (..., n, d), `k` is (..., m, d); the result is (..., n, m), between -1 and 1. The leading
-  axes are shared.
+- `q` is (..., n, d), `k` is (..., m, d); the result is (..., n, m), between -1 and 1, in the
+  dtype of the inputs. The leading axes are shared.
 - Only directions count: a vector may be a million times longer or shorter, and its scores stay.
 - A zero vector has no direction. It scores 0 with everything, and its gradient is finite.
 """
@@ -16,7 +16,15 @@ import torch
 
 from attncourse.mechanisms.dense.cosine import cosine_scores as solution
 from attncourse.mechanisms.dense.cosine import cosine_scores_by_definition
-from attncourse.testing import assert_same, assert_that, gaussian, gradients
+from attncourse.testing import (
+    OTHER_SIZES,
+    SIZES,
+    assert_same,
+    assert_that,
+    attention_inputs,
+    gradients,
+    levels,
+)
 
 difficulty, minutes = 2, 15
 hints = (
@@ -29,23 +37,28 @@ forbidden = ("cosine_similarity",)
 
 def check_matches_the_definition(student):
     """equals the loop over pairs of a query and a key"""
-    q, k = _inputs()
-    assert_same(student(q, k), cosine_scores_by_definition(q, k))
+    for sizes in (SIZES, OTHER_SIZES):
+        q, k = _inputs(sizes=sizes)
+        assert_same(student(q, k), cosine_scores_by_definition(q, k))
 
 
 def check_takes_leading_axes(student):
-    """works for any batch and head axes"""
-    q, k = _inputs(2, 3, std=100.0, seed=10)
-    assert_same(student(q, k), solution(q, k))
+    """works for any batch and head axes, those of length one too"""
+    one_query, one_key = (1, 9, 3, 7), (11, 1, 3, 7)
+    for lead, sizes in (((2, 3), SIZES), ((1,), SIZES), ((4, 1), one_query), ((2,), one_key)):
+        q, k = _inputs(*lead, sizes=sizes, std=100.0, seed=10)
+        assert_same(student(q, k), solution(q, k))
 
 
 def check_counts_directions_only(student):
     """very short and very long vectors score like any others"""
-    q, k = _inputs(seed=20)
+    q, k = _inputs(std=1.0, seed=20)
     expected = solution(q, k)
     for factor in (1e-6, 1e6):
         assert_same(student(factor * q, k), expected, f"the score of queries x {factor}")
         assert_same(student(factor * q, factor * k), expected, f"the score of both x {factor}")
+    lengths = levels(37, 1e-6, 1.0, 1e6)[:, None]
+    assert_same(student(q, lengths * k), expected, "the score of keys of very unequal lengths")
 
 
 def check_runs_from_minus_one_to_one(student):
@@ -63,21 +76,31 @@ def check_gives_zero_for_a_zero_vector(student):
     q, k = _inputs(seed=40)
     q[2], k[[0, 36]] = 0.0, 0.0
     assert_same(student(q, k), solution(q, k))
-    for name, gradient in zip("qk", gradients(student, q, k), strict=True):
-        assert_that(gradient.isfinite().all(), f"the gradient of {name} is not finite.")
+    ours, theirs = gradients(student, q, k), gradients(solution, q, k)
+    for name, x, a, b in zip("qk", (q, k), ours, theirs, strict=True):
+        assert_that(a.isfinite().all(), f"the gradient of {name} is not finite.")
+        others = x.any(dim=-1)
+        assert_same(a[others], b[others], f"the gradient of the other rows of {name}")
 
 
 def check_has_the_right_gradient(student):
-    """the gradients of q and k are right"""
-    inputs = _inputs(seed=50)
-    ours, theirs = gradients(student, *inputs), gradients(solution, *inputs)
-    for name, a, b in zip("qk", ours, theirs, strict=True):
-        assert_same(a, b, f"the gradient of {name}")
+    """the gradients of q and k are right, those of short vectors too"""
+    for sizes, std in ((SIZES, 2.0), (OTHER_SIZES, 2.0), (SIZES, 1e-5)):
+        inputs = _inputs(sizes=sizes, std=std, seed=50)
+        ours, theirs = gradients(student, *inputs), gradients(solution, *inputs)
+        for name, a, b in zip("qk", ours, theirs, strict=True):
+            assert_same(a, b, f"the gradient of {name}")
 
 
-def _inputs(*lead, std=2.0, seed=0):
-    """Queries (..., 5, 8) and keys (..., 37, 8)."""
-    return gaussian(*lead, 5, 8, std=std, seed=seed), gaussian(*lead, 37, 8, std=std, seed=seed + 1)
+def check_keeps_the_dtype(student):
+    """float32 inputs give float32 scores"""
+    q, k = (x.float() for x in _inputs(sizes=OTHER_SIZES, seed=60))
+    assert_same(student(q, k), solution(q.double(), k.double()).float())
+
+
+def _inputs(*lead, sizes=SIZES, std=2.0, seed=0):
+    """Queries (..., n, d) and keys (..., m, d)."""
+    return attention_inputs(*lead, sizes=sizes, std=std, seed=seed)[:2]
 
 
 def _norm(x):

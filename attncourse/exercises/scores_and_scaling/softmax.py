@@ -4,7 +4,8 @@ Turn scores into positive weights that sum to one along the last axis,
 
 $$\mathrm{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}} .$$
 
-- `x` is (..., n), with any number of leading axes; the result has the shape and dtype of `x`.
+- `x` is (..., n), with any number of leading axes; the result has the shape and dtype of `x`, and
+  its gradient is right.
 - Build it from `exp`. It must hold for scores of any size: `exp(710)` is already infinite in
   float64, yet the weights of the scores 710 and 711 are ordinary numbers.
 - A score of minus infinity gets weight zero, as long as its row holds a finite score.
@@ -15,7 +16,7 @@ import math
 import torch
 
 from attncourse.mechanisms.dense.softmax import softmax as solution
-from attncourse.testing import assert_same, assert_that, gaussian, gradients
+from attncourse.testing import assert_same, assert_that, gaussian, gradients, levels
 
 difficulty, minutes = 1, 15
 hints = (
@@ -29,15 +30,16 @@ forbidden = ("softmax", "log_softmax", "softmin")
 
 def check_matches_the_definition(student):
     """equals exp(x) over its sum, row by row"""
-    x = gaussian(5, 37)
-    rows = [[math.exp(number) for number in row] for row in x.tolist()]
-    expected = [[number / sum(row) for number in row] for row in rows]
-    assert_same(student(x), torch.tensor(expected, dtype=x.dtype))
+    for shape in ((5, 37), (11, 9)):
+        x = gaussian(*shape)
+        rows = [[math.exp(number) for number in row] for row in x.tolist()]
+        expected = [[number / sum(row) for number in row] for row in rows]
+        assert_same(student(x), torch.tensor(expected, dtype=x.dtype))
 
 
 def check_takes_any_number_of_axes(student):
-    """works on one row, on a square matrix and on any leading axes"""
-    for shape in ((37,), (7, 7), (2, 3, 5, 6)):
+    """works on one row, on a square matrix and on any leading axes, those of length one too"""
+    for shape in ((37,), (7, 7), (2, 3, 5, 6), (1, 9), (4, 1, 6), (3, 1)):
         x = gaussian(*shape, seed=10)
         assert_same(student(x), torch.softmax(x, dim=-1), f"the result for shape {shape}")
 
@@ -52,31 +54,38 @@ def check_gives_weights(student):
 
 
 def check_survives_large_scores(student):
-    """scores in the thousands neither overflow nor vanish, whatever the other rows hold"""
+    """scores in the thousands neither overflow nor vanish, whatever else a row or tensor holds"""
     x = gaussian(5, 37, std=100.0, seed=30)
-    assert_same(student(x), torch.softmax(x, dim=-1))
-    x = x / 10 + torch.tensor([[-3000.0], [-700.0], [0.0], [800.0], [4000.0]], dtype=x.dtype)
-    assert_same(student(x), torch.softmax(x, dim=-1))
+    rows = torch.tensor([[-1e5], [-700.0], [0.0], [800.0], [1e5]], dtype=x.dtype)
+    near = gaussian(5, 37, seed=31)
+    few, most = levels(37, 0.0, -3000.0, 1000.0), levels(37, 1000.0, -3000.0, 1000.0)
+    for scores in (x, x / 10 + rows, near + few, near + most):
+        assert_same(student(scores), torch.softmax(scores, dim=-1))
 
 
 def check_gives_minus_infinity_no_weight(student):
     """a score of minus infinity gets weight zero and leaves the others right"""
     x = gaussian(5, 37, seed=40)
     x[:, ::3] = -math.inf
+    x[1, :36] = -math.inf
     assert_same(student(x), torch.softmax(x, dim=-1))
 
 
-def check_keeps_half_precision(student):
-    """bfloat16 scores give bfloat16 weights"""
-    x = gaussian(5, 37, seed=50).bfloat16()
+def check_keeps_the_dtype(student):
+    """float32 scores give float32 weights, bfloat16 scores bfloat16 weights"""
+    x = gaussian(5, 13, seed=50).float()
+    assert_same(student(x), torch.softmax(x.double(), dim=-1).float())
+    x = gaussian(5, 13, std=1.0, seed=51).bfloat16()
     error = student(x).double() - torch.softmax(x.double(), dim=-1)
     assert_that(error.abs().max() < 0.05, "bfloat16 scores must give about the same weights.")
 
 
 def check_has_the_right_gradient(student):
-    """the gradient is right"""
-    x = gaussian(5, 37, seed=60)
-    assert_same(gradients(student, x)[0], gradients(torch.softmax, x, dim=-1)[0], "the gradient")
+    """the gradient is right, far-off scores included"""
+    for x in (gaussian(5, 37, seed=60), gaussian(11, 9, seed=61) + levels(9, 0.0, -3000.0, 1000.0)):
+        assert_same(
+            gradients(student, x)[0], gradients(torch.softmax, x, dim=-1)[0], "the gradient"
+        )
 
 
 def _stable_exp(x):
@@ -108,6 +117,22 @@ def wrong_mean_subtracted(x):
     overflows: subtract the largest.
     """
     exponentials = (x - x.mean(dim=-1, keepdim=True)).exp()
+    return exponentials / exponentials.sum(dim=-1, keepdim=True)
+
+
+def wrong_minimum_subtracted(x):
+    """You subtracted the smallest score of each row. That makes all the others positive, and exp
+    overflows the sooner: subtract the largest.
+    """
+    exponentials = (x - x.amin(dim=-1, keepdim=True)).exp()
+    return exponentials / exponentials.sum(dim=-1, keepdim=True)
+
+
+def wrong_median_subtracted(x):
+    """You subtracted the median of each row. Scores far above it overflow in exp: subtract the
+    largest.
+    """
+    exponentials = (x - x.median(dim=-1, keepdim=True).values).exp()
     return exponentials / exponentials.sum(dim=-1, keepdim=True)
 
 
@@ -210,6 +235,20 @@ def wrong_small_number_added(x):
     """
     exponentials = _stable_exp(x)
     return exponentials / (exponentials.sum(dim=-1, keepdim=True) + 1e-6)
+
+
+def wrong_float64_returned(x):
+    """You computed in float64 and returned float64. The weights have the dtype of the scores: cast
+    them back, `.to(x.dtype)`.
+    """
+    return _over(x.double(), -1)
+
+
+def wrong_float32_throughout(x):
+    """You cast the scores to float32, whatever they are, which rounds float64 ones. Compute in the
+    dtype of the scores or a wider one, and return their own.
+    """
+    return _over(x.float(), -1).to(x.dtype)
 
 
 def right_by_logsumexp(x):

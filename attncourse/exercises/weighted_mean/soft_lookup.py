@@ -6,7 +6,8 @@ answers, weighted by how well its key fits,
 $$\mathrm{lookup}(q, K, V) = \sum_j a_j \, v_j , \qquad
 a = \mathrm{softmax}\!\left(\frac{K q}{\tau}\right) .$$
 
-- `query` is (..., d), `keys` is (..., m, d), `values` is (..., m, e); the result is (..., e).
+- `query` is (..., d), `keys` is (..., m, d), `values` is (..., m, e); the result is (..., e), in
+  the dtype of the values.
 - `temperature` is the number $\tau > 0$: near 0 the best entry answers alone, for a large one all
   answer alike. There is no other scale.
 - `torch.softmax` is allowed; you write your own in the next chapter.
@@ -20,7 +21,15 @@ from attncourse.exercises import Borrow
 from attncourse.exercises.scores_and_scaling import softmax
 from attncourse.mechanisms.dense.lookup import soft_lookup as solution
 from attncourse.mechanisms.dense.lookup import soft_lookup_by_definition
-from attncourse.testing import assert_same, assert_that, attention_inputs, gradients
+from attncourse.testing import (
+    OTHER_SIZES,
+    SIZES,
+    assert_same,
+    assert_that,
+    attention_inputs,
+    gradients,
+    levels,
+)
 
 difficulty, minutes = 2, 15
 hints = (
@@ -34,29 +43,37 @@ forbidden = ("scaled_dot_product_attention", "MultiheadAttention")
 
 def check_matches_the_definition(student):
     """equals the loop over the entries of the table"""
-    assert_same(student(*_inputs()), soft_lookup_by_definition(*_inputs()))
+    for sizes in (SIZES, OTHER_SIZES):
+        query, keys, values = _inputs(sizes=sizes)
+        assert_same(student(query, keys, values), soft_lookup_by_definition(query, keys, values))
 
 
 def check_takes_leading_axes(student):
-    """many queries at once, each with its own table"""
-    assert_same(student(*_inputs(2, 3, seed=10)), solution(*_inputs(2, 3, seed=10)))
+    """many queries at once, each with its own table, be it of one entry; no axis is lost"""
+    for lead, m in (((2, 3), 37), ((1,), 37), ((4, 1), 37), ((2,), 1)):
+        query, keys, values = _inputs(*lead, sizes=(1, m, 8, 6), seed=10)
+        values = 1000.0 * values  # so that rounded weights show
+        assert_same(student(query, keys, values), solution(query, keys, values))
 
 
 def check_obeys_the_temperature(student):
-    """the temperature divides the scores, before the softmax"""
-    query, keys, values = _inputs(seed=20)
-    for temperature in (0.4, 5.0):
+    """the temperature divides the scores, before the softmax, however small it is"""
+    query, keys, values = _inputs(std=1.0, seed=20)
+    cases = [(query, temperature) for temperature in (0.4, 5.0)]
+    close = query / 4  # to all keys: no entry answers alone
+    cases += [(temperature * close, temperature) for temperature in (1e-4, 1e-12, 1e6)]
+    for asked, temperature in cases:
         assert_same(
-            student(query, keys, values, temperature=temperature),
-            solution(query, keys, values, temperature=temperature),
+            student(asked, keys, values, temperature=temperature),
+            solution(asked, keys, values, temperature=temperature),
         )
 
 
 def check_reaches_both_limits(student):
     """cold gives the entry that fits best, hot the plain mean"""
     query, keys, values = _inputs(seed=30)
-    cold = student(query, keys, values, temperature=1e-4)
-    assert_same(cold, values[(keys @ query).argmax()], "the lookup at temperature 0.0001")
+    cold = student(query, keys, values, temperature=1e-9)
+    assert_same(cold, values[(keys @ query).argmax()], "the lookup at a temperature near 0")
     hot = student(query, keys, values, temperature=1e12)
     assert_that(
         (hot - values.mean(dim=0)).abs().max() < 1e-6,
@@ -65,23 +82,34 @@ def check_reaches_both_limits(student):
 
 
 def check_survives_large_scores(student):
-    """scores in the ten thousands do not overflow"""
+    """scores in the ten thousands do not overflow, and near ones still share"""
     query, keys, values = _inputs(4, std=100.0, seed=40)
     assert_same(student(query, keys, values), solution(query, keys, values))
+    for heights in ((0.0, -3000.0, 1000.0), (1000.0, -3000.0, 1000.0)):
+        query, keys, values = _inputs(sizes=OTHER_SIZES, seed=45)
+        query[0], keys[:, 0] = 10.0, levels(9, *heights) / 10.0
+        assert_same(student(query, keys, values), solution(query, keys, values))
 
 
 def check_has_the_right_gradient(student):
-    """the gradients of query, keys and values are right"""
-    query, keys, values = _inputs(seed=50)
-    ours = gradients(student, query, keys, values, temperature=3.0)
-    theirs = gradients(solution, query, keys, values, temperature=3.0)
-    for name, a, b in zip(("query", "keys", "values"), ours, theirs, strict=True):
-        assert_same(a, b, f"the gradient of {name}")
+    """the gradients of query, keys and values are right, for a table of one entry too"""
+    for sizes in (SIZES, OTHER_SIZES, (1, 1, 3, 7)):
+        query, keys, values = _inputs(sizes=sizes, seed=50)
+        ours = gradients(student, query, keys, values, temperature=3.0)
+        theirs = gradients(solution, query, keys, values, temperature=3.0)
+        for name, a, b in zip(("query", "keys", "values"), ours, theirs, strict=True):
+            assert_same(a, b, f"the gradient of {name}")
 
 
-def _inputs(*lead, std=2.0, seed=0):
-    """A query (..., 8), keys (..., 37, 8) and values (..., 37, 6)."""
-    q, k, v = attention_inputs(*lead, std=std, seed=seed)
+def check_keeps_the_dtype(student):
+    """float32 values give a float32 answer"""
+    inputs = [x.float() for x in _inputs(3, std=1.0, sizes=OTHER_SIZES, seed=60)]
+    assert_same(student(*inputs), solution(*(x.double() for x in inputs)).float())
+
+
+def _inputs(*lead, sizes=SIZES, std=2.0, seed=0):
+    """A query (..., d), keys (..., m, d) and values (..., m, e)."""
+    q, k, v = attention_inputs(*lead, sizes=sizes, std=std, seed=seed)
     return q[..., 0, :], k, v
 
 
@@ -164,6 +192,30 @@ def wrong_best_entry_only(query, keys, values, *, temperature=1.0):
     """
     best = _scores(query, keys).argmax(dim=-1)
     return values.take_along_dim(best[..., None, None], dim=-2).squeeze(-2)
+
+
+def wrong_best_entry_below_a_temperature(query, keys, values, *, temperature=1.0):
+    """You switched to the best entry alone below some temperature. No switch is needed: where the
+    scores are as close together as the temperature is small, the others still have their share.
+    """
+    if temperature < 1e-3:
+        best = _scores(query, keys).argmax(dim=-1)
+        return values.take_along_dim(best[..., None, None], dim=-2).squeeze(-2)
+    return _mean(torch.softmax(_scores(query, keys) / temperature, dim=-1), values)
+
+
+def wrong_small_number_added_to_the_temperature(query, keys, values, *, temperature=1.0):
+    """You added a small number to the temperature. It is positive, so nothing is divided by zero,
+    and a temperature that is small itself becomes another: divide by it as it is.
+    """
+    return _mean(torch.softmax(_scores(query, keys) / (temperature + 1e-8), dim=-1), values)
+
+
+def wrong_axes_of_length_one_dropped(query, keys, values, *, temperature=1.0):
+    """You dropped every axis of length one, a leading one too. Drop the one that you added, by its
+    place: `squeeze(-1)` or `squeeze(-2)`.
+    """
+    return _mean(torch.softmax(_scores(query, keys) / temperature, dim=-1), values).squeeze()
 
 
 def wrong_no_softmax(query, keys, values, *, temperature=1.0):

@@ -4,16 +4,16 @@ Compute the mean of m values under m non-negative weights,
 
 $$\mathrm{mean}(w, V) = \frac{\sum_j w_j \, v_j}{\sum_j w_j} .$$
 
-- `weights` is (..., m), `values` is (..., m, e); the result is (..., e). Leading axes are shared
-  and each entry of them is a mean of its own.
+- `weights` is (..., m), `values` is (..., m, e); the result is (..., e), in the dtype of the
+  values. Leading axes are shared and each entry of them is a mean of its own.
 - The weights need not sum to one: only their ratios count, however small or large they are.
-- Weights that are all zero give zeros.
+- Weights that are all zero give zeros, and finite gradients.
 """
 
 import torch
 
 from attncourse.mechanisms.dense.lookup import weighted_mean as solution
-from attncourse.testing import assert_same, assert_that, gaussian, gradients
+from attncourse.testing import assert_same, assert_that, gaussian, gradients, levels
 
 difficulty, minutes = 1, 10
 hints = (
@@ -26,24 +26,25 @@ hints = (
 
 def check_equals_the_sum_over_entries(student):
     """equals the sum written as a loop, for weights that do not sum to one"""
-    weights, values = _inputs()
-    total = sum(float(w) for w in weights)
-    expected = sum(float(w) / total * value for w, value in zip(weights, values, strict=True))
-    assert_same(student(weights, values), expected)
+    for m, e in ((37, 6), (9, 7)):
+        weights, values = _inputs(m=m, e=e)
+        total = sum(float(w) for w in weights)
+        expected = sum(float(w) / total * value for w, value in zip(weights, values, strict=True))
+        assert_same(student(weights, values), expected)
 
 
 def check_takes_leading_axes(student):
-    """each entry of the leading axes is a mean of its own"""
-    assert_same(student(*_inputs(4, seed=10)), solution(*_inputs(4, seed=10)))
-    weights, values = _inputs(2, 3, std=100.0, seed=20)
-    assert_same(student(weights, values), solution(weights, values))
+    """each entry of the leading axes is a mean of its own; an axis of length one stays"""
+    for lead, m in (((4,), 37), ((2, 3), 37), ((1,), 37), ((5, 1), 37), ((2,), 1)):
+        weights, values = _inputs(*lead, m=m, std=1000.0, seed=10)
+        assert_same(student(weights, values), solution(weights, values))
 
 
 def check_counts_only_ratios(student):
-    """weights times a millionth or a million give the same mean"""
+    """weights times a very small or large number give the same mean"""
     weights, values = _inputs(seed=30)
     expected = solution(weights, values)
-    for factor in (1e-6, 1e6):
+    for factor in (1e-6, 1e6, 1e-150, 1e150):
         assert_same(student(factor * weights, values), expected, f"the mean for weights x {factor}")
 
 
@@ -51,31 +52,45 @@ def check_stays_among_the_values(student):
     """equal weights give the plain mean, and any weights a point among the values"""
     weights, values = _inputs(seed=40)
     assert_same(student(torch.full_like(weights, 0.3), values), values.mean(dim=0))
+    weights = weights * levels(37, 1.0, 0.0, 1e6, 1e-6)
     out = student(weights, values)
     inside = (out >= values.amin(dim=0)) & (out <= values.amax(dim=0))
     assert_that(
         inside.all(), "a mean lies between the smallest and the largest value; yours does not."
     )
+    assert_same(out, solution(weights, values))
 
 
 def check_gives_zeros_for_zero_weights(student):
-    """weights that are all zero give zeros, and change no other mean"""
+    """weights that are all zero give zeros with a finite gradient, and change no other mean"""
     weights, values = _inputs(3, seed=50)
     weights[1] = 0.0
     assert_same(student(weights, values), solution(weights, values))
+    ours, theirs = gradients(student, weights, values), gradients(solution, weights, values)
+    for name, a, b in zip(("weights", "values"), ours, theirs, strict=True):
+        assert_that(a.isfinite().all(), f"the gradient of {name} is not finite.")
+        assert_same(a[::2], b[::2], f"the gradient of the other {name}")
 
 
 def check_has_the_right_gradient(student):
-    """the gradients of weights and values are right"""
-    weights, values = _inputs(2, seed=60)
-    ours, theirs = gradients(student, weights, values), gradients(solution, weights, values)
-    for name, a, b in zip(("weights", "values"), ours, theirs, strict=True):
-        assert_same(a, b, f"the gradient of {name}")
+    """the gradients of weights and values are right, where a single weight is zero too"""
+    for lead, m, e in (((2,), 37, 6), ((), 9, 7)):
+        weights, values = _inputs(*lead, m=m, e=e, seed=60)
+        weights[..., 3] = 0.0
+        ours, theirs = gradients(student, weights, values), gradients(solution, weights, values)
+        for name, a, b in zip(("weights", "values"), ours, theirs, strict=True):
+            assert_same(a, b, f"the gradient of {name}")
 
 
-def _inputs(*lead, std=2.0, seed=0):
-    """Positive weights (..., 37) that do not sum to one, and values (..., 37, 6)."""
-    return gaussian(*lead, 37, seed=seed).square(), gaussian(*lead, 37, 6, std=std, seed=seed + 1)
+def check_keeps_the_dtype(student):
+    """float32 values give a float32 mean"""
+    weights, values = (x.float() for x in _inputs(3, m=9, e=7, std=1.0, seed=70))
+    assert_same(student(weights, values), solution(weights.double(), values.double()).float())
+
+
+def _inputs(*lead, m=37, e=6, std=2.0, seed=0):
+    """Positive weights (..., m) that do not sum to one, and values (..., m, e)."""
+    return gaussian(*lead, m, seed=seed).square(), gaussian(*lead, m, e, std=std, seed=seed + 1)
 
 
 def _total(weights):
@@ -145,6 +160,35 @@ def wrong_nan_for_zero_weights(weights, values):
     return _weighted_sum(weights / weights.sum(dim=-1, keepdim=True), values)
 
 
+def wrong_nan_in_the_gradient(weights, values):
+    """Your mean is right, but you replaced the NaN of zero weights after the division, and their
+    gradient is still NaN. Replace the sum of zero before you divide.
+    """
+    total = weights.sum(dim=-1, keepdim=True)
+    return torch.where(total == 0, 0.0, _weighted_sum(weights, values) / total)
+
+
+def wrong_sum_clamped(weights, values):
+    """You put a lower bound under the sum, and weights that are small themselves fall below it.
+    Treat the sum that is exactly zero as a case of its own.
+    """
+    return _weighted_sum(weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-8), values)
+
+
+def wrong_sum_clamped_at_one(weights, values):
+    """You put a lower bound of one under the sum, so weights that sum to less are not normalised.
+    Only the sum that is exactly zero needs another number.
+    """
+    return _weighted_sum(weights / weights.sum(dim=-1, keepdim=True).clamp(min=1.0), values)
+
+
+def wrong_axes_of_length_one_dropped(weights, values):
+    """You dropped every axis of length one, a leading one too. Drop the one that you added, by its
+    place: `squeeze(-2)`.
+    """
+    return _weighted_sum(weights / _total(weights), values).squeeze()
+
+
 def wrong_small_number_added(weights, values):
     """You added a small number to the sum to avoid 0/0, and it spoils the mean where the weights
     themselves are small. Treat the sum that is exactly zero as a case of its own.
@@ -184,9 +228,9 @@ def wrong_matrix_product_of_batches(weights, values):
 
 
 def right_by_where(weights, values):
-    """divides at the end, with the empty case chosen by torch.where"""
+    """divides at the end, by a sum that torch.where has made safe"""
     total = weights.sum(dim=-1, keepdim=True)
-    return torch.where(total > 0, _weighted_sum(weights, values) / total, 0.0)
+    return _weighted_sum(weights, values) / torch.where(total > 0, total, 1.0)
 
 
 def right_by_einsum(weights, values):

@@ -1,0 +1,137 @@
+"""Which mutants of an exercise's right answers pass its checks, and whether they are wrong at all."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from mutation import Mutant, mutants
+from torch import Tensor
+
+from attncourse.core.rules import TensorRule, read_rule
+from attncourse.course.checking import LocalAnswer, Student, attempt
+from attncourse.course.diagnose import Call, agree
+from attncourse.course.exercise import Exercise
+from attncourse.course.execution import execute
+from attncourse.testing import secret_inputs
+
+SECRETS = [b"other inputs %d" % number for number in range(8)]
+COARSE = (torch.bfloat16, torch.float16)  # rounding alone tells right answers apart
+
+
+@dataclass
+class Tally:
+    """Mutants made; those that a check failed; those that pass and compute the same, or not."""
+
+    made: int = 0
+    killed: int = 0
+    equal: list[str] = field(default_factory=list)
+    alive: list[str] = field(default_factory=list)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            self.made + other.made,
+            self.killed + other.killed,
+            self.equal + other.equal,
+            self.alive + other.alive,
+        )
+
+
+def tally(exercise: Exercise, name: str) -> Tally:
+    """The mutants of one right answer, `solution` among them."""
+    function = answers(exercise)[name]
+    found, calls = Tally(), list(other_calls(exercise))
+    for mutant in mutants(function):
+        found.made += 1
+        if fails(exercise, mutant.function):
+            found.killed += 1
+        else:
+            same = all(_same(call, function, mutant.function) for call in calls)
+            (found.equal if same else found.alive).append(label(exercise, name, mutant))
+    return found
+
+
+def answers(exercise: Exercise) -> dict[str, Callable]:
+    """The right answers that an exercise knows."""
+    return {"solution": exercise.solution, **exercise.right}
+
+
+def label(exercise: Exercise, name: str, mutant: Mutant) -> str:
+    """Which mutant it is, in a line."""
+    inside = "" if mutant.where.removeprefix("right_") in (name, exercise.name) else mutant.where
+    return f"{exercise.name} {name} {inside}: {mutant.what}".replace(" :", ":")
+
+
+def fails(exercise: Exercise, function: Callable) -> bool:
+    """Does a check fail? After the first that does, no other is asked."""
+    answer = LocalAnswer(function)
+    return any(attempt(exercise, check, answer)[0].state != "passed" for check in exercise.checks)
+
+
+def other_calls(exercise: Exercise) -> Iterator[Call]:
+    """Calls of the kind that the checks make: under other secrets, and on a part of each axis."""
+    for number, secret in enumerate(SECRETS):
+        with secret_inputs(secret):
+            for call in calls_of(exercise):
+                if call.probe in (None, "gradients") and not _coarse(call):
+                    yield call
+                    yield part(exercise, call, number)
+
+
+def calls_of(exercise: Exercise) -> list[Call]:
+    """Every call that the checks make, recorded on the solution."""
+    calls = []
+    for check in exercise.checks.values():
+        student = Student(exercise, LocalAnswer(exercise.solution))
+        check(student)
+        calls += student.calls
+    return calls
+
+
+def part(exercise: Exercise, call: Call, number: int) -> Call:
+    """The same call with the axes of every name shortened, to one entry even; or with other numbers."""
+    parameters = exercise.solution.__annotations__
+    rules = {name: read_rule(name, annotation) for name, annotation in parameters.items()}
+    dice = torch.Generator().manual_seed(number)
+    given = dict(zip(rules, call.args, strict=False)) | call.kwargs
+    tensors = {n: rules[n] for n, x in given.items() if isinstance(x, Tensor)}
+    sizes = {axis: size for n, rule in tensors.items() for axis, size in named(rule, given[n])}
+    kept = {a: int(torch.randint(1, size + 1, (), generator=dice)) for a, size in sizes.items()}
+    if "lengths" in tensors:
+        given["m"] = int(given["lengths"].max()) + 1 + number
+    elif not tensors:
+        given = {n: int(torch.randint(1, 13, (), generator=dice)) for n in given}
+    cut = {n: shortened(rules[n], x, kept) if n in tensors else x for n, x in given.items()}
+    args = [cut.pop(name) for name in list(rules)[: len(call.args)]]
+    return Call(call.probe, args, cut, call.outcome)
+
+
+def named(rule: TensorRule, x: Tensor) -> Iterator[tuple[str, int]]:
+    """The named axes of a tensor and their sizes; an axis of one that broadcasts is none."""
+    for axis, size in zip(reversed(rule.axes), reversed(x.shape), strict=False):
+        if not (axis.startswith("#") and size == 1):
+            yield axis.lstrip("#"), size
+
+
+def shortened(rule: TensorRule, x: Tensor, kept: dict[str, int]) -> Tensor:
+    """The first entries of each named axis, as many as are kept."""
+    for place, (axis, size) in enumerate(reversed_axes(rule, x), start=1):
+        if axis is not None:
+            x = x.narrow(-place, 0, min(kept[axis], size))
+    return x.clone()
+
+
+def reversed_axes(rule: TensorRule, x: Tensor) -> Iterator[tuple[str | None, int]]:
+    """The named axes from the last on; None for one that broadcasts."""
+    for axis, size in zip(reversed(rule.axes), reversed(x.shape), strict=False):
+        broadcasts = axis.startswith("#") and size == 1
+        yield None if broadcasts else axis.lstrip("#"), size
+
+
+def _coarse(call: Call) -> bool:
+    return any(isinstance(x, Tensor) and x.dtype in COARSE for x in call.args)
+
+
+def _same(call: Call, one: Callable, other: Callable) -> bool:
+    """Do two functions give the same, arguments untouched?"""
+    first, second = (execute(f, call.probe, call.args, call.kwargs) for f in (one, other))
+    return agree(first, second) and first.modified == second.modified
