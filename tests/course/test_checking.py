@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import double
+from attncourse.course.calls import Misconception
 from attncourse.course.checking import CheckResult, LearnerError, LocalAnswer, Result, Student, run
-from attncourse.course.diagnose import Misconception
 from attncourse.course.execution import Failure, Outcome
 from attncourse.course.exercise import read
 from attncourse.measure.cost import flops
