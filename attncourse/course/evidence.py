@@ -18,8 +18,8 @@ from attncourse.course.execution import Outcome
 class Evidence(IntEnum):
     """What an output that is not the solution's tells of the function that gave it.
 
-    NONE: nothing but NaN, zeros or weights of one. PATTERN: where these stand, which entry was
-    picked, which exception was raised. NUMBERS: numbers that another function hardly gives.
+    NONE: nothing but NaN, zeros or weights of one. PATTERN: NaN for every zero and nowhere else,
+    which entry was picked, which exception was raised. NUMBERS: what another function hardly gives.
     """
 
     NONE = 0
@@ -60,16 +60,21 @@ def _of_another_kind(actual: Tensor) -> Evidence:
 
 
 def _of_numbers(actual: Tensor, expected: Tensor, inputs: list[Tensor]) -> Evidence:
-    differs = ~torch.isclose(actual, expected, rtol=1e-6, atol=1e-7, equal_nan=True)
+    differs = ~torch.isclose(actual, expected, rtol=1e-7, atol=1e-7, equal_nan=True)
     differs &= ~((actual == expected) | (actual.isnan() & expected.isnan()))
     told = actual[differs & actual.isfinite()]
     if not len(told):
-        everywhere = not bool(actual.isfinite().any())
-        return Evidence.NONE if everywhere else Evidence.PATTERN
+        return Evidence.PATTERN if _where_zero(actual, expected) else Evidence.NONE
     if _saturated(actual):
         return Evidence.NONE
     pattern = _saturated(told) or _constant(actual) or _picked(actual, inputs)
     return Evidence.PATTERN if pattern else Evidence.NUMBERS
+
+
+def _where_zero(actual: Tensor, expected: Tensor) -> bool:
+    """Is it NaN exactly where zero is expected? Elsewhere overflow has too many causes."""
+    bad = ~actual.isfinite() & expected.isfinite()
+    return bool((bad == (expected == 0)).all()) and bool(actual.isfinite().any())
 
 
 def _saturated(x: Tensor) -> bool:
