@@ -19,7 +19,7 @@ from attncourse.course.calls import Call
 from attncourse.course.diagnose import Diagnosis, diagnosis
 from attncourse.course.execution import Outcome, execute
 from attncourse.course.exercise import Exercise, first_line
-from attncourse.course.kinds import describe, kind_problem
+from attncourse.course.kinds import describe, kind_problem, strange
 from attncourse.course.properties import comparable, describe_difference, property_that_broke
 from attncourse.course.relations import shape_relation
 from attncourse.testing import same_value
@@ -153,7 +153,8 @@ def _explain(
 def _kind_in_words(exercise: Exercise, result: CheckResult, call: Call) -> str:
     """The message, and what is right about a tensor of the wrong kind."""
     actual, expected = call.outcome.value, call.repeat(exercise.solution).value
-    plain = type(actual) is Tensor and type(expected) is Tensor and call.probe is None
+    both = isinstance(actual, Tensor) and isinstance(expected, Tensor) and call.probe is None
+    plain = both and not strange(actual) and actual.device == expected.device
     more = shape_relation(actual, expected) if plain and not call.outcome.modified else None
     return f"{_sentence(result.message)} {more}" if more else result.message
 
@@ -185,9 +186,9 @@ def _follows(result: CheckResult, first: CheckResult, calls: Mapping[str, list[C
     if result.state != "failed" or not made:
         return False
     if _of_the_wrong_kind(result, calls):
-        values = (calls[each.name][-1].outcome.value for each in (result, first))
-        one, other = (None if isinstance(value, Tensor) else describe(value) for value in values)
-        return one is not None and one == other
+        one, other = (calls[each.name][-1].outcome.value for each in (result, first))
+        told_without_sizes = strange(one) or not isinstance(one, Tensor)
+        return bool(told_without_sizes) and describe(one) == describe(other)
     return made[-1].probe == "gradients" and not made[-1].outcome.modified
 
 

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from attncourse.course.calls import Call, close
 from attncourse.course.execution import Outcome
+from attncourse.course.kinds import strange
 
 
 class Evidence(IntEnum):
@@ -44,7 +45,7 @@ def _of_values(actual: Any, expected: Any, inputs: list[Tensor]) -> Evidence:
     if close(actual, expected):
         return Evidence.NONE
     plain = type(actual) is Tensor and type(expected) is Tensor
-    if not plain or actual.is_meta or not actual.numel():
+    if not plain or strange(actual) or actual.is_meta or not actual.numel():
         return Evidence.PATTERN
     if actual.shape != expected.shape or actual.dtype != expected.dtype:
         return _of_another_kind(actual)

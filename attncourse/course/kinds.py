@@ -13,6 +13,7 @@ _PLAIN_BY = {
     "sparse": "`.to_dense()` makes a plain tensor of it.",
     "mkldnn": "`.to_dense()` makes a plain tensor of it.",
     "nested": "A plain tensor is wanted, whose rows all have the same length.",
+    "NestedTensor": "A plain tensor is wanted, whose rows all have the same length.",
     "MaskedTensor": "A plain tensor is wanted: put the numbers themselves into it.",
     "numpy": "Work on the tensors with torch's own functions, which also give gradients.",
     "complex": "Real numbers are wanted.",
@@ -31,9 +32,9 @@ class Foreign:
 
 def describe(value: Any) -> str:
     """A value as a learner would say it: ``a float64 tensor of shape (5, 6)``."""
-    strange = _strange(value)
-    if strange:
-        return _with_article(strange)
+    unusual = strange(value)
+    if unusual:
+        return _with_article(unusual)
     if isinstance(value, Tensor):
         return f"{_with_article(dtype_name(value))} tensor of shape {tuple(value.shape)}"
     if isinstance(value, tuple):
@@ -45,7 +46,7 @@ def describe(value: Any) -> str:
     return _with_article(type(value).__name__)
 
 
-def _strange(value: Any) -> str:
+def strange(value: Any) -> str:
     """The kind of a value that cannot be compared as it is; the same here as from a worker."""
     if isinstance(value, Foreign):
         name = value.type_name
@@ -89,7 +90,7 @@ def kind_problem(actual: Any, expected: Any, what: str = "your function returned
 
 def _tensor_problem(actual: Any, expected: Tensor, what: str) -> str | None:
     wanted = f"expected {describe(expected)}"
-    if not isinstance(actual, Tensor) or _strange(actual):
+    if not isinstance(actual, Tensor) or strange(actual):
         return f"{what} {describe(actual)}; {wanted}.{_advice(actual)}"
     if actual.shape != expected.shape:
         return f"{what} {describe(actual)}; {wanted}."
@@ -111,7 +112,7 @@ def _advice(actual: Any) -> str:
         return " A function without `return` gives None."
     if isinstance(actual, tuple):
         return " One tensor is wanted: return it alone, without a comma after it."
-    name = _strange(actual)
+    name = strange(actual)
     return next((f" {told}" for word, told in _PLAIN_BY.items() if word in name), "")
 
 
@@ -124,7 +125,7 @@ def matrix_of(value: Any) -> Tensor | None:
     """The first matrix of a tensor, to be drawn; None where there is none."""
     if isinstance(value, Sequence) and not isinstance(value, str) and value:
         value = value[0]
-    if not isinstance(value, Tensor) or _strange(value) or value.is_meta or value.numel() == 0:
+    if not isinstance(value, Tensor) or strange(value) or value.is_meta or value.numel() == 0:
         return None
     value = value.detach()
     if value.ndim < 2:

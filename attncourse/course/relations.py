@@ -16,16 +16,21 @@ def relation(actual: Tensor, expected: Tensor) -> str | None:
 
 def shape_relation(actual: Tensor, expected: Tensor) -> str | None:
     """What is right about a result of another shape or dtype; None where nothing is."""
-    values = expected.to(actual.dtype) if actual.is_floating_point() else expected
-    if actual.dtype == torch.bool or expected.dtype == torch.bool:
-        values = values if actual.dtype == expected.dtype else expected.to(actual.dtype)
+    mine, wanted = _comparable(actual, expected)
     if actual.shape == expected.shape:
-        return "Its numbers are right." if near(actual, values) else None
-    if actual.ndim == expected.ndim > 1 and near(actual.mT, values):
+        return "Its numbers are right." if near(mine, wanted) else None
+    if actual.ndim == expected.ndim > 1 and near(mine.mT, wanted):
         return "Transposed, it is what is expected."
-    if actual.numel() == expected.numel() and near(actual.squeeze(), values.squeeze()):
+    if actual.numel() == expected.numel() > 1 and near(mine.squeeze(), wanted.squeeze()):
         return "Its numbers are right, only its axes of length one are not."
     return None
+
+
+def _comparable(actual: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the coarser of the two precisions; whole numbers as they are, in float64."""
+    kinds = [x.dtype for x in (actual, expected) if x.is_floating_point()] or [torch.float64]
+    coarser = max(kinds, key=lambda dtype: torch.finfo(dtype).eps)
+    return actual.to(coarser), expected.to(coarser)
 
 
 def near(a: Tensor, b: Tensor) -> bool:

