@@ -124,7 +124,10 @@ def explain(
         told = [_explain(exercise, each, calls, found) for each in results]
     except Exception as fault:
         more = f"The grader failed at saying more ({type(fault).__name__}); {OF_THE_COURSE}."
-        told = [replace(r, message=f"{_sentence(r.message)} {more}") for r in results]
+        told = [
+            replace(r, message=f"{_sentence(r.message)} {more}") if r.state == "failed" else r
+            for r in results
+        ]
     return Result(exercise.name, tuple(_one_kind(told, calls)))
 
 

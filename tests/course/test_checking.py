@@ -310,6 +310,7 @@ STRANGE = {
 }
 
 
+@pytest.mark.filterwarnings("ignore")  # PyTorch's, that these kinds are prototypes
 @pytest.mark.parametrize("kind", STRANGE)
 def test_a_result_that_cannot_be_compared_is_told_once_and_nothing_of_its_gradient(exercise, kind):
     result = check(exercise, lambda x, *, plus=0.0: STRANGE[kind](x.detach()))
