@@ -82,6 +82,8 @@ def _row_by_row(actual: Tensor, expected: Tensor) -> Iterator[str]:
     mine, other = actual.gather(-1, at), expected.gather(-1, at)
     factors = torch.where(other == 0, 1.0, mine / other)
     usable = bool(((factors != 0) & factors.isfinite()).all())
+    if bool(torch.isclose(mine, other).any()):
+        return  # some rows are right as they are
     if usable and near(actual, factors * expected) and _several(factors):
         yield "Each row of your result is the expected one times a number of its own."
     if near(actual, expected + (mine - other)) and _several(mine - other):
