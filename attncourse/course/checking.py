@@ -1,39 +1,42 @@
 """Running the checks of an exercise on a learner's function, here or in another process."""
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any
 
 from torch import Tensor
 
-from attncourse.course.diagnose import (
-    Call,
-    Misconception,
-    comparable,
-    describe_difference,
-    misconception,
-    property_that_broke,
+from attncourse.course.attempt import (
+    OF_THE_COURSE,
+    Answer,
+    CheckResult,
+    LearnerError,
+    State,
+    Student,
+    attempt,
 )
-from attncourse.course.execution import Failure, Outcome, execute
+from attncourse.course.calls import Call
+from attncourse.course.diagnose import Diagnosis, diagnosis
+from attncourse.course.execution import Outcome, execute
 from attncourse.course.exercise import Exercise, first_line
-from attncourse.course.kinds import describe, kind_problem
-from attncourse.testing import Mismatch, Skipped, same_value
+from attncourse.course.kinds import describe, kind_problem, strange
+from attncourse.course.properties import comparable, describe_difference, property_that_broke
+from attncourse.course.relations import shape_relation
+from attncourse.testing import same_value
 
-State = Literal["passed", "failed", "not attempted", "skipped"]
-
-
-@runtime_checkable
-class Answer(Protocol):
-    """Something that can call the learner's function: in this process or another."""
-
-    def begin(self) -> None:
-        """A check begins: it has its full time."""
-        ...
-
-    def run(self, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any]) -> Outcome:
-        """Call the function, or the named probe on it."""
-        ...
+__all__ = [
+    "Answer",
+    "CheckResult",
+    "LearnerError",
+    "LocalAnswer",
+    "Result",
+    "State",
+    "Student",
+    "attempt",
+    "each_check",
+    "explain",
+    "run",
+]
 
 
 @dataclass(frozen=True)
@@ -49,26 +52,6 @@ class LocalAnswer:
     def run(self, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any]) -> Outcome:
         """Call it here, on copies of the arguments."""
         return execute(self.function, probe, args, kwargs, self.forbidden)
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """What one check found.
-
-    message says what broke, for the learner; misconception names the mistake where one is known;
-    actual and expected are the values to draw, where there are any. unusable: there was no value
-    to compare (an exception, the wrong kind, a modified argument); fatal as in Failure.
-    """
-
-    name: str
-    description: str
-    state: State
-    message: str = ""
-    misconception: Misconception | None = None
-    actual: Any = None
-    expected: Any = None
-    unusable: bool = False
-    fatal: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,55 +80,10 @@ class Result:
         """The number of checks passed."""
         return sum(check.state == "passed" for check in self.checks)
 
-
-class LearnerError(Exception):
-    """The learner's function could not give a value that a check can use."""
-
-    def __init__(self, message: str, failure: Failure | None = None) -> None:
-        super().__init__(message)
-        self.failure = failure
-
-
-class Student:
-    """The learner's function as a check sees it: callable, and recording every call.
-
-    made gives what is recorded of a call: its probe, its inputs and its outcome.
-    """
-
-    def __init__(
-        self, exercise: Exercise, answer: Answer, made: Callable[..., Call] = Call
-    ) -> None:
-        self.exercise = exercise
-        self.answer = answer
-        self.made = made
-        self.calls: list[Call] = []
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The learner's result; raises LearnerError where it is none."""
-        return self._ask(None, args, kwargs)
-
-    def __probe__(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self._ask(name, args, kwargs)
-
-    def _ask(self, probe: str | None, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        outcome = self.answer.run(probe, args, kwargs)
-        call = self.made(probe, args, kwargs, outcome)
-        self.calls.append(call)
-        if outcome.failure:
-            raise LearnerError(_failure_message(outcome.failure), outcome.failure)
-        if outcome.modified:
-            parameters = list(inspect.signature(self.exercise.solution).parameters)
-            known: dict[int | str, str] = dict(enumerate(parameters))
-            names = [known.get(key, str(key)) for key in outcome.modified]
-            raise LearnerError(
-                f"your function modified its argument {', '.join(names)}; work on a new tensor "
-                "instead (operators such as += and methods that end in _ write into their input)."
-            )
-        expected = call.repeat(self.exercise.solution)
-        problem = None if expected.failure else kind_problem(outcome.value, expected.value)
-        if problem:
-            raise LearnerError(problem)
-        return outcome.value
+    @property
+    def fault(self) -> str:
+        """What the grader itself failed at; nothing where it did not."""
+        return next((check.message for check in self.checks if check.fault), "")
 
 
 def run(exercise: Exercise, answer: Answer) -> Result:
@@ -177,54 +115,84 @@ def each_check(exercise: Exercise, one: Callable[[str], CheckResult]) -> list[Ch
 def explain(
     exercise: Exercise, results: Sequence[CheckResult], calls: Mapping[str, list[Call]]
 ) -> Result:
-    """The results of all checks, with the mistakes that the calls made in them show."""
-    everything = [call for made in calls.values() for call in made]
-    explained = (_explain(exercise, r, calls.get(r.name, []), everything) for r in results)
-    return Result(exercise.name, tuple(explained))
+    """The results of all checks, with what the calls made in them show of the failures.
 
-
-def attempt(
-    exercise: Exercise, name: str, answer: Answer, made: Callable[..., Call] = Call
-) -> tuple[CheckResult, list[Call]]:
-    """What one check finds, and the calls that it makes, each as it is `made`."""
-    student = Student(exercise, answer, made)
-    return _run_check(name, exercise.checks[name], student), student.calls
-
-
-def _run_check(name: str, check: Callable[..., Any], student: Student) -> CheckResult:
-    description = first_line(check)
+    What cannot be explained stands as it was found: the marks do not depend on words.
+    """
     try:
-        check(student)
-    except Skipped as reason:
-        return CheckResult(name, description, "skipped", str(reason))
-    except Mismatch as error:
-        return CheckResult(
-            name, description, "failed", error.sentence, None, error.actual, error.expected
-        )
-    except LearnerError as error:
-        failure = error.failure
-        if failure and failure.kind == "NotImplementedError":
-            message = f"{student.exercise.name} still raises NotImplementedError."
-            return CheckResult(name, description, "not attempted", message)
-        fatal = bool(failure and failure.fatal)
-        return CheckResult(name, description, "failed", str(error), unusable=True, fatal=fatal)
-    return CheckResult(name, description, "passed")
+        found = diagnosis(exercise, results, calls)
+        told = [_explain(exercise, each, calls, found) for each in results]
+    except Exception as fault:
+        more = f"The grader failed at saying more ({type(fault).__name__}); {OF_THE_COURSE}."
+        told = [
+            replace(r, message=f"{_sentence(r.message)} {more}") if r.state == "failed" else r
+            for r in results
+        ]
+    return Result(exercise.name, tuple(_one_kind(told, calls)))
 
 
 def _explain(
-    exercise: Exercise, result: CheckResult, calls: list[Call], everything: list[Call]
+    exercise: Exercise,
+    result: CheckResult,
+    calls: Mapping[str, list[Call]],
+    found: Diagnosis,
 ) -> CheckResult:
     """Add the misconception, or the property that broke, and the values to draw."""
-    if result.state != "failed" or result.fatal or not calls:
+    made = calls.get(result.name)
+    if result.state != "failed" or result.fatal or not made:
         return result
-    if calls[-1].outcome.failure and calls[-1].outcome.failure.kind == "ForbiddenError":
-        return result
-    found = misconception(exercise, calls, everything)
     if result.unusable:
-        return replace(result, misconception=found)
-    actual, expected = _first_difference(exercise, calls) or (result.actual, result.expected)
-    message = property_that_broke(calls, exercise) or _compared(result)
-    return replace(result, message=message, misconception=found, actual=actual, expected=expected)
+        message = _kind_in_words(exercise, result, made[-1])
+        return replace(result, message=message, misconception=found.named)
+    others = [call for said in calls.values() for call in said]
+    message = property_that_broke(made, exercise, others) or _compared(result)
+    actual, expected = _first_difference(exercise, made) or (result.actual, result.expected)
+    message = f"{message} {found.hints.get(result.name, '')}".strip()
+    return replace(
+        result, message=message, misconception=found.named, actual=actual, expected=expected
+    )
+
+
+def _kind_in_words(exercise: Exercise, result: CheckResult, call: Call) -> str:
+    """The message, and what is right about a tensor of the wrong kind."""
+    actual, expected = call.outcome.value, call.repeat(exercise.solution).value
+    both = isinstance(actual, Tensor) and isinstance(expected, Tensor) and call.probe is None
+    plain = both and not strange(actual) and actual.device == expected.device
+    more = shape_relation(actual, expected) if plain and not call.outcome.modified else None
+    return f"{_sentence(result.message)} {more}" if more else result.message
+
+
+def _one_kind(results: Sequence[CheckResult], calls: Mapping[str, list[Call]]) -> list[CheckResult]:
+    """A result of the wrong kind is told once: what follows from it is no news.
+
+    Where it is None, a list or a pair, other checks find the same of other sizes; and what has no
+    value, or one of another shape, has no gradient to be compared.
+    """
+    first = next((each for each in results if _of_the_wrong_kind(each, calls)), None)
+    if first is None:
+        return list(results)
+    return [
+        replace(each, message=first.message) if _follows(each, first, calls) else each
+        for each in results
+    ]
+
+
+def _of_the_wrong_kind(result: CheckResult, calls: Mapping[str, list[Call]]) -> bool:
+    made = calls.get(result.name)
+    if not (made and result.unusable and result.state == "failed" and made[-1].probe is None):
+        return False
+    return not (made[-1].outcome.failure or made[-1].outcome.modified)
+
+
+def _follows(result: CheckResult, first: CheckResult, calls: Mapping[str, list[Call]]) -> bool:
+    made = calls.get(result.name)
+    if result.state != "failed" or not made:
+        return False
+    if _of_the_wrong_kind(result, calls):
+        one, other = (calls[each.name][-1].outcome.value for each in (result, first))
+        told_without_sizes = strange(one) or not isinstance(one, Tensor)
+        return bool(told_without_sizes) and describe(one) == describe(other)
+    return made[-1].probe == "gradients" and not made[-1].outcome.modified
 
 
 def _compared(result: CheckResult) -> str:
@@ -257,9 +225,5 @@ def _first_difference(exercise: Exercise, calls: list[Call]) -> tuple[Any, Any] 
     return None
 
 
-def _failure_message(failure: Failure) -> str:
-    if failure.fatal or failure.kind == "ForbiddenError":
-        return failure.message
-    message = f": {failure.message}" if failure.message else ""
-    place = f" ({failure.where})" if failure.where else ""
-    return f"your function raised {failure.kind}{message}{place}"
+def _sentence(message: str) -> str:
+    return message if message.endswith((".", "!", "?")) or not message else f"{message}."

@@ -25,7 +25,7 @@ def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | Non
     >>> check("softmax", lambda x: x.exp() / x.exp().sum())
     ✘ softmax: 0 of 7 checks passed
       ✘ equals exp(x) over its sum, row by row
-           Your function does exactly what this mistake does: You divided by the sum of the ...
+           Your function does what this mistake does, on every input tried: You ...
     """
     named = isinstance(exercise, str)
     name = str(exercise) if named else getattr(exercise, "__name__", repr(exercise))

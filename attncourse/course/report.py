@@ -2,12 +2,14 @@
 
 import base64
 import html
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from attncourse.course.calls import Misconception
 from attncourse.course.checking import CheckResult, Result, State
 from attncourse.course.kinds import matrix_of
 
@@ -18,7 +20,8 @@ COLOURS: dict[State, str] = {  # readable on white and on a dark notebook
     "not attempted": "#a16207",
     "skipped": "#0891b2",
 }
-NAMED = "Your function does exactly what this mistake does:"
+NAMED = "Your function does what this mistake does, on every input tried:"
+AGAIN = "(as above)"
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,34 @@ def advice(check: CheckResult) -> list[str]:
 
 
 def lines(result: Result) -> Iterator[Line]:
-    """The report line by line. Advice that several checks share is told once."""
+    """The report line by line: the mistake first, once; then the checks, each with what it found.
+
+    Of the checks that a named mistake explains only the first tells more than its line.
+    """
     yield Line(0, MARKS[result.state], headline(result), result.state)
     if result.state == "not attempted":
         return
+    yield from _diagnoses(result)
     told: set[str] = set()
+    explained: set[Misconception] = set()
     for check in result.checks:
-        yield Line(1, MARKS[check.state], check.description, check.state)
-        for sentence in advice(check):
-            if sentence not in told:
-                yield Line(3, "", sentence, check.state, sentence.startswith(NAMED))
-            told.add(sentence)
+        folded = check.misconception in explained
+        said = [] if folded else advice(replace(check, misconception=None))
+        again = bool(said) and told.issuperset(said)
+        text = f"{check.description} {AGAIN}" if again else check.description
+        yield Line(1, MARKS[check.state], text, check.state)
+        yield from (Line(3, "", each, check.state) for each in said if each not in told)
+        told.update(said)
+        explained |= {check.misconception} if check.misconception else set()
+
+
+def _diagnoses(result: Result) -> Iterator[Line]:
+    """Each mistake that was named, and how many of the failed checks it explains."""
+    found = Counter(check.misconception for check in result.checks if check.misconception)
+    for known, count in found.items():
+        yield Line(2, "", f"{NAMED} {known.advice}", "failed", diagnosis=True)
+        if count > 1:
+            yield Line(2, "", f"The same mistake explains these {count} failed checks.", "failed")
 
 
 def text(result: Result) -> str:

@@ -106,6 +106,8 @@ class CheckItem(pytest.Item):
         if isinstance(excinfo.value, NoCredit):
             worker = getattr(self.parent.parent, "worker", None)  # type: ignore[union-attr]
             return str(excinfo.value) + (_printed(worker.log.text()) if worker else "")
+        if type(excinfo.value).__name__ == "GraderFault":
+            return f"Not graded: {excinfo.value}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, None, str]:

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import double
+from attncourse.course.calls import Misconception
 from attncourse.course.checking import CheckResult, LearnerError, LocalAnswer, Result, Student, run
-from attncourse.course.diagnose import Misconception
 from attncourse.course.execution import Failure, Outcome
 from attncourse.course.exercise import read
 from attncourse.measure.cost import flops
@@ -292,6 +292,79 @@ def test_a_check_of_probes_compares_what_they_gave(variant):
 
     result = check(one_check(variant, cost), lambda x, *, plus=0.0: x @ x + x)
     assert messages(result) == ["the count of FLOPs is not as expected: it is 8, expected 0."]
+
+
+# Results that cannot be compared, and faults of the course
+
+
+STRANGE = {
+    "a sparse tensor of float64": lambda x: x.to_sparse(),
+    "a nested tensor of float64": lambda x: torch.nested.nested_tensor([x, x]),
+    "a complex128 tensor": lambda x: x + 0j,
+    "a quint8 tensor": lambda x: torch.quantize_per_tensor(x.float(), 0.1, 0, torch.quint8),
+    "a tensor on meta": lambda x: x.to("meta"),
+    "a Parameter": lambda x: torch.nn.Parameter(x),
+    "a numpy array": lambda x: x.numpy(),
+    "a tuple of 2": lambda x: (2 * x, x),
+    "None": lambda x: None,
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's, that these kinds are prototypes
+@pytest.mark.parametrize("kind", STRANGE)
+def test_a_result_that_cannot_be_compared_is_told_once_and_nothing_of_its_gradient(exercise, kind):
+    result = check(exercise, lambda x, *, plus=0.0: STRANGE[kind](x.detach()))
+    first = messages(result)[0]
+    assert first.startswith(f"your function returned {kind}; expected ")
+    assert "fault of the course" not in "".join(messages(result))
+    assert states(result) == ["failed"] * 3
+    assert set(messages(result)) == {first}
+
+
+def test_a_check_that_breaks_is_the_fault_of_the_course(variant):
+    def broken(student):
+        """breaks"""
+        student(gaussian(3))
+        raise KeyError("secret inputs")
+
+    exercise = read(variant(check_broken=broken))
+    result = check(exercise, double.solution)
+    assert states(result) == ["passed", "passed", "passed", "skipped"]
+    assert (
+        result.fault
+        == result.checks[3].message
+        == (
+            "the grader could not compare your result (KeyError); "
+            "this is a fault of the course, not yours."
+        )
+    )
+    wrong = check(exercise, lambda x, *, plus=0.0: x * x + plus)
+    assert {c.misconception for c in wrong.checks} == {None}  # not everything was asked
+
+
+def test_marks_stand_where_they_cannot_be_explained(exercise, monkeypatch):
+    def breaks(*given):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("attncourse.course.checking.diagnosis", breaks)
+    result = check(exercise, lambda x, *, plus=0.0: 3 * x)
+    assert states(result) == ["failed"] * 3
+    assert all(m.endswith("this is a fault of the course, not yours.") for m in messages(result))
+    assert messages(check(exercise, double.solution)) == [""] * 3
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda x: x.float(), "Keep the dtype that the inputs have. Its numbers are right."),
+        (lambda x: x.mT, "Transposed, it is what is expected."),
+        (lambda x: x[None], "Its numbers are right, only its axes of length one are not."),
+        (lambda x: x.long(), "Keep the dtype that the inputs have."),
+        (lambda x: 3 * x.mT, "expected a float64 tensor of shape (3, 5)."),
+    ],
+)
+def test_what_is_right_about_a_result_of_another_kind_is_told(exercise, change, told):
+    assert messages(check(exercise, lambda x, **_: change(2 * x)))[0].endswith(told)
 
 
 # The course of a run

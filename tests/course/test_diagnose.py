@@ -1,320 +1,184 @@
-"""Naming the mistake: which misconception fits, and what to say where none does."""
+"""Naming the mistake: only the one that cannot be told from the learner's function is named."""
 
 import math
 
 import pytest
 import torch
 
-from attncourse.course.diagnose import (
-    Call,
-    agree,
-    describe_difference,
-    misconception,
-    property_that_broke,
-)
-from attncourse.course.execution import Failure, Outcome, execute
+from attncourse.course.calls import Misconception
+from attncourse.course.checking import LocalAnswer, run
+from attncourse.course.diagnose import AMONG_OTHERS, HERE_ONLY
 from attncourse.course.exercise import read
-from attncourse.testing import gaussian, same_value
-
-NAN, INF = math.nan, math.inf
-
-
-def calls(function, *inputs):
-    """The calls of a learner's function on the inputs, one argument each."""
-    return [Call(None, (x,), {}, execute(function, None, (x,), {})) for x in inputs]
-
-
-@pytest.fixture
-def exercise(variant):
-    """Doubling, with misconceptions that agree with it or with each other on some inputs."""
-
-    def solution(x):
-        return 2 * x
-
-    def wrong_squared(x):
-        """You squared."""
-        return x * x
-
-    def wrong_constant_four(x):
-        """You gave four."""
-        return torch.full_like(x, 4.0)
-
-    def wrong_negative_kept(x):
-        """You doubled
-        positive numbers only.
-        """
-        return torch.where(x > 0, 2 * x, x)
-
-    def wrong_empty(x):
-        """You expected an entry."""
-        return 2 * x if len(x) else x[0]
-
-    return read(
-        variant(
-            solution=solution,
-            wrong_squared=wrong_squared,
-            wrong_number_forgotten=None,
-            wrong_constant_four=wrong_constant_four,
-            wrong_negative_kept=wrong_negative_kept,
-            wrong_empty=wrong_empty,
-        )
-    )
+from attncourse.testing import assert_same, assert_that, gradients
 
 
 def numbers(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-THREE, TWO, MINUS = numbers(3.0, 0.5), numbers(2.0), numbers(-3.0)
+THREE, TWO, MINUS = numbers(3.0, 0.5), numbers(2.0), numbers(-3.0, -1.0)
 
 
-# Which misconception
+def twice(x):
+    """Twice x."""
+    return 2 * x
 
 
-@pytest.mark.parametrize(
-    ("function", "inputs", "named"),
-    [
-        (lambda x: x * x, (THREE, MINUS), "squared"),
-        (lambda x: x**2, (THREE, TWO), "squared"),
-        (lambda x: 2 * x.clamp(min=0) + x.clamp(max=0), (THREE, MINUS), "negative_kept"),
-        (lambda x: x * x, (TWO,), None),  # right there, by chance
-        (lambda x: 2 * x, (THREE, TWO, MINUS), None),
-        (lambda x: x**3, (THREE, MINUS), None),
-        (lambda x: x * x if len(x) > 1 else x, (THREE, MINUS), None),  # agrees on one of two
-        (lambda x: x * x + 1e-4, (THREE,), None),
-        (lambda x: (x * x).float(), (THREE,), None),
-        (lambda x: [9.0, 0.25], (THREE,), None),
-    ],
-)
-def test_a_misconception_is_named_if_it_explains_every_call(exercise, function, inputs, named):
-    found = misconception(exercise, calls(function, *inputs))
-    assert (found and found.name) == named
+def wrong_squared(x):
+    """You squared."""
+    return x * x
 
 
-def test_the_advice_is_the_whole_docstring(exercise):
-    found = misconception(exercise, calls(lambda x: torch.where(x > 0, 2 * x, x), MINUS))
-    assert found.advice == "You doubled positive numbers only."
+def wrong_negative_kept(x):
+    """You doubled
+    positive numbers only.
+    """
+    return torch.where(x > 0, 2 * x, x)
 
 
-def test_no_call_names_nothing(exercise):
-    assert misconception(exercise, []) is None
+def wrong_empty(x):
+    """You expected an entry."""
+    return 2 * x if len(x) else x[0]
 
 
-def test_among_several_that_fit_the_other_calls_decide(exercise, variant):
-    def wrong_four_again(x):
-        """You gave four, or the square of one number."""
-        return torch.full_like(x, 4.0) if len(x) > 1 else x * x
-
-    both = read(variant(solution=exercise.solution, wrong_four_again=wrong_four_again))
-    one = numbers(-2.0)
-    for function, expected in ((lambda x: x * x, "squared"), (wrong_four_again, "four_again")):
-        failed = calls(function, one)
-        assert misconception(both, failed).name == "squared"  # the first where nothing decides
-        assert misconception(both, failed, calls(function, one, THREE)).name == expected
+def wrong_nan(x):
+    """You divided zero by zero."""
+    return x / 0 * 0
 
 
-def test_other_calls_never_rule_out_what_explains_the_failed_ones(exercise):
-    function = lambda x: x * x if len(x) > 1 else 2 * x  # noqa: E731
-    found = misconception(exercise, calls(function, THREE), calls(function, THREE, MINUS))
-    assert found.name == "squared"
+def check_positive(student):
+    """doubles positive numbers"""
+    assert_same(student(THREE), 2 * THREE)
 
 
-def test_failing_in_the_same_way_is_agreement(exercise):
-    same = calls(lambda x: 2 * x if len(x) else x[0], numbers())
-    other = calls(lambda x: 2 * x / len(x) if len(x) else 1 / 0, numbers())
-    assert misconception(exercise, same).name == "empty"
-    assert misconception(exercise, other) is None
+def check_negative(student):
+    """doubles negative numbers"""
+    assert_same(student(MINUS), 2 * MINUS)
 
 
-def test_a_probe_is_repeated_on_the_misconception(exercise):
-    def call(function):
-        outcome = execute(function, "gradients", (THREE,), {})
-        return Call("gradients", (THREE,), {}, outcome)
-
-    assert misconception(exercise, [call(lambda x: x.square())]).name == "squared"
-    assert misconception(exercise, [call(lambda x: x + x)]) is None
+def check_one(student):
+    """doubles one number"""
+    assert_same(student(TWO), 2 * TWO)
 
 
-FAILED = Outcome(failure=Failure("ValueError", "no", "line 3"))
+def check_nothing(student):
+    """doubles nothing"""
+    assert_same(student(THREE[:0]), THREE[:0])
 
 
-@pytest.mark.parametrize(
-    ("a", "b", "expected"),
-    [
-        (FAILED, Outcome(failure=Failure("ValueError", "no", "line 9")), True),
-        (FAILED, Outcome(failure=Failure("ValueError", "other", "line 3")), False),
-        (FAILED, Outcome(failure=Failure("TypeError", "no", "line 3")), False),
-        (FAILED, Outcome(1), False),
-        (Outcome(1), FAILED, False),
-        (Outcome(1), Outcome(1), True),
-        (Outcome(TWO, modified=(0,)), Outcome(TWO), True),
-    ],
-)
-def test_outcomes_agree(a, b, expected):
-    assert agree(a, b) is expected
+def check_gradient(student):
+    """has the gradient two"""
+    assert_same(gradients(student, THREE), gradients(twice, THREE), "the gradient")
+
+
+CHECKS = (check_positive, check_negative, check_one, check_nothing)
+WRONG = (wrong_squared, wrong_negative_kept, wrong_empty, wrong_nan)
+
+
+@pytest.fixture
+def made(variant):
+    """What is found of an answer to an exercise with these checks and mistakes."""
+
+    def grade(function, checks=CHECKS, wrong=WRONG):
+        own = {f.__name__: f for f in (*checks, *wrong)}
+        old = dict.fromkeys(("check_doubles_a_matrix", "check_adds_the_number"))
+        old |= dict.fromkeys(("check_has_the_right_gradient", "wrong_number_forgotten"))
+        old |= {} if "wrong_squared" in own else {"wrong_squared": None}
+        module = variant(solution=twice, right_by_product=twice, **old, **own)
+        return run(read(module), LocalAnswer(function))
+
+    return grade
+
+
+def names(result):
+    """The mistakes named at the failed checks."""
+    return {c.misconception and c.misconception.name for c in result.checks if c.state == "failed"}
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "expected"),
+    ("function", "named"),
     [
-        (TWO, TWO * (1 + 1e-9), True),
-        (TWO, TWO * (1 + 1e-5), False),
-        (numbers(NAN, INF), numbers(NAN, INF), True),
-        (numbers(NAN), numbers(0.0), False),
-        (TWO, TWO.float(), False),
-        (TWO, TWO[None], False),
-        (TWO, 2.0, False),
-        (TWO, None, False),
-        (3, 3, True),
-        (3, 3.0, False),
-        (True, 1, False),
-        ((TWO, 1), (TWO, 1), True),
-        ((TWO, 1), [TWO, 1], False),
-        ((TWO,), (TWO, TWO), False),
-        ([TWO, (None, "a")], [TWO, (None, "a")], True),
-        (torch.tensor([True]), torch.tensor([False]), False),
-        (TWO.to("meta"), TWO, False),
+        (lambda x: x**2, "squared"),
+        (lambda x: 2 * x.clamp(min=0) + x.clamp(max=0), "negative_kept"),
+        (lambda x: x[0] + x[0] if not len(x) else x + x, "empty"),
+        (lambda x: x**3, None),
+        (lambda x: x * x if len(x) > 1 else x, None),  # differs where another check asks
+        (lambda x: x * x if len(x) else x.clone() + 1, "squared"),
+        (lambda x: x * x + 1e-4, None),
+        (lambda x: (x * x).float(), None),
+        (lambda x: [9.0, 0.25], None),
     ],
 )
-def test_values_are_the_same(a, b, expected):
-    assert same_value(a, b) is expected
-    assert same_value(b, a) is expected
+def test_a_mistake_is_named_if_it_agrees_on_every_call_of_every_check(made, function, named):
+    assert names(made(function)) == {named}
 
 
-# What to say where no misconception fits
+def test_a_mistake_that_agrees_at_one_check_only_is_said_to_be_of_that_check(made):
+    result = made(lambda x: x * x if x.sum() > 0 else 2 * x)
+    assert names(result) == {None}
+    assert result.checks[0].message.endswith(f" {HERE_ONLY} You squared.")
+    assert HERE_ONLY not in "".join(c.message for c in result.checks[1:])
 
 
-def test_the_property_is_that_of_the_first_call_that_differs(exercise):
-    made = calls(lambda x: x * x, TWO, numbers(4.0, 1.0), THREE)
-    said = property_that_broke(made, exercise)
-    assert said == "2 of 2 entries differ, most at (0,): yours is 16, expected 8."
+def test_the_advice_is_the_whole_docstring(made):
+    result = made(wrong_negative_kept)
+    known = Misconception("negative_kept", "You doubled positive numbers only.")
+    assert [c.misconception for c in result.checks] == [None, known, None, None]
 
 
-@pytest.mark.parametrize(
-    "made",
-    [
-        [],
-        calls(lambda x: 2 * x, THREE),
-        calls(lambda x: x[99], THREE),
-        [Call("flops", (THREE,), {}, Outcome(THREE))],
-    ],
-    ids=["no call", "right", "failed", "a probe"],
-)
-def test_there_is_no_property_where_nothing_can_be_compared(exercise, made):
-    assert property_that_broke(made, exercise) is None
+def test_the_same_checks_must_fail(made):
+    def check_exact(student):
+        """is not nine"""
+        assert_that(student(MINUS)[0] != 9.0, "it is nine.")
+
+    assert names(made(wrong_squared, (check_positive, check_exact))) == {"squared"}
+    result = made(lambda x: x * x + 1e-9, (check_positive, check_exact))
+    assert [c.state for c in result.checks] == ["failed", "passed"]
+    assert names(result) == {None}
 
 
-WEIGHTS = torch.softmax(gaussian(3, 4), dim=-1)
-MATRIX = gaussian(3, 4, seed=5)
-SQUARE = gaussian(3, 3, seed=6)
-MASK = torch.tensor([[True, False, False], [True, True, False]])
+def test_nan_names_nothing_and_is_told_as_one_way_among_others(made):
+    result = made(lambda x: x * math.nan)
+    assert names(result) == {None}
+    first = result.checks[0].message
+    assert first.startswith("Your result holds NaN in 2 of 2 entries")
+    assert first.endswith(f" {AMONG_OTHERS} You divided zero by zero.")
+    assert sum(AMONG_OTHERS in check.message for check in result.checks) == 1
 
 
-def changed(x, *place_and_value):
-    """A copy of x with one entry changed."""
-    *place, value = place_and_value
-    x = x.clone()
-    x[tuple(place)] = value
-    return x
+def test_of_mistakes_that_no_input_tells_apart_it_is_said_that_it_is_one(made):
+    def wrong_product(x):
+        """You multiplied x by itself."""
+        return x.square()
 
-
-SENTENCES = {
-    "Every entry is the opposite of what is expected: True means may attend.": (~MASK, MASK),
-    "1 of 6 entries are wrong; the first is at (1, 2): yours is True, expected False.": (
-        changed(MASK, 1, 2, True),
-        MASK,
-    ),
-    "2 of 6 entries are wrong; the first is at (0, 0): yours is False, expected True.": (
-        changed(changed(MASK, 0, 0, False), 1, 1, False),
-        MASK,
-    ),
-    "2 of 3 entries differ, most at (2,): yours is 9, expected 5.": (
-        torch.tensor([1, 3, 9]),
-        torch.tensor([1, 4, 5]),
-    ),
-    "Your result holds NaN in 2 of 12 entries (1 of 3 rows), the first at (1, 0), where a finite": (
-        changed(changed(MATRIX, 1, 0, NAN), 1, 2, NAN),
-        MATRIX,
-    ),
-    "Your result holds infinity in 1 of 12 entries (1 of 3 rows), the first at (2, 3), where": (
-        changed(MATRIX, 2, 3, -INF),
-        MATRIX,
-    ),
-    "Your result is NaN, where a finite number is expected. Think of exp of a large number": (
-        torch.tensor(NAN),
-        torch.tensor(1.0),
-    ),
-    "Weights must not be negative; the smallest of yours is -0.25.": (
-        changed(WEIGHTS, 0, 1, -0.25),
-        WEIGHTS,
-    ),
-    "Each row must sum to one; one of yours sums to 2.": (2 * WEIGHTS, WEIGHTS),
-    "1 of 4 entries differ, most at (0, 1): yours is -2, expected -1.": (
-        torch.tensor([[2.0, -2.0], [0.5, 0.5]]),
-        torch.tensor([[2.0, -1.0], [0.5, 0.5]]),  # rows that sum to one, and yet no weights
-    ),
-    "Each row must sum to one; one of yours sums to 0.": (torch.zeros(3, 4).double(), WEIGHTS),
-    "Your columns do: the softmax runs over the wrong axis.": (
-        torch.softmax(gaussian(3, 4), dim=-2),
-        WEIGHTS,
-    ),
-    "Your result is the transpose of the expected one.": (SQUARE.mT, SQUARE),
-    "Your result is 8 times the expected one, in every entry.": (8 * MATRIX, MATRIX),
-    "Your result is -1 times the expected one, in every entry.": (-MATRIX, MATRIX),
-    "Your result is 0.3536 times the expected one, in every entry.": (MATRIX / 8**0.5, MATRIX),
-    "Your result is the expected one plus 0.5, in every entry.": (MATRIX + 0.5, MATRIX),
-    "Your result is the expected one plus -3, in every entry.": (MATRIX - 3, MATRIX),
-    "1 of 12 entries differ, most at (1, 2): yours is 50, expected ": (
-        changed(MATRIX, 1, 2, 50.0),
-        MATRIX,
-    ),
-    "12 of 12 entries differ, most at ": (gaussian(3, 4, seed=7), MATRIX),
-    "Yours is 3, expected 2.": (
-        torch.tensor(3.0),
-        torch.tensor(2.0),
-    ),
-    "3 of 3 entries differ, most at (0,): yours is 1, expected 0.": (
-        torch.ones(3),
-        torch.zeros(3),
-    ),
-    "1 of 2 entries differ, most at (1,): yours is 4, expected inf.": (
-        numbers(1.0, 4.0),
-        numbers(1.0, INF),
-    ),
-    "1 of 2 entries differ, most at (1,): yours is 4, expected nan.": (
-        numbers(1.0, 4.0),
-        numbers(1.0, NAN),
-    ),
-    "1 of 3 entries differ, most at (2,): yours is 4, expected 5.": (
-        numbers(INF, NAN, 4.0),
-        numbers(INF, NAN, 5.0),
-    ),
-}
-
-
-@pytest.mark.parametrize("sentence", SENTENCES)
-def test_a_difference_is_said_in_a_sentence(sentence):
-    actual, expected = SENTENCES[sentence]
-    assert sentence in describe_difference(actual, expected)
-
-
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_a_difference_is_said_in_every_precision(dtype):
-    said = describe_difference((2 * MATRIX).to(dtype), MATRIX.to(dtype))
-    assert said == "Your result is 2 times the expected one, in every entry."
-
-
-def test_not_finite_points_to_the_three_usual_causes():
-    said = describe_difference(numbers(NAN, 1.0), numbers(0.0, 1.0))
-    assert said.endswith(
-        "Think of exp of a large number, 0/0, and rows that may attend to nothing."
+    result = made(wrong_squared, wrong=(wrong_squared, wrong_product))
+    known = result.checks[0].misconception
+    assert known.name == "squared or product"
+    assert known.advice == (
+        "one of 2 that give the same on every input here. "
+        "Either: You squared. Or: You multiplied x by itself."
     )
 
 
-@pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (1, 1), (2, 2, 3, 3)])
-def test_every_difference_ends_as_a_sentence(shape):
-    for seed in range(5):
-        actual, expected = gaussian(*shape, seed=seed), gaussian(*shape, seed=seed + 50)
-        said = describe_difference(actual, expected)
-        assert said[0].isdigit() or said[0].isupper()
-        assert said.endswith(".")
+def test_where_many_cannot_be_told_apart_none_is_named(made):
+    wrong = [lambda x, i=i: x * x for i in range(4)]
+    for i, function in enumerate(wrong):
+        function.__name__, function.__doc__ = f"wrong_{i}", f"You squared in way {i}."
+    result = made(wrong_squared, wrong=(wrong_squared, *wrong))
+    assert names(result) == {None}
+    assert (
+        result.checks[0].message == "2 of 2 entries differ, most at (0,): yours is 9, expected 6."
+    )
+
+
+def test_a_probe_is_repeated_on_the_mistake(made):
+    def wrong_gradient(x):
+        """Your gradient is that of x."""
+        return 2 * x.detach() + x - x.detach()
+
+    result = made(lambda x: x + x.detach(), (check_gradient, check_one), (wrong_gradient,))
+    assert names(result) == {"gradient"}
+
+
+def test_a_right_answer_has_no_mistake(made):
+    assert made(twice).state == "passed"

@@ -46,15 +46,26 @@ def test_a_value_is_described(value, words):
         (None, f"it gave None; {WANTED}. A function without `return` gives None."),
         ([1.0, 2.0], f"it gave a list; {WANTED}."),
         (3.5, f"it gave the float 3.5; {WANTED}."),
-        ((VECTOR, VECTOR), f"it gave a tuple of 2; {WANTED}."),
-        (numpy.zeros(5), f"it gave a numpy array; {WANTED}."),
+        (
+            (VECTOR, VECTOR),
+            f"it gave a tuple of 2; {WANTED}. "
+            "One tensor is wanted: return it alone, without a comma after it.",
+        ),
+        (
+            numpy.zeros(5),
+            f"it gave a numpy array; {WANTED}. "
+            "Work on the tensors with torch's own functions, which also give gradients.",
+        ),
         (Foreign("Image"), f"it gave an Image; {WANTED}."),
         (torch.zeros(5, 1), f"it gave a float32 tensor of shape (5, 1); {WANTED}."),
         (
             torch.zeros(5),
             "it gave float32 numbers; expected float64. Keep the dtype that the inputs have.",
         ),
-        (VECTOR.to("meta"), "it gave a tensor on meta; expected one on cpu."),
+        (
+            VECTOR.to("meta"),
+            "it gave a tensor on meta; expected one on cpu. It has a shape and no numbers.",
+        ),
     ],
 )
 def test_the_wrong_kind_of_tensor_gets_one_sentence(actual, sentence):

@@ -69,10 +69,10 @@ def test_a_function_is_checked_under_the_name_given(told):
     check("double", double.wrong_number_forgotten)
     assert told() == [
         "✘ double: 2 of 3 checks passed",
+        "     Your function does what this mistake does, on every input tried: "
+        "You left the number out. Add it at the end.",
         "  ✔ doubles every entry of a matrix",
         "  ✘ adds the number after doubling",
-        "       Your function does exactly what this mistake does: "
-        "You left the number out. Add it at the end.",
         "       Your result is the expected one plus -1.5, in every entry.",
         "  ✔ the gradient is two",
         'Stuck? hint("double") shows the next hint (2 left).',

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from attncourse.course import report
+from attncourse.course.calls import Misconception
 from attncourse.course.checking import CheckResult, Result
-from attncourse.course.diagnose import Misconception
 from attncourse.testing import gaussian
 
 SQUARED = Misconception("squared", "You squared x.")
@@ -70,8 +70,8 @@ TEXTS = {
         [DIAGNOSED],
         [
             "✘ double: 0 of 1 checks passed",
+            f"     {NAMED}",
             "  ✘ is linear",
-            f"       {NAMED}",
             "       Rows differ.",
         ],
     ),
@@ -103,11 +103,26 @@ def test_each_state_has_its_lines(case):
     assert report.text(result(*checks)).splitlines() == lines
 
 
-def test_advice_that_checks_share_is_told_once():
-    again = CheckResult("again", "is even", "failed", "Rows differ.", SQUARED)
-    said = report.text(result(DIAGNOSED, FAILED, again))
-    assert said.count(NAMED) == said.count("Rows differ.") == 1
-    assert said.endswith("✘ is even")
+def test_a_mistake_is_told_first_and_once_and_folds_what_it_explains():
+    other = CheckResult("again", "is even", "failed", "It is odd.", SQUARED)
+    assert report.text(result(PASSED, DIAGNOSED, other)).splitlines() == [
+        "✘ double: 1 of 3 checks passed",
+        f"     {NAMED}",
+        "     The same mistake explains these 2 failed checks.",
+        "  ✔ doubles a matrix",
+        "  ✘ is linear",
+        "       Rows differ.",
+        "  ✘ is even",
+    ]
+
+
+def test_every_cross_that_no_mistake_explains_has_a_sentence():
+    again = CheckResult("again", "is even", "failed", FAILED.message)
+    assert report.text(result(FAILED, again)).splitlines()[1:] == [
+        "  ✘ adds the number",
+        "       Yours is 3, expected 2.",
+        "  ✘ is even (as above)",
+    ]
 
 
 def test_every_state_has_a_mark_and_a_colour():

@@ -10,8 +10,8 @@ from torch import Tensor
 from attncourse.core.rules import TensorRule, read_rule
 from attncourse.course.checking import LocalAnswer, Student, attempt
 from attncourse.course.diagnose import Call, agree
-from attncourse.course.exercise import Exercise
 from attncourse.course.execution import execute
+from attncourse.course.exercise import Exercise
 from attncourse.testing import secret_inputs
 
 SECRETS = [b"other inputs %d" % number for number in range(8)]

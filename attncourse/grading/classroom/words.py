@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from attncourse.course import report
+from attncourse.course.calls import Misconception
 from attncourse.course.checking import CheckResult, Result
-from attncourse.course.diagnose import Misconception
 from attncourse.course.exercise import get
 from attncourse.grading.classroom.gradebook import Gradebook, Row, Score
 

@@ -13,6 +13,7 @@ from attncourse.grading.judge.costs import COSTS, cost
 from attncourse.grading.judge.exchange import Request
 from attncourse.grading.judge.submission import Submission, shortcut
 from attncourse.grading.judge.worker import Worker
+from attncourse.grading.judge.zygote import GraderFault
 from attncourse.grading.wire.protocol import Call
 from attncourse.testing import secret_inputs
 
@@ -65,6 +66,8 @@ def grade(
         if worker.doubtful:
             worker.begin(exercise.forbidden, seconds, alone=True)
             result = run(exercise, answer)
+    if result.fault:
+        raise GraderFault(result.fault)
     return result
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from attncourse.course.calls import agree
 from attncourse.course.checking import run
-from attncourse.course.diagnose import agree
 from attncourse.course.execution import Failure, Outcome, execute
 from attncourse.grading.confined.definitions import Definitions
 from attncourse.grading.judge import allowance

@@ -12,8 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from attncourse.course.calls import Call, Repeated
 from attncourse.course.checking import CheckResult, Result, attempt, each_check, explain
-from attncourse.course.diagnose import Call, Repeated
 from attncourse.course.execution import Function, Outcome
 from attncourse.course.exercise import Exercise
 from attncourse.grading.judge.exchange import Request

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
-from attncourse.course.diagnose import Repeated
+from attncourse.course.calls import Repeated
 from attncourse.course.execution import Function, Outcome
 
 MOST = 64 * 2**20  # bytes of tensors that are remembered in all

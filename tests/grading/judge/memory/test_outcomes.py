@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attncourse.course.diagnose import Call
+from attncourse.course.calls import Call
 from attncourse.course.execution import Outcome
 from attncourse.grading.judge.memory import outcomes
 from attncourse.grading.judge.memory.outcomes import Outcomes
