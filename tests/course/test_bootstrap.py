@@ -1,4 +1,4 @@
-"""The repository's address: one place names it, one command sets it, and without one nothing is dead."""
+"""The repository's address: one place names it, one command sets it everywhere."""
 
 import subprocess
 import sys
@@ -57,8 +57,16 @@ def test_an_address_is_taken_as_it_is_copied(checkout: Path, url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "github.com/ada/attncourse", "git@github.com:ada/attncourse.git", "https://github.com/ada"]
-    + [OWNER, f'{ADA}"; rm -r .', f"{ADA}?tab=readme", f"{ADA}\\g<0>"],
+    [
+        "",
+        "github.com/ada/attncourse",
+        "git@github.com:ada/attncourse.git",
+        "https://github.com/ada",
+        OWNER,
+        f'{ADA}"; rm -r .',
+        f"{ADA}?tab=readme",
+        f"{ADA}\\g<0>",
+    ],
 )
 def test_what_is_no_address_is_refused_and_nothing_is_written(checkout: Path, url: str) -> None:
     before = {path: path.read_bytes() for path in checkout.rglob("*") if path.is_file()}
