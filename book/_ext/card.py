@@ -1,4 +1,4 @@
-"""The picture that goes with the address of a page when it is shared: a title and a map of weights."""
+"""The picture shown where the address of a page is shared: a title and a map of weights."""
 
 import math
 import textwrap

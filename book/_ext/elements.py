@@ -1,4 +1,4 @@
-"""HTML elements of our own in a page's tree, and the scripts that a page with some of them loads."""
+"""HTML elements of our own in a page's tree, and the scripts that a page with them loads."""
 
 from collections.abc import Callable
 from typing import Any

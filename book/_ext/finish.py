@@ -58,6 +58,13 @@ def _leftover(script: Tag, soup: BeautifulSoup) -> bool:
     )
 
 
+def search_sections(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:
+    """Let what the search finds lead to the section that holds it."""
+    if tools := soup.select_one('script[src*="searchtools.js"]'):
+        source = tools["src"].replace("searchtools.js", "search-sections.js")
+        tools.insert_after(soup.new_tag("script", attrs={"src": source, "defer": ""}))
+
+
 def lazy_images(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:
     """Give each image its place before it comes; those below the first come when they are near."""
     for number, image in enumerate(soup.select("article img")):
@@ -141,6 +148,7 @@ def fold_dropdowns(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:
 MENDED: tuple[Callable[[BeautifulSoup, Sphinx, Path], None], ...] = (
     fold_dropdowns,
     drop_assets,
+    search_sections,
     lazy_images,
     describe,
     name_controls,

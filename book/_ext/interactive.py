@@ -1,4 +1,4 @@
-"""Figures that a reader moves: ``{interactive} name`` with a caption and what stands there without it.
+"""Figures that a reader moves: ``{interactive} name``, a caption, and what print shows instead.
 
     ```{interactive} temperature-and-scale
     :caption: A small temperature sharpens.

@@ -72,7 +72,8 @@
     }
 
     const corner = make("td", {});
-    const head = make("tr", {}, corner, ...keys.map((word) => make("th", { scope: "col" }, word)));
+    const long = keys.some((word) => word.length > 5) ? "interactive-long" : "";
+    const head = make("tr", {}, corner, ...keys.map((word) => make("th", { scope: "col", className: long }, word)));
     const body = cells.map((row, i) => {
       const tr = make("tr", {}, make("th", { scope: "row" }, queries[i]), ...row.map((cell) => make("td", {}, cell)));
       return tr;
@@ -92,7 +93,6 @@
       const now = weights(scores, mask);
       cells.forEach((row, i) => row.forEach((cell, j) => {
         cell.style.setProperty("--weight", now[i][j].toFixed(3));
-        cell.classList.toggle("interactive-heavy", now[i][j] > 0.5);
         cell.setAttribute("aria-pressed", String(mask[i][j]));
         const words = mask[i][j] ? `may attend, weight ${now[i][j].toFixed(2)}` : "hidden";
         cell.setAttribute("aria-label", `${queries[i]} to ${keys[j]}: ${words}`);

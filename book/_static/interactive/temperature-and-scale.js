@@ -33,20 +33,16 @@
       const value = make("span", { className: "interactive-value" });
       const cells = [
         make("th", { scope: "row" }, word),
-        make("td", { className: "interactive-score" }, given[i].toFixed(1).replace("-", "\u2212")),
+        make("td", { className: "interactive-score" }, String(given[i]).replace("-", "\u2212")),
         make("td", { className: "interactive-track" }, make("div", {}, bar)),
         make("td", {}, value),
       ];
       return { bar, value, row: make("tr", {}, ...cells) };
     });
-    const head = ["word", "score", "weight", "weight, as a number"].map((text, i) =>
-      make("th", { scope: "col", className: i > 1 ? "interactive-wide" : "" }, text));
-    head[3].textContent = "";
-    head[2].colSpan = 2;
-    head.pop();
+    const heading = (text, colSpan) => make("th", { scope: "col", colSpan }, text);
+    const head = make("tr", {}, heading("word", 1), heading("score", 1), heading("weight", 2));
     const table = make("table", { className: "interactive-bars" },
-      make("thead", {}, make("tr", {}, ...head)),
-      make("tbody", {}, ...bars.map(({ row }) => row)));
+      make("thead", {}, head), make("tbody", {}, ...bars.map(({ row }) => row)));
     const said = make("p", { className: "interactive-said", attributes: { "aria-live": "polite" } });
     const reset = make("button", { type: "button" }, "back to 1 and 1");
     reset.addEventListener("click", () => {
