@@ -129,7 +129,10 @@ class Quiz(Ask):
 def questions(path: Path) -> dict[str, dict[str, Any]]:
     """The questions of a file. Raises ValueError for what is not as it should be."""
     # BaseLoader leaves all as written: `no` is no False, and 0.10 keeps its zero
-    found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} holds no questions by their ids")
     faults = [f"{name}: {fault}" for name in found if (fault := wrong(name, found[name]))]

@@ -1,5 +1,6 @@
 """Data of questions: what is as it should be, and the sentence for what is not."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,23 @@ def test_a_question_as_it_should_be_has_no_fault() -> None:
 def test_a_fault_is_told_in_a_sentence(sentence: str, change: dict[str, Any]) -> None:
     asked = {key: value for key, value in (GOOD | change).items() if value is not None}
     assert wrong("a-name", asked) == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: [b", "is no YAML: while parsing a flow sequence"),
+        ("why: it is: so", "is no YAML: mapping values are not allowed here"),
+        ("- a\n- b\n", "holds no questions by their ids"),
+        ("", "holds no questions by their ids"),
+        ("a: b", "a: a question has explanation, options, question, right and nothing else"),
+    ],
+)
+def test_a_file_that_holds_no_questions_is_named(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "page.yml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"^page\.yml,? {re.escape(sentence)}"):
+        questions(path)
 
 
 @pytest.mark.parametrize("name", ["", "A", "a_b", "a--b", "a b", "-a", 'a"b'])

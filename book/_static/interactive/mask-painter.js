@@ -79,6 +79,7 @@
       return tr;
     });
     const table = make("table", { className: "interactive-grid" }, make("thead", {}, head), make("tbody", {}, ...body));
+    table.style.setProperty("--columns", m);
     const buttons = Object.keys(PATTERNS).map((name) => {
       const button = make("button", { type: "button" }, name);
       button.addEventListener("click", () => {
