@@ -32,6 +32,18 @@
     });
   }
 
+  /* formulas are set a few at a time, from the top, so that a page with hundreds answers at once */
+  const AT_ONCE = 6;
+  async function setFormulas() {
+    const formulas = [...document.querySelectorAll(".math")];
+    while (formulas.length) {
+      await MathJax.typesetPromise(formulas.splice(0, AT_ONCE));
+      await new Promise((done) => setTimeout(done));
+    }
+  }
+  const startup = window.MathJax?.startup;
+  if (startup?.promise) startup.promise = startup.promise.then(setFormulas);
+
   /* a box that scrolls sideways is a stop of the tab key as long as it does */
   const SCROLLING = "article :is(.math, pre, table.table, .interactive-scroll, mjx-container)";
   function stops() {
@@ -45,7 +57,6 @@
   window.addEventListener("resize", later);
   window.addEventListener("load", () => {
     later();
-    const math = window.MathJax?.startup?.promise;
-    if (math) math.then(later);
+    startup?.promise?.then(later);
   });
 })();
