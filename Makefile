@@ -10,7 +10,7 @@ PAGES := _config.yml _toc.yml $(shell find book exercises -type f -not -path '*/
 PYTEST := OMP_NUM_THREADS=1 ATTNCOURSE_STRICT=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := PYTHONPATH=tests $(PYTEST) -c /dev/null --rootdir=. -p no:cacheprovider -q --nbval-cell-timeout=120
 
-.PHONY: help book serve test quick nightly lint types drift units notebooks exercises chapters format lab lock clean
+.PHONY: help book serve test quick nightly lint types drift units notebooks exercises chapters format lab lock clean repository lighthouse
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -83,6 +83,15 @@ drift: $(VENV)/.installed ## generated notebooks are as generated, chapters as e
 units: book ## unit tests, the exercises' gates, the site in a browser
 	$(PYTEST) --turn today
 
+# not of the environment, since nothing else needs Node: npm install, once, of what package.json pins
+_build/node/.installed: tests/site/package.json
+	@command -v npm >/dev/null || { echo "make lighthouse needs Node.js with npm (Debian: apt install nodejs npm) and Chromium"; exit 1; }
+	mkdir -p _build/node && cp $< _build/node/ && npm install --prefix _build/node --no-audit --no-fund
+	@touch $@
+
+lighthouse: book _build/node/.installed ## Lighthouse's scores of every page, on a desk and on a phone (PAGE=... for some)
+	$(BIN)/python tests/site/lighthouse.py $(if $(PAGE),--page $(PAGE))
+
 notebooks: $(VENV)/.installed _build/.package ## chapters print what is committed, solutions pass their checks
 	$(NBVAL) -p executed --nbval book/*.ipynb
 	$(NBVAL) --nbval-lax solutions/*.ipynb
@@ -97,6 +106,9 @@ chapters: $(VENV)/.installed ## execute the chapters and keep their text outputs
 
 format: $(VENV)/.installed ## format the code
 	$(BIN)/ruff check --fix-only --quiet . ; $(BIN)/ruff format .
+
+repository: $(VENV)/.installed ## name the repository that hosts your copy (URL=https://github.com/ACCOUNT/NAME)
+	$(BIN)/python -m attncourse.course.bootstrap "$(URL)"
 
 lab: $(VENV)/.installed ## work the exercises in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=exercises

@@ -17,7 +17,12 @@ SWITCHES = (
     "headless=new no-sandbox disable-gpu disable-quic no-first-run hide-scrollbars "
     "disable-dev-shm-usage disable-background-networking disable-component-update disable-sync"
 )
-PHONE = 390  # pixels
+PHONE, DESK = 390, 1400  # pixels
+AXE = Path(__file__).parent / "site" / "axe.min.js"
+
+NEXT_FRAMES = """
+requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[0])));
+"""
 
 MATH_IS_SET = """
 const done = arguments[arguments.length - 1];
@@ -39,15 +44,56 @@ return {
   images: [...document.images].map(i => ({
     src: i.src, alt: i.alt, loaded: i.complete && i.naturalWidth > 0,
   })),
+  stops: [...article.querySelectorAll("mjx-container[tabindex], mjx-container [tabindex]")]
+    .filter(e => e.scrollWidth <= e.clientWidth).length,
   next: link("right-next"),
   previous: link("left-prev"),
 };
+"""
+
+STILL = """
+document.head.append(Object.assign(document.createElement("style"), {
+  textContent: "*, ::before, ::after { transition: none !important; animation: none !important }",
+}));
+document.querySelectorAll("img[loading=lazy]").forEach(image => { image.loading = "eager"; });
+const images = [...document.images].map(image => image.decode().catch(() => null));
+Promise.all(images).then(arguments[0]);
 """
 
 WIDEST = """
 const wide = [...document.querySelectorAll("article *")]
   .filter(e => e.getBoundingClientRect().right > window.innerWidth + 1).slice(0, 3);
 return [document.documentElement.scrollWidth, wide.map(e => e.outerHTML.slice(0, 80))];
+"""
+
+# what is wider than its box and cannot be scrolled by keyboard, and code that scrolls at all
+CUT = """
+return [...document.querySelectorAll("article *")].filter(e => {
+  const scrolls = ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX);
+  return scrolls && e.clientWidth && e.scrollWidth > e.clientWidth + 1
+    && (e.tabIndex < 0 || e.matches("pre, pre *")) && !e.closest("mjx-assistive-mml");
+}).map(e => e.outerHTML.slice(0, 80));
+"""
+
+TWICE = """
+const ids = [...document.querySelectorAll("[id]")].map(e => e.id);
+return ids.filter((id, i) => ids.indexOf(id) < i);
+"""
+
+THEME = """
+Object.assign(document.documentElement.dataset, { theme: arguments[0], mode: arguments[0] });
+"""
+
+# thousands of spans of formulas and coloured code make axe slow, and tell it nothing page by page
+PLAIN = """
+document.querySelectorAll("mjx-container, pre").forEach(e => { e.textContent = e.textContent; });
+"""
+
+AUDIT = """
+const [done] = [...arguments].slice(-1);
+axe.run(document, { resultTypes: ["violations"] }).then(found => done(found.violations
+  .filter(fault => ["serious", "critical"].includes(fault.impact))
+  .flatMap(fault => fault.nodes.map(n => `${fault.id}: ${n.html.slice(0, 120)}`))));
 """
 
 
@@ -59,6 +105,8 @@ class Look:
     errors: list[str]
     hosts: set[str]
     phone: tuple[int, list[str]]
+    cut: list[str]
+    barriers: list[str]
 
 
 class Reader:
@@ -75,15 +123,39 @@ class Reader:
         metrics = {"width": pixels, "height": 900, "deviceScaleFactor": 1, "mobile": pixels < 500}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
+    def theme(self, theme: str) -> None:
+        self.driver.execute_script(THEME, theme)
+
     @functools.cache  # noqa: B019 - one reader a session
     def look(self, page: str) -> Look:
         self.errors(), self.hosts()  # forget what came before
-        self.width(1280)
+        self.width(DESK)
         self.open(f"{page}.html")
+        self.driver.execute_async_script(STILL)
         shown = self.driver.execute_script(READ_PAGE)
+        cut = self.cut()
         self.width(PHONE)
         width, wide = self.driver.execute_script(WIDEST)
-        return Look(shown, self.errors(), self.hosts(), (width, wide))
+        cut += self.cut()
+        twice = [f"the id {name} is there twice" for name in self.driver.execute_script(TWICE)]
+        self.driver.execute_script(PLAIN)
+        barriers = twice + self.audit("dark", PHONE) + self.audit("light", DESK)
+        return Look(shown, self.errors(), self.hosts(), (width, wide), cut, barriers)
+
+    def cut(self) -> list[str]:
+        """What a reader without a mouse cannot see, at this width."""
+        self.driver.execute_async_script(NEXT_FRAMES)
+        return self.driver.execute_script(CUT)
+
+    def audit(self, theme: str, pixels: int) -> list[str]:
+        """What axe finds that is serious or critical."""
+        self.theme(theme)
+        self.width(pixels)
+        self.driver.execute_async_script(NEXT_FRAMES)
+        if not self.driver.execute_script("return 'axe' in window"):
+            self.driver.execute_script(AXE.read_text(encoding="utf-8"))
+        found = self.driver.execute_async_script(AUDIT)
+        return [f"{theme}, {pixels}: {fault}" for fault in found]
 
     def errors(self) -> list[str]:
         entries = self.driver.get_log("browser")

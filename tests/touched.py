@@ -17,6 +17,8 @@ ALL = ("tests/conftest.py", "tests/turns.py", "tests/typechecker.py", "pyproject
 # Who reads a file without importing it: tests of pages, of the build, of whole folders.
 READERS = {
     "book/": ("tests/test_book.py", "tests/test_chapters.py"),
+    "book/_ext/": ("tests/site/test_questions.py", "tests/site/test_small_book.py"),
+    "book/_static/": ("tests/site/test_figures.py", "tests/site/test_small_book.py"),
     "_toc.yml": ("tests/test_book.py",),
     "exercises/": ("tests/course/test_render.py",),
     "attncourse/exercises/": ("tests/test_exercises.py",),

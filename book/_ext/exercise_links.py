@@ -1,6 +1,7 @@
-"""Beside every download of a notebook, a link that opens it in Colab.
+"""What a page offers of the repository and Colab: all of it, or nothing while there is none.
 
-Chapters name no repository: the address is made here from the one in _config.yml.
+Chapters name no repository. Its address is the one in _config.yml; as long as OWNER stands there
+for the account, every link into it would be dead, and none is built.
 """
 
 import posixpath
@@ -9,27 +10,45 @@ from typing import Any
 from docutils import nodes
 from sphinx.addnodes import download_reference
 from sphinx.application import Sphinx
+from sphinx.config import Config
+
+from attncourse.course.bootstrap import is_set
 
 GITHUB = "https://github.com/"
+BUTTONS = (
+    "use_repository_button",
+    "use_issues_button",
+    "use_source_button",
+    "use_edit_page_button",
+)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
+    app.connect("config-inited", drop_dead_buttons, priority=100)
     app.connect("doctree-read", add_colab_links)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def drop_dead_buttons(app: Sphinx, config: Config) -> None:
+    """Build no button that leads into a repository that nobody has named."""
+    theme = config.html_theme_options
+    if not is_set(theme["repository_url"]):
+        theme.update(dict.fromkeys(BUTTONS, False), launch_buttons={})
 
 
 def add_colab_links(app: Sphinx, doctree: nodes.document) -> None:
     """Put "(open in Colab)" after each link that downloads a notebook."""
     theme = app.config.html_theme_options
     url, branch = theme["repository_url"], theme["repository_branch"]
-    if not url.startswith(GITHUB):  # Colab opens notebooks of GitHub only
+    colab = theme["launch_buttons"].get("colab_url")
+    if not colab or not url.startswith(GITHUB):  # Colab opens notebooks of GitHub only
         return
-    base = f"{theme['launch_buttons']['colab_url']}/github/{url.removeprefix(GITHUB)}/blob/{branch}"
+    base = f"{colab}/github/{url.removeprefix(GITHUB)}/blob/{branch}"
     folder = posixpath.dirname(app.env.docname)
     for download in list(doctree.findall(download_reference)):
         if download["reftarget"].endswith(".ipynb"):
             path = posixpath.normpath(posixpath.join(folder, download["reftarget"]))
-            colab = nodes.reference("", "open in Colab", refuri=f"{base}/{path}", internal=False)
+            link = nodes.reference("", "open in Colab", refuri=f"{base}/{path}", internal=False)
             place = download.parent.index(download) + 1
-            download.parent[place:place] = [nodes.Text(" ("), colab, nodes.Text(")")]
+            download.parent[place:place] = [nodes.Text(" ("), link, nodes.Text(")")]

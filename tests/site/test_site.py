@@ -1,50 +1,24 @@
 """The built site, read in a headless browser: every page, as a reader with no network gets it."""
 
-import functools
 import re
-import threading
-from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from attncourse.course.bootstrap import is_set, repository_url
 from attncourse.course.prose import markdown
-from pages import PAGES, SITE, source
-from reader import PHONE, Reader, start
+from pages import PAGES, ROOT, SITE, source
+from reader import PHONE, Reader
+
+ALL = [*PAGES, "search", "genindex"]
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="session")
-def address() -> Iterator[str]:
-    if not (SITE / "index.html").is_file():
-        pytest.skip("there is no built site: run `make book`")
-    handler = functools.partial(Quiet, directory=str(SITE))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def reader(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
-    reader = start(address, tmp_path_factory.mktemp("browser"))
-    if reader is None:
-        pytest.skip("there is no Chromium with chromedriver: apt install chromium chromium-driver")
-    yield reader
-    reader.driver.quit()
-
-
-@pytest.mark.parametrize("page", [*PAGES, "search", "genindex"])
+@pytest.mark.parametrize("page", ALL)
 def test_the_console_has_no_error(reader: Reader, page: str) -> None:
     assert reader.look(page).errors == []
 
 
-@pytest.mark.parametrize("page", [*PAGES, "search", "genindex"])
+@pytest.mark.parametrize("page", ALL)
 def test_nothing_is_asked_of_another_host(reader: Reader, page: str) -> None:
     assert reader.look(page).hosts == {"127.0.0.1"}
 
@@ -54,6 +28,21 @@ def test_formulas_are_set(reader: Reader, page: str) -> None:
     shown = reader.look(page).page
     assert shown["unset"] == []
     assert shown["formulas"] > 0 or "$$" not in markdown(source(page))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_formulas_are_no_stops_of_the_tab_key(reader: Reader, page: str) -> None:
+    assert reader.look(page).page["stops"] == 0
+
+
+@pytest.mark.parametrize("page", ALL)
+def test_nothing_bars_a_reader(reader: Reader, page: str) -> None:
+    assert reader.look(page).barriers == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_cut_on_a_phone_or_a_desk(reader: Reader, page: str) -> None:
+    assert reader.look(page).cut == []
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -101,7 +90,43 @@ def test_every_page_is_built() -> None:
 
 @pytest.mark.usefixtures("address")
 @pytest.mark.parametrize("page", PAGES)
-def test_the_exercises_of_a_page_open_in_colab(page: str) -> None:
+def test_a_page_leads_to_colab_and_the_repository_where_there_is_one(page: str) -> None:
     built = Path(SITE, f"{page}.html").read_text(encoding="utf-8")
-    for notebook in set(re.findall(r"exercises/[\w-]+\.ipynb(?=>)", markdown(source(page)))):
-        assert re.search(rf'href="https://colab\.[^"]+/blob/\w+/{notebook}"', built)
+    url = repository_url(ROOT)
+    notebooks = re.findall(r"exercises/[\w-]+\.ipynb(?=>)", markdown(source(page)))
+    links = re.findall(r'href="([^"]+)"', built)
+    for address in {url, *(f"/blob/main/{notebook}" for notebook in notebooks)}:
+        assert any(address in link for link in links) == is_set(url)
+
+
+@pytest.mark.usefixtures("address")
+def test_no_page_names_an_account_that_is_none() -> None:
+    built = [Path(SITE, f"{page}.html").read_text(encoding="utf-8") for page in ALL]
+    assert not any("/OWNER/" in page for page in built)
+
+
+@pytest.mark.usefixtures("address")
+@pytest.mark.parametrize("page", ALL)
+def test_a_page_says_what_it_is_and_loads_little(page: str) -> None:
+    built = Path(SITE, f"{page}.html").read_text(encoding="utf-8")
+    told = re.search(r'<meta content="([^"]+)" name="description"/>', built)
+    assert told
+    assert 5 <= len(told[1]) <= 160
+    assert len(re.findall(r'property="og:(?:title|description|image)"', built)) == 3
+    assert "fontawesome" not in built
+    assert ("mathjax/" in built) == ('class="math' in built)
+
+
+@pytest.mark.usefixtures("address")
+def test_descriptions_tell_pages_apart() -> None:
+    built = [Path(SITE, f"{page}.html").read_text(encoding="utf-8") for page in PAGES]
+    told = [re.findall(r'<meta content="([^"]+)" name="description"/>', page) for page in built]
+    assert len({words for (words,) in told}) == len(PAGES)
+
+
+@pytest.mark.usefixtures("address")
+@pytest.mark.parametrize("page", PAGES)
+def test_printed_source_is_coloured(page: str) -> None:
+    built = Path(SITE, f"{page}.html").read_text(encoding="utf-8")
+    shown = source(page).read_text(encoding="utf-8")
+    assert ("output stream highlight-ipython3" in built) == ("print(inspect.getsource(" in shown)

@@ -1,0 +1,124 @@
+"""The numbers of interactive figures are the library's: both are evaluated on the same inputs."""
+
+import pytest
+import torch
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.common.by import By
+from torch.testing import assert_close
+
+from attncourse import causal_mask, masked_softmax, sliding_window_mask, softmax
+from pages import ROOT
+from reader import Reader
+
+STATIC = ROOT / "book" / "_static"
+SCORES = [[0.5, 2.5, -1.25, 0.3, 1.2], [100.0, -100.0, 0.0, 99.0, 99.5], [0.0] * 5]
+PAGE = """<!DOCTYPE html><title>x</title><figure data-interactive="temperature-and-scale"
+data-words="The trophy does not fit" data-scores="0.5 2.5 -1.25 0.3 1.2">
+<div class="interactive-still">still</div></figure>
+<figure data-interactive="mask-painter" data-words="a b c" data-keys="k l m n"
+data-scores="0 1 2 3; 1 -1 0.5 2; 3 2 1 0"><div class="interactive-still">still</div></figure>
+<figure data-interactive="mask-painter" data-scores="1 2; 3"><div class="interactive-still">still
+</div></figure>"""
+
+
+@pytest.fixture(scope="module")
+def page(browser: Reader, tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """The scripts on a page from a file."""
+    sources = [STATIC / "interactive.js", *sorted((STATIC / "interactive").glob("*.js"))]
+    scripts = [f'<script defer src="{path.as_uri()}"></script>' for path in sources]
+    file = tmp_path_factory.mktemp("figures") / "page.html"
+    file.write_text(PAGE + "".join(scripts), encoding="utf-8")
+    browser.driver.get(file.as_uri())
+    return browser
+
+
+def run(page: Reader, expression: str, *arguments: object) -> torch.Tensor:
+    found = page.driver.execute_script(f"return attncourse.{expression}(...arguments)", *arguments)
+    return torch.tensor(found, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("scores", SCORES, ids=["plain", "large", "equal"])
+@pytest.mark.parametrize(("temperature", "scale"), [(1, 1), (0.05, 1), (20, 0.125), (2, 8)])
+def test_weights_at_a_temperature_and_a_scale_are_softmax(
+    page: Reader, scores: list[float], temperature: float, scale: float
+) -> None:
+    x = torch.tensor(scores, dtype=torch.float64) * scale / temperature
+    weights = run(page, "temperature.weights", scores, temperature, scale)
+    assert_close(weights, softmax(x))
+    spread = page.driver.execute_script(
+        "return attncourse.temperature.spread(arguments[0])", weights.tolist()
+    )
+    assert spread == pytest.approx(torch.special.entr(softmax(x)).sum().exp().item())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_weights_under_a_mask_are_masked_softmax(page: Reader, seed: int) -> None:
+    rng = torch.Generator().manual_seed(seed)
+    scores = 30 * torch.randn(5, 7, generator=rng, dtype=torch.float64)
+    mask = torch.rand(5, 7, generator=rng) < 0.4
+    mask[seed] = False
+    weights = run(page, "mask.weights", scores.tolist(), mask.tolist())
+    assert_close(weights, masked_softmax(scores, mask))
+    empty = page.driver.execute_script("return attncourse.mask.empty(arguments[0])", mask.tolist())
+    assert empty == (~mask.any(-1)).nonzero().flatten().tolist()
+
+
+@pytest.mark.parametrize(("n", "m"), [(5, 5), (3, 7), (7, 3), (1, 4)])
+def test_patterns_are_the_librarys(page: Reader, n: int, m: int) -> None:
+    def painted(name: str) -> torch.Tensor:
+        return run(page, "mask.pattern", name, n, m).bool()
+
+    assert_close(painted("causal"), causal_mask(n, m))
+    assert painted("all").all()
+    assert not painted("none").any()
+    if n == m:
+        assert_close(painted("window of 1"), sliding_window_mask(n, 1))
+
+
+def test_sliders_move_by_keyboard_and_the_bars_say_the_weights(page: Reader) -> None:
+    box = page.driver.find_element(By.CSS_SELECTOR, ".interactive-temperature-and-scale")
+    temperature, scale = box.find_elements(By.CSS_SELECTOR, "input")
+    for _ in range(4):
+        temperature.send_keys(Keys.ARROW_LEFT)
+        scale.send_keys(Keys.ARROW_RIGHT)
+    assert temperature.get_attribute("aria-valuetext") == "0.5"
+    expected = softmax(torch.tensor(SCORES[0]) * 2 / 0.5)
+    shown = [cell.text for cell in box.find_elements(By.CSS_SELECTOR, ".interactive-value")]
+    assert shown == [f"{weight:.2f}" for weight in expected.tolist()]
+    box.find_element(By.CSS_SELECTOR, "button").click()
+    assert "gets 0.65" in box.find_element(By.CSS_SELECTOR, ".interactive-said").text
+
+
+def test_a_mask_is_painted_by_keyboard_and_by_pointer(page: Reader) -> None:
+    box = page.driver.find_element(By.CSS_SELECTOR, ".interactive-mask-painter")
+    said = box.find_element(By.CSS_SELECTOR, ".interactive-said")
+    buttons = box.find_elements(By.CSS_SELECTOR, ".interactive-controls button")
+    named = {button.text: button for button in buttons}
+    named["none"].click()
+    zero = "weights and output are zero there."
+    assert said.text == f"0 of 12 pairs may attend. Empty: a, b, c; {zero}"
+    cells = box.find_elements(By.CSS_SELECTOR, "td button")
+    page.driver.execute_script("arguments[0].focus()", cells[0])
+    for key in (Keys.ARROW_DOWN, Keys.ARROW_RIGHT, Keys.SPACE, Keys.END, Keys.SPACE):
+        ActionChains(page.driver).send_keys(key).perform()
+    assert cells[5].get_attribute("aria-label") == "b to l: may attend, weight 0.05"
+    assert cells[7].get_attribute("aria-pressed") == "true"
+    drag = ActionChains(page.driver).click_and_hold(cells[0])
+    drag.move_to_element(cells[1]).move_to_element(cells[2]).release().perform()
+    ActionChains(page.driver).move_to_element(cells[8]).perform()
+    assert said.text == f"5 of 12 pairs may attend. Empty: c; {zero}"
+    ActionChains(page.driver).click(cells[0]).perform()
+    assert cells[0].get_attribute("aria-label") == "a to k: hidden"
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_its_still_form(page: Reader) -> None:
+    figures = page.driver.find_elements(By.CSS_SELECTOR, "figure")
+    drawn = ["interactive-drawn" in (f.get_attribute("class") or "") for f in figures]
+    assert drawn == [True, True, False]
+
+
+def test_scripts_are_classic_and_know_no_host() -> None:
+    for path in [*STATIC.glob("*.js"), *STATIC.glob("interactive/*.js")]:
+        text = path.read_text(encoding="utf-8")
+        assert "https://" not in text
+        assert not any(line.startswith(("import ", "export ")) for line in text.splitlines())
