@@ -19,7 +19,7 @@ READERS = {
     "book/": ("tests/test_book.py", "tests/test_chapters.py"),
     "_toc.yml": ("tests/test_book.py",),
     "exercises/": ("tests/course/test_render.py",),
-    "attncourse/exercises/": ("tests/test_exercises.py",),
+    "attncourse/exercises/": ("tests/test_exercises.py", "tests/exercises/test_attempts.py"),
 }
 WHOLE = ("rows",)  # packages that import each of their modules when they are imported
 
