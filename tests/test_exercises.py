@@ -28,7 +28,7 @@ RIGHT = [(e, name) for e in EXERCISES for name in e.right]
 
 SECRETS = [b"the secret of a run", b"that of another", b"a third"]
 BUDGET = 2.0  # seconds of processor time for all tests here of one exercise
-SLACK = 2.0  # a busy machine takes longer for the same work
+SLACK = 3.0  # twelve processes on two cores take twice the processor time for the same work
 SPENT = Counter()
 
 exercises = pytest.mark.parametrize("exercise", EXERCISES, ids=[e.name for e in EXERCISES])
