@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "exercises"))
 @click.option("--only", help="One exercise.")
 @click.option("--equal", is_flag=True, help="List those that pass and compute the same, too.")
 def main(only: str | None, equal: bool) -> None:
-    """Print for each exercise how many mutants were made, failed, are equal, and pass though not."""
+    """Print how many mutants of each exercise were made, failed, are equal, and pass though not."""
     from survivors import Tally, answers, tally
 
     torch.set_num_threads(1)

@@ -22,7 +22,7 @@ from attncourse.testing import secret_inputs
 @click.option("--only", help="One exercise.")
 @click.option("--names", is_flag=True, help="What is named too: every check of an answer is run.")
 def main(count: int, only: str | None, names: bool) -> None:
-    """Print the answers whose verdict differs from what it should be, and under how many secrets."""
+    """Print every answer whose verdict is not what it should be, and under how many secrets."""
     torch.set_num_threads(1)
     began, verdicts = time.process_time(), 0
     for exercise in all_exercises().values():

@@ -21,7 +21,7 @@ READERS = {
     "book/_static/": ("tests/site/test_figures.py", "tests/site/test_small_book.py"),
     "_toc.yml": ("tests/test_book.py",),
     "exercises/": ("tests/course/test_render.py",),
-    "attncourse/exercises/": ("tests/test_exercises.py",),
+    "attncourse/exercises/": ("tests/test_exercises.py", "tests/exercises/test_attempts.py"),
 }
 WHOLE = ("rows",)  # packages that import each of their modules when they are imported
 

@@ -1,4 +1,4 @@
-"""Which mutants of an exercise's right answers pass its checks, and whether they are wrong at all."""
+"""Which mutants of an exercise's right answers pass its checks, and whether they are wrong."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -45,8 +45,8 @@ def tally(exercise: Exercise, name: str) -> Tally:
         if fails(exercise, mutant.function):
             found.killed += 1
         else:
-            same = all(_same(call, function, mutant.function) for call in calls)
-            (found.equal if same else found.alive).append(label(exercise, name, mutant))
+            equal = all(same(call, function, mutant.function) for call in calls)
+            (found.equal if equal else found.alive).append(label(exercise, name, mutant))
     return found
 
 
@@ -72,7 +72,7 @@ def other_calls(exercise: Exercise) -> Iterator[Call]:
     for number, secret in enumerate(SECRETS):
         with secret_inputs(secret):
             for call in calls_of(exercise):
-                if call.probe in (None, "gradients") and not _coarse(call):
+                if call.probe in (None, "gradients") and not rounds(call):
                     yield call
                     yield part(exercise, call, number)
 
@@ -88,50 +88,41 @@ def calls_of(exercise: Exercise) -> list[Call]:
 
 
 def part(exercise: Exercise, call: Call, number: int) -> Call:
-    """The same call with the axes of every name shortened, to one entry even; or with other numbers."""
-    parameters = exercise.solution.__annotations__
-    rules = {name: read_rule(name, annotation) for name, annotation in parameters.items()}
+    """The same call with every named axis shortened, to one entry even; or with other numbers."""
+    annotations = exercise.solution.__annotations__
+    rules = {name: read_rule(name, annotation) for name, annotation in annotations.items()}
     dice = torch.Generator().manual_seed(number)
     given = dict(zip(rules, call.args, strict=False)) | call.kwargs
-    tensors = {n: rules[n] for n, x in given.items() if isinstance(x, Tensor)}
-    sizes = {axis: size for n, rule in tensors.items() for axis, size in named(rule, given[n])}
+    tensors = [name for name, x in given.items() if isinstance(x, Tensor)]
+    sizes = {axis: n for name in tensors for axis, n in axes(rules[name], given[name]) if axis}
     kept = {a: int(torch.randint(1, size + 1, (), generator=dice)) for a, size in sizes.items()}
     if "lengths" in tensors:
         given["m"] = int(given["lengths"].max()) + 1 + number
     elif not tensors:
-        given = {n: int(torch.randint(1, 13, (), generator=dice)) for n in given}
-    cut = {n: shortened(rules[n], x, kept) if n in tensors else x for n, x in given.items()}
-    args = [cut.pop(name) for name in list(rules)[: len(call.args)]]
-    return Call(call.probe, args, cut, call.outcome)
+        given = {name: int(torch.randint(1, 13, (), generator=dice)) for name in given}
+    given |= {name: shortened(rules[name], given[name], kept) for name in tensors}
+    args = [given.pop(name) for name in list(rules)[: len(call.args)]]
+    return Call(call.probe, args, given, call.outcome)
 
 
-def named(rule: TensorRule, x: Tensor) -> Iterator[tuple[str, int]]:
-    """The named axes of a tensor and their sizes; an axis of one that broadcasts is none."""
+def axes(rule: TensorRule, x: Tensor) -> Iterator[tuple[str, int]]:
+    """The named axes of a tensor from the last on, with their sizes; "" for one that broadcasts."""
     for axis, size in zip(reversed(rule.axes), reversed(x.shape), strict=False):
-        if not (axis.startswith("#") and size == 1):
-            yield axis.lstrip("#"), size
+        yield "" if axis.startswith("#") and size == 1 else axis.lstrip("#"), size
 
 
 def shortened(rule: TensorRule, x: Tensor, kept: dict[str, int]) -> Tensor:
     """The first entries of each named axis, as many as are kept."""
-    for place, (axis, size) in enumerate(reversed_axes(rule, x), start=1):
-        if axis is not None:
-            x = x.narrow(-place, 0, min(kept[axis], size))
+    for place, (axis, size) in enumerate(axes(rule, x), start=1):
+        x = x.narrow(-place, 0, min(kept[axis], size)) if axis else x
     return x.clone()
 
 
-def reversed_axes(rule: TensorRule, x: Tensor) -> Iterator[tuple[str | None, int]]:
-    """The named axes from the last on; None for one that broadcasts."""
-    for axis, size in zip(reversed(rule.axes), reversed(x.shape), strict=False):
-        broadcasts = axis.startswith("#") and size == 1
-        yield None if broadcasts else axis.lstrip("#"), size
-
-
-def _coarse(call: Call) -> bool:
+def rounds(call: Call) -> bool:
     return any(isinstance(x, Tensor) and x.dtype in COARSE for x in call.args)
 
 
-def _same(call: Call, one: Callable, other: Callable) -> bool:
+def same(call: Call, one: Callable, other: Callable) -> bool:
     """Do two functions give the same, arguments untouched?"""
     first, second = (execute(f, call.probe, call.args, call.kwargs) for f in (one, other))
     return agree(first, second) and first.modified == second.modified

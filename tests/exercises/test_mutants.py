@@ -1,6 +1,9 @@
 """No small change of a right answer that changes what it computes passes the checks."""
 
+from dataclasses import replace
+
 import pytest
+from mutation import mutants
 from survivors import answers, tally
 
 from attncourse.course.exercise import all_exercises
@@ -25,3 +28,36 @@ def test_a_changed_answer_fails_or_computes_the_same(exercise, name):
     assert found.killed > 10
     parts, _ = MAY_DIFFER.get(exercise.name, ((), ""))
     assert [line for line in found.alive if not any(part in line for part in parts)] == []
+
+
+def test_without_the_table_of_one_entry_a_wrong_mutant_lives():
+    mean = EXERCISES["weighted_mean"]
+    name = "equals_the_sum_over_entries"
+    found = tally(replace(mean, checks={name: mean.checks[name]}), "by_running_mean")
+    assert any("values[..., 1,:]" in line for line in found.alive)
+    assert not any("values[..., 1,:]" in line for line in tally(mean, "by_running_mean").alive)
+
+
+def scaled(x, y):
+    """Takes one thing from another."""
+    low = x.sum(dim=-1, keepdim=True)
+    return x - 2 * y + low
+
+
+def test_the_mutants_of_a_function_are_one_change_each():
+    changes = {mutant.what.partition(" -> ")[2] for mutant in mutants(scaled)}
+    assert {
+        "low = x.sum(dim=-2, keepdim=True)",
+        "low = x.sum(dim=1, keepdim=True)",
+        "low = x.sum(dim=-1)",
+        "low = x.mean(dim=-1, keepdim=True)",
+        "low = y.sum(dim=-1, keepdim=True)",
+        "low = x",
+        "return x - 2 * y",
+        "return 2 * y - x + low",
+        "return x.sub_(2 * y) + low",
+        "return (x - 2 * y + low).double()",
+        "return x - 2 / y + low",
+        "x.zero_()",
+    } <= changes
+    assert scaled.__name__ == next(mutants(scaled)).function.__name__

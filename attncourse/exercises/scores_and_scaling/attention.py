@@ -96,7 +96,7 @@ def check_survives_large_scores(student):
     for heights in ((0.0, -3000.0, 1000.0), (1000.0, -3000.0, 1000.0)):
         spread = _spread(levels(37, *heights))
         assert_same(student(*spread), solution(*spread))
-    mask = levels(37, 0, 1, 1, 1, 0) == 1
+    mask = levels(37, 0, 1, 1, 1, 0)[None] == 1
     hidden = _spread(1e9 * ~mask - 1e5)  # what is masked fits best by far
     assert_same(student(*hidden, mask=mask), solution(*hidden, mask=mask))
 
