@@ -203,7 +203,7 @@ def _run_check(name: str, check: Callable[..., Any], student: Student) -> CheckR
         )
     except LearnerError as error:
         failure = error.failure
-        if failure and failure.kind == "NotImplementedError":
+        if failure and failure.untouched:
             message = f"{student.exercise.name} still raises NotImplementedError."
             return CheckResult(name, description, "not attempted", message)
         fatal = bool(failure and failure.fatal)
@@ -258,8 +258,8 @@ def _first_difference(exercise: Exercise, calls: list[Call]) -> tuple[Any, Any] 
 
 
 def _failure_message(failure: Failure) -> str:
-    if failure.fatal or failure.kind == "ForbiddenError":
-        return failure.message
-    message = f": {failure.message}" if failure.message else ""
     place = f" ({failure.where})" if failure.where else ""
+    if failure.fatal or failure.kind == "ForbiddenError":
+        return failure.message + place
+    message = f": {failure.message}" if failure.message else ""
     return f"your function raised {failure.kind}{message}{place}"
