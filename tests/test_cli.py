@@ -257,12 +257,19 @@ def test_a_wrong_answer_is_named_and_broken_cells_are_noted(here):
 
 
 def test_the_result_of_a_check_is_kept_beside_the_file(here):
-    (here / "folder").mkdir()
-    (here / "folder/answer.py").write_text("def softmax(x): raise SystemExit")
-    assert attncourse("check", "folder/answer.py").exit_code == 1
+    (here / "exercises").mkdir()
+    (here / "exercises/answer.py").write_text("def softmax(x): raise SystemExit")
+    assert attncourse("check", "exercises/answer.py").exit_code == 1
     kept = {"state": "failed", "passed": 0, "checks": len(SOFTMAX.checks)}
-    assert progress.load(here / "folder") == {"softmax": kept}
+    assert progress.load(here / "exercises") == {"softmax": kept}
     assert progress.load(here) == {}
+
+
+def test_nothing_is_left_in_the_folder_of_somebody_else(here):
+    (here / "ada").mkdir()
+    (here / "ada/answer.py").write_text("def softmax(x): raise SystemExit")
+    assert attncourse("check", "ada/answer.py").exit_code == 1
+    assert [path.name for path in (here / "ada").iterdir()] == ["answer.py"]
 
 
 def test_what_is_not_attempted_has_not_failed(here):

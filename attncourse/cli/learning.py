@@ -84,8 +84,8 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
     """Check the exercises in FILE, a notebook or a .py file.
 
     All cells run in a separate process, as in Jupyter: an endless loop costs one exercise, not
-    the terminal. What your functions print is shown. The result is kept for `attncourse status`.
-    Exits with 0 if everything attempted passed, with 1 if something failed.
+    the terminal. What your functions print is shown. The result is kept for `attncourse status`
+    where your own notebooks are: here, in exercises/, or where results were kept before. Exits with 0 if everything attempted passed, with 1 if something failed.
 
     \b
     For example:  attncourse check exercises/masks.ipynb
@@ -119,13 +119,23 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
                 continue
             result = grade(submission, worker, exercise)
             failed |= result.state == "failed"
-            progress.record(result, path.parent)
+            if _own(path.parent):
+                progress.record(result, path.parent)
             for line in report.lines(result):
                 show_line("  " * line.level, line.mark, line.text, report.COLOURS[line.state])
         for note in (*submission.notes, *worker.notes):
             click.echo(f"Note: {note}")
     _show_printed(worker.log.text())
     context.exit(1 if failed else 0)
+
+
+def _own(folder: Path) -> bool:
+    """Is this where one's own notebooks are, and not a folder of somebody else's?"""
+    from attncourse.course import progress
+
+    return folder.resolve() in (Path.cwd(), Path.cwd() / "exercises") or (
+        progress.file(folder).exists()
+    )
 
 
 def _show_printed(text: str) -> None:

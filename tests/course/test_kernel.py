@@ -2,6 +2,8 @@
 
 import contextlib
 import linecache
+import os
+import subprocess
 import sys
 import threading
 import traceback
@@ -134,6 +136,30 @@ def test_an_exception_shows_the_learners_lines_and_can_be_debugged(told):
     frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(sys.last_traceback)]
     assert frames == ["execute", "double", "helper"]
     assert isinstance(sys.last_value, AttributeError)
+
+
+SESSION = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_cell("1 / 0")
+shell.run_cell("from attncourse import check")
+shell.run_cell("def softmax(x):\\n    inside = 41\\n    return x.missing")
+shell.run_cell("check(softmax)")
+shell.run_line_magic("debug", "")
+"""
+
+
+def test_in_a_real_shell_debug_goes_to_the_learners_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", SESSION],
+        cwd=tmp_path,
+        env=os.environ | {"IPYTHONDIR": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        input="p inside + 1\nq\n",
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "ipdb> 42" in done.stdout
 
 
 def test_a_stub_leaves_nothing_to_debug(told, monkeypatch):

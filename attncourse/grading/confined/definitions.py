@@ -11,7 +11,6 @@ import dis
 import inspect
 import linecache
 import marshal
-import os
 import random
 import resource
 import sys
@@ -65,11 +64,10 @@ class Definitions:
         vars(module).update(surroundings.ipython())
         run = _Run(vars(module))
         random.seed(0)
-        with open(os.devnull, "w") as nowhere, torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[]), surroundings.silence():
             torch.default_generator.manual_seed(0)
-            with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
-                for cell, statements in self.statements:
-                    run.cell(cell, statements)
+            for cell, statements in self.statements:
+                run.cell(cell, statements)
         drawn = ", ".join(surroundings.drawn())
         notes = [f"skipped, as nothing is drawn here: {drawn}"] if drawn else []
         return Pass(run.answers(), run.notes + notes)
@@ -77,11 +75,12 @@ class Definitions:
 
 @dataclass
 class _Statement:
-    """One statement of a cell: its number there, its code, the names that it binds and imports."""
+    """One statement of a cell: its number there, its code, what it binds, and what it imports."""
 
     number: int
     code: types.CodeType
     binds: frozenset[str]
+    imports: frozenset[str]
     stopped: str = ""  # why it was stopped once, and is not tried again
 
 
@@ -91,6 +90,7 @@ class _Run:
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.namespace = namespace
         self.bound: dict[str, Any] = {}
+        self.lost: set[str] = set()  # what was to be bound by statements that were passed over
         self.notes: list[str] = []
         self.left = _seconds_left() / 2  # the other half is the exercise's
         surroundings.begin()
@@ -98,17 +98,21 @@ class _Run:
     def cell(self, cell: Cell, statements: Sequence[_Statement]) -> None:
         """Run a cell to its end, or to the first statement that fails.
 
-        In a .py file a statement that fails costs only itself; so does what uses what no answer
-        may, PyTorch's softmax or this package's: in a demo that is no mistake.
+        In a .py file a statement that fails costs only itself. So does one that fails only here:
+        it uses what no answer may (PyTorch's softmax, in a demo, is no mistake), or a file or a
+        package that is not there.
         """
         going_on = cell.script
         for statement in statements:
             error = self._try(cell, statement)
             self.bound |= {n: v for n in statement.binds if callable(v := self.namespace.get(n))}
             if error is not None:
-                going_on |= asks_for_your_own(error)
+                going_on |= asks_for_your_own(error) or _lacking(error)
                 last = going_on or statement is statements[-1]
-                self._note(cell, statement, error, "" if last else "; the rest of it did not run")
+                if not (isinstance(error, NameError) and error.name in self.lost):
+                    rest = "" if last else "; the rest of it did not run"
+                    self._note(cell, statement, error, rest)
+                self.lost |= statement.binds | statement.imports
                 if not going_on:
                     return
 
@@ -165,18 +169,20 @@ def _statements(cell: Cell) -> list[_Statement]:
         codes = marshal.loads(cell.code)
     else:
         codes, _ = compiled(ast.parse(cell.source), cell.filename, AWAIT)
-    return [_Statement(number, code, _binds(code)) for number, code in enumerate(codes)]
+    return [_Statement(number, code, *_binds(code)) for number, code in enumerate(codes)]
 
 
-def _binds(code: types.CodeType) -> frozenset[str]:
-    """The names that a statement binds, but not those that it imports."""
-    found, importing = set(), False
+def _binds(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that a statement binds, those that it imports apart."""
+    binds: set[str] = set()
+    imports: set[str] = set()
+    importing = False
     for step in dis.get_instructions(code):
-        if step.opname in ("STORE_NAME", "STORE_GLOBAL") and not importing:
-            found.add(str(step.argval))
+        if step.opname in ("STORE_NAME", "STORE_GLOBAL"):
+            (imports if importing else binds).add(str(step.argval))
         goes_on = importing and step.opname in ("SWAP", "ROT_TWO", "POP_TOP")  # import a.b as c
         importing = goes_on or step.opname in ("IMPORT_NAME", "IMPORT_FROM")
-    return frozenset(found)
+    return frozenset(binds), frozenset(imports)
 
 
 def _run(code: types.CodeType, namespace: dict[str, Any]) -> None:
@@ -188,6 +194,12 @@ def _run(code: types.CodeType, namespace: dict[str, Any]) -> None:
     with contextlib.suppress(StopIteration):
         while True:
             waiting.send(None)
+
+
+def _lacking(error: BaseException) -> bool:
+    """Does it fail for a file, a connection or a package, which may well be there elsewhere?"""
+    denied = isinstance(error, RuntimeError) and "open file failed" in str(error)  # torch.save's
+    return denied or isinstance(error, OSError | ModuleNotFoundError)
 
 
 def _frames(error: BaseException) -> Iterator[tuple[types.FrameType, int]]:

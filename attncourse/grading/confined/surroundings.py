@@ -3,10 +3,13 @@
 What holds answers is refused, what only draws takes every call and does nothing.
 """
 
+import contextlib
 import importlib
+import io
 import sys
 import types
 import warnings
+from collections.abc import Iterator
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from typing import Any
@@ -96,6 +99,17 @@ class _Inert(types.ModuleType):
 
     __ror__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __or__
 
+    def __len__(self) -> int:
+        return 2  # as many as it is iterated over
+
+    def __float__(self) -> float:
+        return 0.0
+
+    def __lt__(self, other: Any) -> bool:
+        return False
+
+    __gt__ = __le__ = __ge__ = __lt__
+
     def __enter__(self) -> Any:
         return self
 
@@ -129,6 +143,36 @@ class _Bar(_Inert):
         return len(self._about)
 
 
+class _Muffled(io.TextIOBase):
+    """A stream that says nothing while it is told so; who has kept it may print again later."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.quiet = True
+
+    def write(self, text: str) -> int:
+        """Pass the text on, or drop it."""
+        return len(text) if self.quiet else int(self.stream.write(text))
+
+    def flush(self) -> None:
+        """Pass on what is kept."""
+        self.stream.flush()
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Print nothing while this lasts."""
+    out, err = _Muffled(sys.stdout), _Muffled(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        yield
+    out.quiet = err.quiet = False
+
+
+def _uncompiled(model: Any = None, **options: Any) -> Any:
+    """torch.compile where no compiler can be started: the function itself gives the same."""
+    return _uncompiled if model is None else model
+
+
 def ipython() -> dict[str, Any]:
     """The names that Jupyter gives to every notebook."""
     nothing = _Inert("IPython")
@@ -156,8 +200,10 @@ def prepare() -> None:
     for name in USUAL:
         importlib.import_module(name)
     warnings.simplefilter("ignore", SyntaxWarning)  # a learner's \sqrt in a docstring
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # the result says it
     one = lambda *threads: None  # noqa: E731  (no thread can be started here)
     torch.set_num_threads = torch.set_num_interop_threads = one
+    torch.compile = _uncompiled
 
 
 def _silent_notebook() -> types.ModuleType:
