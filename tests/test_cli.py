@@ -215,7 +215,19 @@ def test_a_right_answer_is_checked(here):
     lines = result.stdout.splitlines()
     count = len(SOFTMAX.checks)
     assert lines[0] == f"✔ softmax: {count} of {count} checks passed"
-    assert [line[:4] for line in lines[1:]] == ["  ✔ "] * count
+    assert [line[:4] for line in lines[1:-1]] == ["  ✔ "] * count
+    assert lines[-1] == "Note: code cell 2, line 1: ZeroDivisionError: division by zero"
+
+
+def test_what_the_functions_print_is_shown_and_cut(here):
+    printing = RIGHT.replace("    exp", "    print('x is', tuple(x.shape))\n    exp", 1)
+    notebook(here / "answer.ipynb", "import torch\nprint('a demo')", printing)
+    lines = attncourse("check", "answer.ipynb").stdout.splitlines()
+    shown = lines[lines.index("--- it printed ---") + 1 :]
+    assert shown[0] == "x is (5, 37)"
+    assert len(shown) == 9
+    assert shown[-1].startswith("... and ")
+    assert "a demo" not in lines
 
 
 def test_what_was_checked_stands_in_the_status(here):
@@ -237,20 +249,27 @@ def test_a_wrong_answer_is_named_and_broken_cells_are_noted(here):
     words = " ".join(result.stdout.split())
     assert "✘ softmax: 0 of" in words
     assert "You divided the scores by their sum." in words
-    assert "○ attention: not attempted yet" in words
+    assert "There is no `attention`, since code cell 1 could not be read: line 1: " in words
     assert result.stdout.splitlines()[-2:] == [
-        "Note: code cell 1 could not be read: line 1: invalid syntax",
+        "Note: code cell 1 could not be read: line 1: invalid syntax: `def attention(:`",
         "Note: code cell 2, line 1: ModuleNotFoundError: No module named 'nothing_of_the_kind'",
     ]
 
 
 def test_the_result_of_a_check_is_kept_beside_the_file(here):
-    (here / "folder").mkdir()
-    (here / "folder/answer.py").write_text("def softmax(x): raise SystemExit")
-    assert attncourse("check", "folder/answer.py").exit_code == 1
+    (here / "exercises").mkdir()
+    (here / "exercises/answer.py").write_text("def softmax(x): raise SystemExit")
+    assert attncourse("check", "exercises/answer.py").exit_code == 1
     kept = {"state": "failed", "passed": 0, "checks": len(SOFTMAX.checks)}
-    assert progress.load(here / "folder") == {"softmax": kept}
+    assert progress.load(here / "exercises") == {"softmax": kept}
     assert progress.load(here) == {}
+
+
+def test_nothing_is_left_in_the_folder_of_somebody_else(here):
+    (here / "ada").mkdir()
+    (here / "ada/answer.py").write_text("def softmax(x): raise SystemExit")
+    assert attncourse("check", "ada/answer.py").exit_code == 1
+    assert [path.name for path in (here / "ada").iterdir()] == ["answer.py"]
 
 
 def test_what_is_not_attempted_has_not_failed(here):
@@ -289,11 +308,61 @@ def test_a_file_that_cannot_be_read_is_refused(command, name):
 def test_a_file_without_an_exercise_is_refused(here):
     (here / "answer.py").write_text("print('hello')")
     refused(attncourse("check", "answer.py"), "answer.py defines no function of any exercise.")
-    (here / "answer.py").write_text("def softmax(:")
+    (here / "answer.py").write_text("import torch\ndef helper(:")
     refused(
         attncourse("check", "answer.py"),
         "answer.py defines no function of any exercise. "
-        "answer.py could not be read: line 1: invalid syntax",
+        "answer.py could not be read: line 2: invalid syntax: `def helper(:`",
+    )
+
+
+MISSING = {
+    "renamed": (
+        "def my_softmax(x):\n    return x",
+        "There is no `softmax`, but `my_softmax` takes the same arguments: was it renamed?",
+    ),
+    "renamed, with more arguments": (
+        "def my_softmax(x, dim):\n    return x",
+        "There is no `softmax`, but `my_softmax` has a name like it: was it renamed?",
+    ),
+    "a syntax error": (
+        "def softmax(x:\n    return x",
+        "There is no `softmax`, since code cell 1 could not be read: line 1: '(' was never closed: "
+        "`def softmax(x:`.",
+    ),
+    "a cell that failed before": (
+        "1 / 0\ndef softmax(x):\n    return x",
+        "There is no `softmax`, since code cell 1, line 1: ZeroDivisionError: division by zero; "
+        "the rest of it did not run.",
+    ),
+    "in a condition that does not hold": (
+        "if False:\n    def softmax(x):\n        return x",
+        "`softmax` is no function once all of answer.ipynb has run.",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MISSING)
+def test_a_function_that_is_not_there_is_no_lack_of_an_attempt(here, what):
+    cell, sentence = MISSING[what]
+    notebook(here / "answer.ipynb", cell)
+    result = attncourse("check", "answer.ipynb", "softmax")
+    assert result.exit_code == 1
+    assert result.stdout.splitlines()[2].strip() == sentence
+
+
+def test_of_several_functions_one_of_other_arguments_is_not_taken_for_the_answer(here):
+    notebook(here / "answer.ipynb", "def relu(x):\n    return x.clamp(min=0)")
+    result = attncourse("check", "answer.ipynb", "softmax")
+    assert (result.exit_code, result.stdout) == (0, "○ softmax: not attempted yet\n")
+
+
+def test_a_renamed_answer_to_no_exercise_is_asked_about(here):
+    (here / "answer.py").write_text("def my_causal_mask(n, m):\n    return None")
+    refused(
+        attncourse("check", "answer.py"),
+        "answer.py defines no function of any exercise. There is no `causal_mask`, but "
+        "`my_causal_mask` takes the same arguments: was it renamed?",
     )
 
 

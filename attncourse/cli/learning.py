@@ -78,14 +78,14 @@ def hint(exercise: str) -> None:
 @click.command()
 @click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
 @click.argument("exercises", nargs=-1, metavar="[EXERCISE]...")
-@click.option("--seconds", default=10.0, show_default=True, help="Time limit of each check.")
+@click.option("--seconds", default=5.0, show_default=True, help="Processor time of an exercise.")
 @click.pass_context
 def check(context: click.Context, path: Path, exercises: tuple[str, ...], seconds: float) -> None:
     """Check the exercises in FILE, a notebook or a .py file.
 
-    Your definitions run in a separate process: an endless loop costs one exercise, not the
-    terminal. The result is kept for `attncourse status`. Exits with 0 if everything attempted
-    passed, with 1 if something failed.
+    All cells run in a separate process, as in Jupyter: an endless loop costs one exercise, not
+    the terminal. What your functions print is shown. The result is kept for `attncourse status`
+    where your own notebooks are: here, in exercises/, or where results were kept before. Exits with 0 if everything attempted passed, with 1 if something failed.
 
     \b
     For example:  attncourse check exercises/masks.ipynb
@@ -96,17 +96,20 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
     from attncourse.course.exercise import ExerciseError, get
     from attncourse.grading.judge.allowance import Limits
     from attncourse.grading.judge.judging import grade
-    from attncourse.grading.judge.submission import read
+    from attncourse.grading.judge.missing import nothing_found
+    from attncourse.grading.judge.submission import read, settled
     from attncourse.grading.judge.worker import Worker
 
     names = [_exercise(name).name for name in exercises]
     submission = read(path)
-    wanted = names or submission.exercises
-    if not wanted:
-        notes = " ".join(submission.notes)
-        raise BadInput(f"{path} defines no function of any exercise. {notes}".strip())
     failed = False
     with Worker(submission, Limits(seconds=seconds)) as worker:
+        if submission.unsure:
+            worker.start()
+            submission = settled(submission, worker.functions)
+        wanted = names or submission.exercises
+        if not wanted:
+            raise BadInput(nothing_found(submission, worker.notes))
         for name in wanted:
             try:
                 exercise = get(name)
@@ -116,12 +119,31 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
                 continue
             result = grade(submission, worker, exercise)
             failed |= result.state == "failed"
-            progress.record(result, path.parent)
+            if _own(path.parent):
+                progress.record(result, path.parent)
             for line in report.lines(result):
                 show_line("  " * line.level, line.mark, line.text, report.COLOURS[line.state])
         for note in (*submission.notes, *worker.notes):
             click.echo(f"Note: {note}")
+    _show_printed(worker.log.text())
     context.exit(1 if failed else 0)
+
+
+def _own(folder: Path) -> bool:
+    """Is this where one's own notebooks are, and not a folder of somebody else's?"""
+    from attncourse.course import progress
+
+    return folder.resolve() in (Path.cwd(), Path.cwd() / "exercises") or (
+        progress.file(folder).exists()
+    )
+
+
+def _show_printed(text: str) -> None:
+    """Show the beginning of what the functions printed."""
+    from attncourse.grading.judge.process import first_lines
+
+    for line in first_lines(text):
+        click.echo(line)
 
 
 def _exercise(name: str) -> Any:

@@ -126,7 +126,7 @@ def _without_a_value(
     name: str, description: str, exercise: Exercise, error: LearnerError
 ) -> CheckResult:
     failure = error.failure
-    if failure and failure.kind == "NotImplementedError":
+    if failure and failure.untouched:
         message = f"{exercise.name} still raises NotImplementedError."
         return CheckResult(name, description, "not attempted", message)
     fatal = bool(failure and failure.fatal)

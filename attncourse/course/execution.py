@@ -3,41 +3,49 @@
 The same `execute` runs in the learner's notebook and in the grader's worker process.
 """
 
-import linecache
+import contextlib
+import dis
+import inspect
 import re
 import traceback
+import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from attncourse import measure, testing  # noqa: F401  (registers the probes)
 from attncourse.core.probes import PROBES
-from attncourse.course.forbidden import refused
+from attncourse.course.forbidden import ForbiddenError, asks_for_your_own, refused
+from attncourse.course.places import learners_codes, learners_lines
 from attncourse.measure import cost  # noqa: F401
 
 Function = Callable[..., Any]
 
-# Frames of these files are not the learner's: this package and Python's own, installed packages.
-_OURS = (str(Path(__file__).parents[1]), str(Path(linecache.__file__).parent), "<frozen ")
-_INSTALLED = ("site-packages", "dist-packages")
+_NUMPY = str(Path(np.__file__).parent)
+_RAISES = ["LOAD_GLOBAL", "RAISE_VARARGS"]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An exception of the learner's code. kind is its class, where the line that raised it.
+    """An exception of the learner's code. kind is its class, where the lines that led to it.
 
     fatal: the process was lost (time, memory, exit), so that nothing more can be asked.
+    untouched: the stub raised it, in which nothing was written yet. error is the exception
+    itself, where it was raised in this process.
     """
 
     kind: str
     message: str
     where: str = ""
     fatal: bool = False
+    untouched: bool = False
+    error: BaseException | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -85,23 +93,53 @@ def _copy(x: Any) -> Any:
 
 
 def _failure(error: BaseException) -> Failure:
-    """Describe an exception by its class, its first line and the line of the learner's code."""
+    """Describe an exception by its class, its first line and the lines of the learner's code."""
     message, kind = str(error).strip().partition("\n")[0], type(error).__name__
+    where = learners_lines(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in message:
         asked = re.search(r"allocate (\d+) bytes", message)
         size = f": it asked for {int(asked[1]) / 2**30:.1f} GiB at once" if asked else ""
         kind, message = "MemoryError", f"there is not enough memory{size}"
-    return Failure(kind, message[:500], _place(error))
+    elif asks_for_your_own(error):
+        kind = ForbiddenError.__name__
+    elif numpy := _numpy_given_a_tensor(error):
+        message = f"{message[:400]}; {numpy} was given a PyTorch tensor: use PyTorch's own function"
+    return Failure(kind, message[:500], where, untouched=_untouched(error), error=error)
 
 
-def _place(error: BaseException) -> str:
-    """The innermost line of the learner's own code that the exception passed through."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename.startswith(_OURS) or any(part in frame.filename for part in _INSTALLED):
-            continue
-        line = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
-        return f"line {frame.lineno}: {line}" if line else ""
+def _untouched(error: BaseException) -> bool:
+    """Was this raised by a function of the learner's that does nothing else?"""
+    codes = learners_codes(error)
+    return type(error) is NotImplementedError and len(codes) == 1 and _only_raises(codes[0])
+
+
+def is_stub(function: Any) -> bool:
+    """Does the function do nothing but raise NotImplementedError?"""
+    with contextlib.suppress(Exception):  # of an object that answers as it likes
+        return _only_raises(inspect.unwrap(function).__code__)
+    return False
+
+
+def _only_raises(code: types.CodeType) -> bool:
+    steps = [i for i in dis.get_instructions(code) if i.opname not in ("RESUME", "NOP")]
+    names = [step.argval for step in steps if step.opname == "LOAD_GLOBAL"]
+    return names == ["NotImplementedError"] and [step.opname for step in steps] == _RAISES
+
+
+def _numpy_given_a_tensor(error: BaseException) -> str:
+    """The function of numpy's that the exception passed through with a tensor; none: ``""``."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        place, name = frame.f_code.co_filename, frame.f_code.co_name
+        if place.endswith("_tensor.py") and name in ("__array__", "__array_wrap__"):
+            return "numpy"
+        given = [frame.f_locals.get(p) for p in frame.f_code.co_varnames[: _parameters(frame)]]
+        if place.startswith(_NUMPY) and any(isinstance(x, Tensor) for x in given):
+            return f"numpy's {name.strip('_').removesuffix('_dispatcher')}"
     return ""
+
+
+def _parameters(frame: types.FrameType) -> int:
+    return frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount
 
 
 def _modified(args: Sequence[Any], kwargs: Mapping[str, Any], given: Any) -> tuple[int | str, ...]:

@@ -3,12 +3,15 @@
 import os
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
 from attncourse.course import exercise as contract
 from attncourse.course import progress, report
-from attncourse.course.checking import LocalAnswer, Result, run
+from attncourse.course.checking import Result, run
+from attncourse.course.kernel import KernelAnswer
 from attncourse.course.kinds import describe
+from attncourse.course.patience import allowed
 
 
 class NotPassedError(AssertionError):
@@ -20,25 +23,28 @@ def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | Non
 
     Give the exercise's name first where your function is called otherwise:
     ``check("softmax", my_softmax)``. Shows one line for each check and, where one failed, what
-    your function computes instead; the result is kept for ``attncourse status``.
+    your function computes instead; the result is kept for ``attncourse status``. After an
+    exception in your function, ``%debug`` goes to where it was raised.
 
     >>> check("softmax", lambda x: x.exp() / x.exp().sum())
     ✘ softmax: 0 of 7 checks passed
       ✘ equals exp(x) over its sum, row by row
            Your function does what this mistake does, on every input tried: You ...
     """
-    named = isinstance(exercise, str)
-    name = str(exercise) if named else getattr(exercise, "__name__", repr(exercise))
-    answer = function if named else exercise
-    if not (named or callable(answer)):
+    name = exercise if isinstance(exercise, str) else _exercise_of(exercise)
+    answer = function if isinstance(exercise, str) else exercise
+    if not (isinstance(exercise, str) or callable(answer)):
         return _refuse(f"check takes your function, not {describe(answer)}: check(softmax).")
+    if not name:
+        told = "check cannot tell which exercise this is for: name it, as in"
+        return _refuse(f'{told} check("softmax", your_function).')
     try:
         found = contract.get(name)
     except contract.ExerciseError as error:
         return _refuse(str(error))
     if not callable(answer):
         return _refuse(f"check needs your function as well: check({name!r}, {name}).")
-    result = run(found, LocalAnswer(answer, found.forbidden))
+    result = run(found, KernelAnswer(answer, found.forbidden, seconds=allowed(found)))
     if _strict() and result.state != "passed":
         raise NotPassedError(report.text(result))
     progress.record(result)
@@ -51,12 +57,31 @@ def hint(exercise: str | Callable[..., Any]) -> None:
     >>> hint("softmax")
     Hint 1 of 2: ...
     """
-    name = exercise if isinstance(exercise, str) else getattr(exercise, "__name__", "")
+    name = exercise if isinstance(exercise, str) else _exercise_of(exercise)
     try:
         found = contract.get(name)
     except contract.ExerciseError as error:
         return _say(str(error))
     return _say(next_hint(found))
+
+
+def _exercise_of(function: Any) -> str:
+    """The exercise that a function is for: by its own name, or one that it is bound to.
+
+    A partial, a lambda or an instance has no name of an exercise, but where `check` was called
+    from, ``softmax = partial(...)`` may stand. The function's own name if neither is one.
+    """
+    own, known = getattr(function, "__name__", ""), contract.names()
+    if own in known:
+        return str(own)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        for names in (frame.f_locals, frame.f_globals):
+            for name in known:
+                if name in names and names[name] is function:
+                    return name
+        frame = frame.f_back
+    return own if isinstance(own, str) and own.isidentifier() else ""
 
 
 def next_hint(exercise: contract.Exercise) -> str:

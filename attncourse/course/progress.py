@@ -4,11 +4,19 @@ import contextlib
 import json
 import os
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 from attncourse.course.checking import Result, State
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+PATIENCE = 1.0  # seconds that one kernel waits for another
 FILE_NAME = ".attncourse-progress.json"
 
 
@@ -51,16 +59,41 @@ def record_hint(exercise: str, count: int, folder: Path | None = None) -> None:
 
 def _update(exercise: str, entry: dict[str, Any], folder: Path | None) -> None:
     """Change one entry; a folder that cannot be written loses progress, never the answer."""
-    everything = load(folder)
-    everything[exercise] = everything.get(exercise, {}) | entry
     path = file(folder)
     draft = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        draft.write_text(json.dumps(everything, indent=1, sort_keys=True), encoding="utf-8")
-        draft.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink()
+    with contextlib.suppress(OSError), _held(path):
+        everything = load(folder)
+        everything[exercise] = everything.get(exercise, {}) | entry
+        try:
+            draft.write_text(json.dumps(everything, indent=1, sort_keys=True), encoding="utf-8")
+            draft.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold the file, so that two kernels that change it do so one after the other.
+
+    It is made where it is missing. Whoever has waited and finds another file in its place (each
+    change makes a new one) waits for that. Without locks, or after a second, it goes on.
+    """
+    deadline = time.monotonic() + PATIENCE
+    with contextlib.ExitStack() as stack:
+        while fcntl is not None and time.monotonic() < deadline:
+            opened = stack.enter_context(path.open("a"))
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                opened.close()
+                time.sleep(0.005)
+                continue
+            with contextlib.suppress(OSError):
+                if os.path.samestat(os.fstat(opened.fileno()), path.stat()):
+                    break
+            opened.close()
+        yield
 
 
 def _sound(entry: dict[str, Any]) -> dict[str, Any]:

@@ -115,6 +115,11 @@ def parameters(function: Function) -> str:
     return str(signature.replace(parameters=bare, return_annotation=signature.empty))
 
 
+def names_of_parameters(function: Function) -> tuple[str, ...]:
+    """The names alone."""
+    return tuple(inspect.signature(function).parameters)
+
+
 def _told(exercise: Exercise) -> Iterator[str]:
     told = "".join([exercise.statement, *exercise.hints]).replace(" ", "")
     for line in source.statements(exercise.solution):

@@ -19,6 +19,7 @@ class SubmissionFile(pytest.File):
         """One collector for each exercise found; one failing item where nothing can be graded."""
         from attncourse.course import exercise as contract
         from attncourse.grading.judge.allowance import Limits
+        from attncourse.grading.judge.missing import nothing_found
         from attncourse.grading.judge.reading import read
         from attncourse.grading.judge.submission import UnreadableError
         from attncourse.grading.judge.worker import Worker
@@ -38,9 +39,7 @@ class SubmissionFile(pytest.File):
         for name in self.submission.exercises:
             yield ExerciseCollector.from_parent(self, name=name, exercise=contract.get(name))
         if not self.submission.exercises:
-            reason = " ".join(
-                [f"{self.path.name} defines no function of any exercise.", *self.submission.notes]
-            )
+            reason = nothing_found(self.submission, self.worker.notes)
             yield Ungradable.from_parent(self, name="no exercise", reason=reason)
 
     def renew(self) -> None:
@@ -152,7 +151,7 @@ class NoCredit(Exception):
 
 
 def _printed(log: str) -> str:
-    """The first lines of what the submission printed, each cut to a readable width."""
-    shown = [line[:120] for line in log.strip().splitlines()]
-    more = [f"... and {len(shown) - 8} lines more"] if len(shown) > 8 else []
-    return "\n--- it printed ---\n" + "\n".join([*shown[:8], *more]) if shown else ""
+    """The beginning of what the submission printed."""
+    from attncourse.grading.judge.process import first_lines
+
+    return "".join(f"\n{line}" for line in first_lines(log))

@@ -42,7 +42,7 @@ def test_a_failure_has_the_kind_the_first_line_and_the_place():
     source = "def g(x):\n    return x / 0\n\ndef f(x):\n    return g(x)\n"
     failure = call(learners(source), 1).failure
     assert (failure.kind, failure.message) == ("ZeroDivisionError", "division by zero")
-    assert failure.where == "line 2: return x / 0"
+    assert failure.where == "code cell 1, line 5: return g(x) → line 2, in g: return x / 0"
     assert not failure.fatal
 
 
@@ -50,13 +50,13 @@ def test_the_place_is_the_learners_line_not_the_library():
     source = "def f(x):\n    y = torch.nn.functional.softmax(x, dim=7)\n    return y\n"
     failure = call(learners(source), torch.ones(2)).failure
     assert failure.kind == "IndexError"
-    assert failure.where == "line 2: y = torch.nn.functional.softmax(x, dim=7)"
+    assert failure.where == "code cell 1, line 2: y = torch.nn.functional.softmax(x, dim=7)"
 
 
 def test_the_place_is_found_in_a_folder_called_attncourse():
     source = "def f(x):\n    return x.missing\n"
     function = learners(source, file="/home/ada/attncourse/exercises/mine.py")
-    assert call(function, 1).failure.where == "line 2: return x.missing"
+    assert call(function, 1).failure.where == "mine.py, line 2: return x.missing"
 
 
 def test_only_the_first_line_of_a_long_message_is_kept():
@@ -79,7 +79,7 @@ def test_an_exception_is_a_failure(statement, kind, message):
     failure = call(learners(f"def f():\n    {statement}\n")).failure
     assert failure.kind == kind
     assert failure.message.startswith(message)
-    assert failure.where == f"line 2: {statement}"
+    assert failure.where.startswith(f"code cell 1, line 2: {statement}")
 
 
 def test_an_interrupt_is_not_swallowed():

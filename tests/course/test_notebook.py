@@ -1,8 +1,10 @@
 """What a learner calls in a notebook: check and hint."""
 
+import functools
 import inspect
 import sys
 import time
+import warnings
 
 import IPython.display
 import matplotlib.pyplot as plt
@@ -52,6 +54,11 @@ def unattempted(x, *, plus=0.0):
     raise NotImplementedError
 
 
+NAMELESS = (
+    'check cannot tell which exercise this is for: name it, as in check("softmax", your_function).'
+)
+
+
 # check
 
 
@@ -89,6 +96,45 @@ def test_anything_callable_is_checked(told):
     assert [line for line in told() if "double:" in line] == ["✔ double: 3 of 3 checks passed"] * 2
 
 
+def twice(x, *, plus=0.0):
+    return 2 * x + plus
+
+
+class Twice(torch.nn.Module):
+    def forward(self, x, *, plus: float = 0.0):
+        return 2 * x + plus
+
+    def double(self, x, *, plus=0.0):
+        return 2 * x + plus
+
+
+class Scripted(torch.nn.Module):
+    def forward(self, x, plus: float = 0.0):
+        return 2 * x + plus
+
+
+CALLABLES = {
+    "a partial": functools.partial(twice, plus=0.0),
+    "a lambda": lambda x, *, plus=0.0: 2 * x + plus,
+    "a function of another name": twice,
+    "an instance": Twice(),
+    "a bound method of that name": Twice().double,
+    "a bound method of another": Twice().forward,
+    "a function that remembers": functools.lru_cache(twice),
+}
+
+
+@pytest.mark.parametrize("what", [*CALLABLES, "compiled by TorchScript"])
+def test_what_can_be_called_is_checked_by_the_name_that_it_is_bound_to(told, what):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        double = CALLABLES[what] if what in CALLABLES else torch.jit.script(Scripted())
+    check(double)
+    assert told()[0] == "✔ double: 3 of 3 checks passed"
+    hint(double)
+    assert told()[0].startswith("Hint 1 of 2")
+
+
 def test_a_stub_is_told_what_to_replace(told):
     check("double", unattempted)
     assert told() == [
@@ -103,7 +149,8 @@ def test_a_stub_is_told_what_to_replace(told):
         (("doubel", double.solution), "there is no exercise 'doubel'; did you mean 'double'?"),
         (("doubel",), "there is no exercise 'doubel'; did you mean 'double'?"),
         ((called("doubler", len),), "there is no exercise 'doubler'; did you mean 'double'?"),
-        ((lambda x: x,), "there is no exercise '<lambda>'; `attncourse list` names them all."),
+        ((lambda x: x,), NAMELESS),
+        ((functools.partial(len),), NAMELESS),
         (("double",), "check needs your function as well: check('double', double)."),
         (("double", 3), "check needs your function as well: check('double', double)."),
         ((3,), "check takes your function, not the int 3: check(softmax)."),

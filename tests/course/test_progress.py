@@ -1,6 +1,8 @@
 """A learner's progress: kept beside the notebooks, whatever stands there already."""
 
+import fcntl
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -79,6 +81,32 @@ def test_a_corrupted_or_foreign_file_is_read_as_far_as_it_makes_sense(tmp_path, 
 def test_a_file_that_is_not_text_counts_as_none(tmp_path):
     (tmp_path / progress.FILE_NAME).write_bytes(b"\xff\xfe\x00")
     assert progress.load(tmp_path) == {}
+
+
+KERNEL = """
+import sys
+from pathlib import Path
+from attncourse.course import progress
+for number in range(30):
+    progress.record_hint(f"{sys.argv[1]}{number}", 1, Path(sys.argv[2]))
+"""
+
+
+def test_kernels_that_work_at_the_same_time_lose_nothing(tmp_path):
+    started = [
+        subprocess.Popen([sys.executable, "-c", KERNEL, name, str(tmp_path)]) for name in "abc"
+    ]
+    assert [process.wait(timeout=300) for process in started] == [0, 0, 0]
+    assert len(progress.load(tmp_path)) == 90
+    assert [path.name for path in tmp_path.iterdir()] == [progress.FILE_NAME]
+
+
+def test_who_holds_the_file_for_ever_costs_a_moment_and_no_answer(tmp_path, monkeypatch):
+    monkeypatch.setattr(progress, "PATIENCE", 0.05)
+    with progress.file(tmp_path).open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        progress.record(result("passed"), tmp_path)
+    assert progress.load(tmp_path)["double"]["state"] == "passed"
 
 
 def refuse(*args, **kwargs):

@@ -13,7 +13,7 @@ from attncourse.course.bootstrap import is_bootstrap
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.contents import CHAPTERS
 from attncourse.course.exercise import all_exercises, chapters, of_chapter
-from attncourse.grading.parsing.parser import without_magics
+from attncourse.grading.parsing.magics import to_python
 from machinery import only
 
 URL = "https://example.org/someone/attncourse"
@@ -282,7 +282,7 @@ def test_a_solution_notebook_needs_nothing_of_the_library_but_the_checks(noteboo
     for path, notebook in notebooks.items():
         imported = set()
         for text in code(notebook):
-            for node in ast.walk(ast.parse(without_magics(text))):
+            for node in ast.walk(ast.parse(to_python(text)[0])):
                 if isinstance(node, ast.ImportFrom):
                     imported |= {f"{node.module}.{alias.name}" for alias in node.names}
                 elif isinstance(node, ast.Import):

@@ -134,6 +134,7 @@ def test_every_submission_has_the_verdict_it_deserves(graded):
 
 def test_there_is_a_row_for_every_submission_and_exercise_and_no_other(graded):
     rows = {(name, exercise) for name, (_, exercise, _) in SUBMISSIONS.items()}
+    rows |= {("syntax.ipynb", "softmax")}  # which could not be read
     rows |= {("weighted-mean.ipynb", e.name) for e in of_chapter("weighted-mean")}
     rows |= {(name, "(no exercise)") for name in ("conftest.py", "__init__.py")}
     assert graded.table.keys() == rows
@@ -194,7 +195,7 @@ def test_a_known_mistake_is_named(graded, name, mistake, words):
         (
             "memory.py",
             "Your function raised MemoryError: there is not enough memory: it asked for 37252.9 "
-            "GiB at once (line 5: return torch.zeros(10**13)).",
+            "GiB at once (memory.py, line 5: return torch.zeros(10**13)).",
         ),
     ],
 )
@@ -214,8 +215,19 @@ def test_of_what_is_printed_a_line_is_shown(graded):
 
 
 def test_a_cell_that_cannot_be_read_is_reported_by_its_number(graded):
-    note = "code cell 2 could not be read: line 1: '(' was never closed"
-    assert re.findall(r"^(\S+) +Note: (.*)$", graded.out, re.MULTILINE) == [("syntax.ipynb", note)]
+    note = "code cell 2 could not be read: line 1: '(' was never closed: `def softmax(x:`"
+    notes = re.findall(r"^(\S+) +Note: (.*)$", graded.out, re.MULTILINE)
+    assert [told for name, told in notes if name == "syntax.ipynb"] == [note]
+    assert graded.table["syntax.ipynb", "softmax"] == NONE
+
+
+def test_what_failed_or_was_skipped_is_noted(graded):
+    notes = re.findall(r"^(\S+) +Note: (.*)$", graded.out, re.MULTILINE)
+    assert [told for name, told in notes if name == "magics.ipynb"] == [
+        "skipped, as only IPython runs it: !ls (code cell 2)",
+        "code cell 5, line 1: ZeroDivisionError: division by zero",
+        "code cell 6, line 1: SystemExit: None",
+    ]
 
 
 @pytest.mark.parametrize(

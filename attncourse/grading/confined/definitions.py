@@ -1,96 +1,254 @@
-"""A submission's definitions in a worker: compiled once, run for each exercise anew."""
+"""A submission's cells in a worker: compiled once, run for each exercise anew, as Jupyter would.
+
+A cell that fails keeps what it has bound before, and the next one runs. What may not be used
+while an exercise is graded (PyTorch's softmax, this package's) is passed over, statement by
+statement: in a learner's own demo it is no mistake.
+"""
 
 import ast
+import contextlib
+import dis
+import inspect
 import linecache
 import marshal
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import CodeType
+import random
+import resource
+import sys
+import time
+import types
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from attncourse.grading.confined.surroundings import REFUSED
-from attncourse.grading.parsing.parser import Cell
-from attncourse.grading.sandbox.mounts import hidden
+import torch
+
+from attncourse.course.clock import OutOfTime, limited
+from attncourse.course.execution import is_stub
+from attncourse.course.forbidden import asks_for_your_own
+from attncourse.course.library import NAME, refuse
+from attncourse.grading.confined import surroundings
+from attncourse.grading.parsing.parser import AWAIT, Cell, compiled
+
+LONGEST = 5.0  # seconds of processor time where the system sets no limit
+PATIENCE = 2.0  # times as long may a statement wait without computing
 
 
 @dataclass(frozen=True)
-class _Statement:
-    """One that is kept: the number it has in its cell, and its code where there is one."""
+class Pass:
+    """What all cells have bound, once run: the functions that count as answers, by name; notes.
 
-    cell: Cell
-    number: int
-    code: CodeType | None
+    The function of a name is what was bound to it last that can be called, since a demo may use
+    the name again; or what `check` was asked about under that name.
+    """
 
-    def tree(self) -> ast.stmt:
-        """Its syntax."""
-        return ast.parse(self.cell.source).body[self.number]
+    functions: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
-    def run(self, namespace: dict[str, Any]) -> None:
-        """Run it. Raises whatever it raises, or why it cannot be compiled."""
-        code = self.code or compile(ast.Module([self.tree()], []), self.cell.filename, "exec")
-        exec(code, namespace)
+    def same(self, other: "Pass") -> bool:
+        """Did both give the same, as far as names and notes tell?"""
+        return self.notes == other.notes and self.functions.keys() == other.functions.keys()
 
 
 class Definitions:
-    """The kept statements of a submission's cells, ready to be run."""
+    """The cells of a submission, ready to be run."""
 
     def __init__(self, cells: Sequence[Cell]) -> None:
-        self.statements = [statement for cell in cells for statement in _statements(cell)]
+        self.script = any(cell.script for cell in cells)
+        self.statements = [(cell, _statements(cell)) for cell in cells]
 
-    def run(self) -> tuple[dict[str, Any], list[str]]:
-        """A new namespace in which all have run; and notes of those that failed.
+    def run(self) -> Pass:
+        """Run all cells in a new module, where nothing is printed."""
+        # a notebook is the program itself; a .py file is imported, without its main part
+        name = "submission" if self.script else "__main__"
+        module = sys.modules[name] = types.ModuleType(name)
+        vars(module).update(surroundings.ipython())
+        run = _Run(vars(module))
+        random.seed(0)
+        with torch.random.fork_rng(devices=[]), surroundings.silence():
+            torch.default_generator.manual_seed(0)
+            for cell, statements in self.statements:
+                run.cell(cell, statements)
+        drawn = ", ".join(surroundings.drawn())
+        notes = [f"skipped, as nothing is drawn here: {drawn}"] if drawn else []
+        return Pass(run.answers(), run.notes + notes)
 
-        One that fails costs only itself. An import of what is not available here is noted only
-        where nothing of this package is meant: a chapter's own cells import the library.
+
+@dataclass
+class _Statement:
+    """One statement of a cell: its number there, its code, what it binds, and what it imports."""
+
+    number: int
+    code: types.CodeType
+    binds: frozenset[str]
+    imports: frozenset[str]
+    stopped: str = ""  # why it was stopped once, and is not tried again
+
+
+class _Run:
+    """One run of all cells: what they bind, notes, and the processor time that is left."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.namespace = namespace
+        self.bound: dict[str, Any] = {}
+        self.lost: set[str] = set()  # what was to be bound by statements that were passed over
+        self.notes: list[str] = []
+        self.left = _seconds_left() / 2  # the other half is the exercise's
+        surroundings.begin()
+
+    def cell(self, cell: Cell, statements: Sequence[_Statement]) -> None:
+        """Run a cell to its end, or to the first statement that fails.
+
+        In a .py file a statement that fails costs only itself. So does one that fails only here:
+        it uses what no answer may (PyTorch's softmax, in a demo, is no mistake), or a file or a
+        package that is not there.
         """
-        namespace: dict[str, Any] = {"__name__": "submission"}
-        notes = []
-        for statement in self.statements:
-            try:
-                statement.run(namespace)
-            except (Exception, SystemExit) as error:
-                if isinstance(error, ImportError) and hidden(error.name or ""):
-                    _import_the_rest(statement.tree(), namespace)
-                    continue
-                reason = str(error).partition("\n")[0][:200]
-                place = f"{statement.cell.label}, line {statement.tree().lineno}"
-                notes.append(f"{place}: {type(error).__name__}: {reason}")
-        return namespace, notes
+        going_on = cell.script
+        for statement in statements:
+            error = self._try(cell, statement)
+            self.bound |= {n: v for n in statement.binds if callable(v := self.namespace.get(n))}
+            if error is not None:
+                going_on |= asks_for_your_own(error) or _lacking(error)
+                last = going_on or statement is statements[-1]
+                if not (isinstance(error, NameError) and error.name in self.lost):
+                    rest = "" if last else "; the rest of it did not run"
+                    self._note(cell, statement, error, rest)
+                self.lost |= statement.binds | statement.imports
+                if not going_on:
+                    return
+
+    def answers(self) -> dict[str, Any]:
+        """What can be called, by name."""
+        found = self.bound | {
+            name: value
+            for name, value in self.namespace.items()
+            if name not in self.bound and callable(value)
+        }
+        for name, function in surroundings.CHECKED.items():
+            if name not in found or is_stub(found[name]):
+                found[name] = function
+        return found
+
+    def _try(self, cell: Cell, statement: _Statement) -> BaseException | None:
+        """Run one statement, within half of the time that is left; what it raised, if anything."""
+        if statement.stopped:
+            return OutOfTime(statement.stopped)
+        before, most = time.thread_time(), self.left / 2
+        try:
+            with limited(most, PATIENCE * most + 1):
+                _run(statement.code, self.namespace)
+        except OutOfTime as error:
+            statement.stopped = str(error)
+            return error
+        except (Exception, SystemExit) as error:
+            imported = asks_for_your_own(error) and _import_the_rest(
+                cell, statement, self.namespace
+            )
+            return None if imported else error
+        finally:
+            self.left -= time.thread_time() - before
+        return None
+
+    def _note(self, cell: Cell, statement: _Statement, error: BaseException, rest: str) -> None:
+        line = ast.parse(cell.source).body[statement.number].lineno
+        for frame, number in _frames(error):
+            line = number if frame.f_code is statement.code else line
+        reason = str(error).partition("\n")[0][:200]
+        if isinstance(error, OutOfTime):
+            told = f" was stopped: it {reason} for too long"
+        elif asks_for_your_own(error):
+            told = f" was passed over: {reason.rpartition(': ')[2]} in an answer"
+        else:
+            told = f": {type(error).__name__}" + (f": {reason}" if reason else "")
+        self.notes.append(f"{cell.label}, line {line}{told}{rest}")
 
 
 def _statements(cell: Cell) -> list[_Statement]:
     lines = cell.source.splitlines(True)
     linecache.cache[cell.filename] = (len(cell.source), None, lines, cell.filename)
-    codes = marshal.loads(cell.code) if cell.code else [None] * len(cell.keep)
-    return [_Statement(cell, *one) for one in zip(cell.keep, codes, strict=True)]
+    if cell.code:
+        codes = marshal.loads(cell.code)
+    else:
+        codes, _ = compiled(ast.parse(cell.source), cell.filename, AWAIT)
+    return [_Statement(number, code, *_binds(code)) for number, code in enumerate(codes)]
 
 
-def _import_the_rest(statement: ast.stmt, namespace: dict[str, Any]) -> None:
+def _binds(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that a statement binds, those that it imports apart."""
+    binds: set[str] = set()
+    imports: set[str] = set()
+    importing = False
+    for step in dis.get_instructions(code):
+        if step.opname in ("STORE_NAME", "STORE_GLOBAL"):
+            (imports if importing else binds).add(str(step.argval))
+        goes_on = importing and step.opname in ("SWAP", "ROT_TWO", "POP_TOP")  # import a.b as c
+        importing = goes_on or step.opname in ("IMPORT_NAME", "IMPORT_FROM")
+    return frozenset(binds), frozenset(imports)
+
+
+def _run(code: types.CodeType, namespace: dict[str, Any]) -> None:
+    """Run a statement, to its end where it awaits something."""
+    if not code.co_flags & inspect.CO_COROUTINE:
+        exec(code, namespace)
+        return
+    waiting: Coroutine[Any, Any, Any] = eval(code, namespace)
+    with contextlib.suppress(StopIteration):
+        while True:
+            waiting.send(None)
+
+
+def _lacking(error: BaseException) -> bool:
+    """Does it fail for a file, a connection or a package, which may well be there elsewhere?"""
+    denied = isinstance(error, RuntimeError) and "open file failed" in str(error)  # torch.save's
+    return denied or isinstance(error, OSError | ModuleNotFoundError)
+
+
+def _frames(error: BaseException) -> Iterator[tuple[types.FrameType, int]]:
+    """The frames that an exception passed through, each with its line."""
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame, trace.tb_lineno
+        trace = trace.tb_next
+
+
+def _seconds_left() -> float:
+    """Seconds of processor time that this process may still use."""
+    most = resource.getrlimit(resource.RLIMIT_CPU)[0]
+    return LONGEST if most == resource.RLIM_INFINITY else max(0.1, most - time.process_time())
+
+
+def _import_the_rest(cell: Cell, statement: _Statement, namespace: dict[str, Any]) -> bool:
     """Import what may be had, name by name; the other names say so when they are used.
 
-    ``from attncourse import attention, flops``: the first is an answer, the second is not.
+    ``from attncourse import attention, flops``: the first is an answer, the second is not. False
+    for what is no import.
     """
-    if not isinstance(statement, ast.ImportFrom):
-        return
-    for alias in statement.names:
-        name, whole = alias.asname or alias.name, f"{statement.module}.{alias.name}"
-        single = ast.copy_location(ast.ImportFrom(statement.module, [alias], 0), statement)
+    tree = ast.parse(cell.source).body[statement.number]
+    if not isinstance(tree, ast.Import | ast.ImportFrom):
+        return False
+    for alias in tree.names:
+        single = ast.copy_location(type(tree)(**vars(tree) | {"names": [alias]}), tree)
         try:
             exec(compile(ast.Module([single], []), "<import>", "exec"), namespace)
-        except ImportError:
-            namespace[name] = _Unavailable(whole)
+        except Exception:
+            for name in sys.modules[NAME].__all__ if alias.name == "*" else (alias.name,):
+                bound = alias.asname or (name if isinstance(tree, ast.ImportFrom) else NAME)
+                namespace.setdefault(bound, _Unavailable(f"{NAME}.{name.rpartition('.')[2]}"))
+    return True
 
 
 class _Unavailable:
-    """Stands for what cannot be imported here: any use of it raises ImportError."""
+    """Stands for what an answer may not use: any use of it says so."""
 
     def __init__(self, name: str) -> None:
         self.__name = name
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise ImportError(f"{self.__name} {REFUSED}", name=self.__name)
+        refuse(self.__name)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return self()
+        return refuse(self.__name)
+
+    def __mro_entries__(self, bases: Any) -> Any:
+        refuse(self.__name)

@@ -3,19 +3,21 @@
 What holds answers is refused, what only draws takes every call and does nothing.
 """
 
+import contextlib
 import importlib
+import io
 import sys
 import types
 import warnings
+from collections.abc import Iterator
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from typing import Any
 
 import torch
 
+from attncourse.course.library import close_for_good, refuse
 from attncourse.grading.sandbox.mounts import LIBRARIES, NAME, hidden
-
-REFUSED = "is not available while a submission is graded"
 
 # What chapters import, so that a child finds it there.
 USUAL = (
@@ -27,7 +29,14 @@ USUAL = (
 )
 
 _NOTEBOOK = f"{NAME}.course.notebook"
-_DRAWING = ("matplotlib", "seaborn", "plotly", "IPython", "ipywidgets", "tqdm")
+_DRAWING = ("matplotlib", "seaborn", "plotly")
+_STOOD_IN_FOR = (*_DRAWING, "IPython", "ipywidgets", "tqdm")
+
+# The modules that were asked to draw since this was last cleared.
+DRAWN: set[str] = set()
+
+# What a submission's own `check("softmax", mine)` was asked about, by name.
+CHECKED: dict[str, Any] = {}
 _KNOWN = sys.stdlib_module_names | {*LIBRARIES, NAME}
 
 
@@ -36,14 +45,14 @@ class _Modules(MetaPathFinder, Loader):
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
         top = name.partition(".")[0]
-        if top in _DRAWING:
+        if top in _STOOD_IN_FOR:
             return ModuleSpec(name, self, is_package=True)
         if hidden(name):
-            raise ImportError(f"{name} {REFUSED}", name=name)
+            refuse(name)
         return None
 
     def create_module(self, spec: ModuleSpec) -> types.ModuleType:
-        return _Inert(spec.name)
+        return (_Bars if spec.name.partition(".")[0] == "tqdm" else _Inert)(spec.name)
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Nothing to run."""
@@ -75,7 +84,9 @@ class _Inert(types.ModuleType):
         return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self
+        DRAWN.add(self.__name__.partition(".")[0])
+        decorates = len(args) == 1 and isinstance(args[0], types.FunctionType) and not kwargs
+        return args[0] if decorates else self  # @interact leaves the function what it is
 
     def __getitem__(self, key: Any) -> Any:
         return self
@@ -86,7 +97,18 @@ class _Inert(types.ModuleType):
     def __or__(self, other: Any) -> Any:
         return self
 
-    __ror__ = __or__
+    __ror__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __or__
+
+    def __len__(self) -> int:
+        return 2  # as many as it is iterated over
+
+    def __float__(self) -> float:
+        return 0.0
+
+    def __lt__(self, other: Any) -> bool:
+        return False
+
+    __gt__ = __le__ = __ge__ = __lt__
 
     def __enter__(self) -> Any:
         return self
@@ -98,21 +120,100 @@ class _Inert(types.ModuleType):
         return (object,)
 
 
+class _Bars(_Inert):
+    """tqdm: what runs through a bar runs through what the bar is about."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "trange":
+            return lambda *numbers, **options: _Bar(range(*numbers))
+        return _Bar if name in ("tqdm", "tqdm_notebook") else super().__getattr__(name)
+
+
+class _Bar(_Inert):
+    """A bar, or nothing but a name, over what it is about."""
+
+    def __init__(self, about: Any = (), *args: Any, **options: Any) -> None:
+        super().__init__("tqdm")
+        self._about = about
+
+    def __iter__(self) -> Any:
+        return iter(self._about)
+
+    def __len__(self) -> int:
+        return len(self._about)
+
+
+class _Muffled(io.TextIOBase):
+    """A stream that says nothing while it is told so; who has kept it may print again later."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.quiet = True
+
+    def write(self, text: str) -> int:
+        """Pass the text on, or drop it."""
+        return len(text) if self.quiet else int(self.stream.write(text))
+
+    def flush(self) -> None:
+        """Pass on what is kept."""
+        self.stream.flush()
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Print nothing while this lasts."""
+    out, err = _Muffled(sys.stdout), _Muffled(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        yield
+    out.quiet = err.quiet = False
+
+
+def _uncompiled(model: Any = None, **options: Any) -> Any:
+    """torch.compile where no compiler can be started: the function itself gives the same."""
+    return _uncompiled if model is None else model
+
+
+def ipython() -> dict[str, Any]:
+    """The names that Jupyter gives to every notebook."""
+    nothing = _Inert("IPython")
+    return {"display": nothing, "get_ipython": lambda: nothing, "In": [""], "Out": {}, "_": ""}
+
+
+def begin() -> None:
+    """A submission's cells are about to run: nothing was checked, nothing drawn."""
+    CHECKED.clear()
+    DRAWN.clear()
+
+
+def drawn() -> list[str]:
+    """The modules that were asked to draw."""
+    return sorted(DRAWN.intersection(_DRAWING))
+
+
 def prepare() -> None:
     """What all workers need, done once in the zygote."""
     sys.meta_path[:] = [_Modules(), *map(_Known, sys.meta_path)]
     for name in [name for name in sys.modules if hidden(name)]:
         del sys.modules[name]
     sys.modules[_NOTEBOOK] = _silent_notebook()
+    close_for_good()
     for name in USUAL:
         importlib.import_module(name)
     warnings.simplefilter("ignore", SyntaxWarning)  # a learner's \sqrt in a docstring
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # the result says it
     one = lambda *threads: None  # noqa: E731  (no thread can be started here)
     torch.set_num_threads = torch.set_num_interop_threads = one
+    torch.compile = _uncompiled
 
 
 def _silent_notebook() -> types.ModuleType:
-    """A stand-in for the notebook's `check` and `hint`, which do nothing under grading."""
+    """A stand-in for the notebook's `check` and `hint`: it keeps what is to be checked."""
     module = types.ModuleType(_NOTEBOOK)
-    module.check = module.hint = lambda *args, **kwargs: None  # type: ignore[attr-defined]
+
+    def check(exercise: Any = None, function: Any = None) -> None:
+        if isinstance(exercise, str) and callable(function):
+            CHECKED[exercise] = function
+
+    module.check = check  # type: ignore[attr-defined]
+    module.hint = lambda *args, **kwargs: None  # type: ignore[attr-defined]
     return module

@@ -14,13 +14,14 @@ from typing import Any, assert_never, get_args
 from attncourse.course.execution import Failure, Outcome, execute
 from attncourse.course.forbidden import PYTHON, refuse_for_good
 from attncourse.grading.confined import replay
-from attncourse.grading.confined.definitions import Definitions
+from attncourse.grading.confined.definitions import Definitions, Pass
 from attncourse.grading.confined.traces import Traces
 from attncourse.grading.parsing import parser as parsing
 from attncourse.grading.wire import protocol
 from attncourse.grading.wire.channel import Channel
 from attncourse.grading.wire.frames import ChannelError
 from attncourse.grading.wire.protocol import (
+    MOST_FUNCTIONS,
     MOST_NOTES,
     Answer,
     Findings,
@@ -39,7 +40,7 @@ class Worker:
         self.channel = channel
         self.traces = traces
         self.definitions = Definitions(())
-        self.namespace: dict[str, Any] = {}
+        self.done = Pass()
 
     def serve(self) -> None:
         """Obey one order after the other until the judge hangs up."""
@@ -73,23 +74,29 @@ class Worker:
                 assert_never(order)
 
     def _load(self, order: protocol.Load) -> Ran:
-        """Run the definitions, once what is forbidden is gone."""
+        """Run the cells, once what is forbidden is gone."""
         refuse_for_good(order.forbidden)
         self.traces.expect(PYTHON if order.forbidden else ())
         self.definitions = Definitions(protocol.decode_cells(order.cells))
-        self.namespace, notes = self.definitions.run()
-        return Ran(notes[:MOST_NOTES])
+        self.done = self.definitions.run()
+        return self._ran()
 
     def _renew(self) -> Ran:
-        """Run the definitions anew, unless something is left of what ran before."""
-        self.namespace.clear()
-        clean = self.traces.wipe()
-        self.namespace, notes = self.definitions.run() if clean else ({}, [])
-        return Ran(notes[:MOST_NOTES], clean)
+        """Run the cells anew, unless something is left of what ran before; is all as it was?"""
+        before = self.done
+        self.done = Pass()
+        if not self.traces.wipe():
+            return self._ran(clean=False)
+        self.done = self.definitions.run()
+        return self._ran(self.done.same(before))
+
+    def _ran(self, clean: bool = True) -> Ran:
+        notes, functions = self.done.notes[:MOST_NOTES], list(self.done.functions)
+        return Ran(notes, functions[:MOST_FUNCTIONS], clean)
 
     def _with(self, name: str, ask: Callable[[Any], Outcome]) -> Outcome:
         """What is asked of the function of that name."""
-        function = self.namespace.get(name)
+        function = self.done.functions.get(name)
         if callable(function):
             return ask(function)
         return Outcome(failure=Failure("NameError", f"{name} is not a function in this submission"))
@@ -102,20 +109,22 @@ class Worker:
             raise
         except Exception as error:  # a value too large, or of a kind that breaks while it is read
             message = str(error).partition("\n")[0][:200]
-            failed = Answer([type(error).__name__, message, ""], [])
+            failed = Answer([type(error).__name__, message, "", False], [])
             self.channel.send({"id": identity, **vars(failed)}, None)
 
 
 def _parse(order: protocol.Parse) -> Findings:
-    """Find the definitions in a hostile text."""
+    """Read a hostile text."""
     try:
-        found = parsing.parse(order.text, order.name, frozenset(order.watched))
+        found = parsing.parse(order.text, order.name)
     except parsing.UnreadableError as error:
         return Findings(str(error))
     return Findings(
         cells=protocol.encode_cells(found.cells),
         chapter=found.chapter,
         defined=found.defined,
+        unsure=found.unsure,
+        functions=[[one.name, one.parameters, one.label] for one in found.functions],
         notes=found.notes[:MOST_NOTES],
         uses=found.uses[:MOST_USES],
         prints=[[one.name, one.lines, one.marks] for one in found.prints],
@@ -138,5 +147,5 @@ def _repeat(order: protocol.Repeat, args: Any, kwargs: Any, constants: Any) -> O
 def _told(outcome: Outcome) -> tuple[Answer, Any]:
     """An outcome as it is sent."""
     failure = outcome.failure
-    told = failure and [failure.kind, failure.message, failure.where]
+    told = failure and [failure.kind, failure.message, failure.where, failure.untouched]
     return Answer(told, list(outcome.modified)), outcome.value

@@ -1,12 +1,9 @@
 """What a submission may use: seconds, bytes, and how long is waited for it."""
 
-import time
 from dataclasses import dataclass
 
-from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.exercise import Exercise
-
-TIMES_THE_REFERENCE = 20  # how much longer than the solution an answer may compute
+from attncourse.course.patience import SECONDS, allowed
 
 
 @dataclass(frozen=True)
@@ -18,36 +15,15 @@ class Limits:
     too, to twice as long and two seconds more, since time that passes depends on the machine.
     """
 
-    seconds: float = 5.0
+    seconds: float = SECONDS
     memory: int = 2 * 2**30
     budget: float = 45.0
 
     def of(self, exercise: Exercise) -> float:
         """Seconds of processor time for one exercise."""
-        enough = self.seconds / TIMES_THE_REFERENCE
-        return max(self.seconds, TIMES_THE_REFERENCE * reference_seconds(exercise, enough))
+        return allowed(exercise, self.seconds)
 
 
 def waiting(seconds: float) -> float:
     """Seconds that may pass where `seconds` of processor time are allowed."""
     return 2 * seconds + 2
-
-
-def reference_seconds(exercise: Exercise, enough: float = 0.0) -> float:
-    """Seconds of processor time that all checks of the exercise take with its solution.
-
-    The first time imports what it needs, and counts only if it took no more than `enough`.
-    """
-    if exercise.name not in _REFERENCE:
-        took = _seconds(exercise)
-        _REFERENCE[exercise.name] = took if took <= enough else _seconds(exercise)
-    return _REFERENCE[exercise.name]
-
-
-def _seconds(exercise: Exercise) -> float:
-    before = time.process_time()
-    run(exercise, LocalAnswer(exercise.solution))
-    return time.process_time() - before
-
-
-_REFERENCE: dict[str, float] = {}

@@ -53,9 +53,10 @@ def outcome_of(head: bytes, body: bytes, identity: str) -> Outcome:
     if type(answer.modified) is not list or len(values) != 1:
         raise ChannelError(UNREAD)
     if answer.failure is not None:
-        if type(answer.failure) is not list or len(answer.failure) != 3:
+        if type(answer.failure) is not list or len(answer.failure) != 4:
             raise ChannelError(UNREAD)
-        kind, told, where = (plain_text(word, 500) for word in answer.failure)
-        return Outcome(failure=Failure(kind or "Exception", told, where))
+        kind, told, where = (plain_text(word, 500) for word in answer.failure[:3])
+        stub = answer.failure[3] is True
+        return Outcome(failure=Failure(kind or "Exception", told, where, untouched=stub))
     keys = (key if type(key) is int else plain_text(key, 80) for key in answer.modified[:20])
     return Outcome(values[0], modified=tuple(keys))

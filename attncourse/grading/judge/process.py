@@ -38,6 +38,13 @@ class Log:
         self._dropped += max(0, len(piece) - room)
 
 
+def first_lines(printed: str) -> list[str]:
+    """The beginning of what was printed, under a title: few lines, each cut to a readable width."""
+    lines = [line[:120] for line in printed.strip().splitlines()]
+    more = [f"... and {len(lines) - 8} lines more"] if len(lines) > 8 else []
+    return ["--- it printed ---", *lines[:8], *more] if lines else []
+
+
 @dataclass(frozen=True)
 class Fate:
     """How a process ended: its exit code (minus a signal's number), seconds that it computed."""

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from attncourse.grading.judge import submission as submissions
+from attncourse.grading.judge.allowance import Limits
 from attncourse.grading.judge.exchange import UNREAD, Request, claimed
 from attncourse.grading.judge.process import Log, Process
 from attncourse.grading.judge.submission import Submission
+from attncourse.grading.judge.worker import Worker
 from attncourse.grading.judge.zygote import Zygote
 from attncourse.grading.parsing.fingerprints import Print
-from attncourse.grading.parsing.parser import Parsed, UnreadableError
+from attncourse.grading.parsing.parser import Function, Parsed, UnreadableError
 from attncourse.grading.wire.frames import ChannelError, plain_text
 from attncourse.grading.wire.protocol import Findings, Parse, decode_cells
 
@@ -22,9 +24,16 @@ READING_MEMORY = 2 * 2**30  # bytes
 def read(path: Path, zygote: Zygote) -> Submission:
     """Read a submission; its text is parsed in a confined process, in bounded time.
 
+    Where only running it tells which functions are there, that is done, in another.
+
     Raises UnreadableError, and GraderFault where the grader itself failed.
     """
-    return submissions.read(path, _Parser(zygote))
+    found = submissions.read(path, _Parser(zygote))
+    if not found.unsure:
+        return found
+    with Worker(found, Limits(), zygote) as worker:
+        worker.start()
+        return submissions.settled(found, worker.functions)
 
 
 @dataclass(frozen=True)
@@ -33,10 +42,10 @@ class _Parser:
 
     zygote: Zygote
 
-    def parse(self, text: str, name: str, watched: frozenset[str]) -> Parsed:
+    def parse(self, text: str, name: str) -> Parsed:
         process = Process(self.zygote, READING_MEMORY, READING, Log())
         try:
-            request = Request(Parse(text, name, sorted(watched)))
+            request = Request(Parse(text, name))
             found, _ = process.ask(request, functools.partial(claimed, Findings), 2.0 * READING)
             return _parsed(found)
         except (ChannelError, ValueError):
@@ -55,6 +64,8 @@ def _parsed(found: Findings) -> Parsed:
             decode_cells(found.cells),
             None if found.chapter is None else str(found.chapter),
             tuple(map(str, found.defined)),
+            tuple(map(str, found.unsure)),
+            tuple(Function(str(a), tuple(map(str, b)), str(c)) for a, b, c in found.functions),
             tuple(plain_text(note, 500) for note in found.notes),
             tuple((str(a), str(b), int(c), plain_text(d, 200)) for a, b, c, d in found.uses),
             tuple(_print(*one) for one in found.prints),

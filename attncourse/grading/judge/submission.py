@@ -7,16 +7,16 @@ that a hostile one costs at most that child; nothing of it runs before it is gra
 import errno
 import os
 import stat
-from dataclasses import dataclass, field
+from collections.abc import Container
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from attncourse.course import exercise as contract
-from attncourse.course.forbidden import aliases, message
 from attncourse.grading.parsing.fingerprints import Print
-from attncourse.grading.parsing.parser import Cell, Parsed, UnreadableError, parse
+from attncourse.grading.parsing.parser import Cell, Function, Parsed, UnreadableError, parse
 
-__all__ = ["Cell", "Submission", "UnreadableError", "content", "read", "shortcut"]
+__all__ = ["Cell", "Submission", "UnreadableError", "content", "read"]
 
 LARGEST_FILE = 8 * 2**20  # bytes
 
@@ -25,7 +25,7 @@ LARGEST_FILE = 8 * 2**20  # bytes
 class Parser(Protocol):
     """Something that parses a hostile text elsewhere, in bounded time: a zygote."""
 
-    def parse(self, text: str, name: str, watched: frozenset[str]) -> Parsed:
+    def parse(self, text: str, name: str) -> Parsed:
         """What `parsing.parse` finds. Raises UnreadableError."""
         ...
 
@@ -36,7 +36,8 @@ class Submission:
 
     exercises are the names of those to be graded, in the order of the course: those of the
     chapter that the notebook belongs to, or else those it defines. defined names every exercise
-    whose function is there; notes say what could not be read; uses and prints are as in `Parsed`.
+    whose function the text shows, unsure those whose function may be there once all has run.
+    notes say what could not be read; functions, uses and prints are as in `Parsed`.
     """
 
     path: Path
@@ -44,6 +45,8 @@ class Submission:
     exercises: tuple[str, ...] = ()
     defined: frozenset[str] = frozenset()
     notes: tuple[str, ...] = field(default=())
+    unsure: frozenset[str] = frozenset()
+    functions: tuple[Function, ...] = ()
     uses: tuple[tuple[str, str, int, str], ...] = ()
     prints: tuple[Print, ...] = ()
 
@@ -58,37 +61,45 @@ class Submission:
 
 
 def read(path: Path, parser: Parser | None = None) -> Submission:
-    """Read the definitions in `path`; parsed by `parser` where one is given, or else here.
+    """Read the submission in `path`; parsed by `parser` where one is given, or else here.
 
     A link is followed only where nothing is a stranger's: without a parser. Raises
     UnreadableError for what is no notebook or .py.
     """
     text = _text(path, follow=parser is None)
-    chapters, loaded = contract.names(), contract.all_exercises().values()
-    watched = frozenset(alias for exercise in loaded for alias in aliases(exercise.forbidden))
-    found = (parser.parse if parser else parse)(text, path.name, watched)
+    found = (parser.parse if parser else parse)(text, path.name)
+    chapters = contract.names()
     defined = frozenset(name for name in found.defined if name in chapters)
-    graded = {name for name, chapter in chapters.items() if chapter == found.chapter} or defined
-    names = tuple(name for name in contract.in_order() if name in graded)
-    return Submission(path, found.cells, names, defined, found.notes, found.uses, found.prints)
+    of_chapter = {name for name, chapter in chapters.items() if chapter == found.chapter}
+    unread = {f.name for f in found.functions if f.name in chapters and _unread(f, found)}
+    return Submission(
+        path,
+        found.cells,
+        _in_order(of_chapter or defined | unread),
+        defined,
+        found.notes,
+        frozenset(name for name in found.unsure if name in chapters) - defined,
+        found.functions,
+        found.uses,
+        found.prints,
+    )
 
 
-def shortcut(submission: Submission, function: str, forbidden: tuple[str, ...]) -> str | None:
-    """Where the function uses a forbidden one, itself or through what it calls; None if nowhere.
+def settled(submission: Submission, functions: Container[str]) -> Submission:
+    """The submission, once its cells have run and it is known which functions are there."""
+    more = frozenset(name for name in submission.unsure if name in functions)
+    exercises = _in_order({*submission.exercises, *more})
+    defined = submission.defined | more
+    return replace(submission, exercises=exercises, defined=defined, unsure=frozenset())
 
-    Only a sentence for the learner: what names hide is refused when it runs.
-    """
-    refused, reached = aliases(forbidden), {function}
-    bound = {owner for owner, *_ in submission.uses} | submission.defined
-    while True:
-        uses = [use for use in submission.uses if use[0] in reached]
-        for owner, name, line, label in uses:
-            if name in refused and (name not in bound or owner == name != function):
-                return f"{message(refused[name])} ({label}, line {line})"
-        more = {name for _, name, _, _ in uses if name in bound} - reached
-        if not more:
-            return None
-        reached |= more
+
+def _in_order(names: Container[str]) -> tuple[str, ...]:
+    return tuple(name for name in contract.in_order() if name in names)
+
+
+def _unread(function: Function, found: Parsed) -> bool:
+    """Does it stand in a cell that could not be read?"""
+    return any(note.startswith(f"{function.label} could not be read") for note in found.notes)
 
 
 def content(path: Path, name: str, follow: bool = False) -> bytes:

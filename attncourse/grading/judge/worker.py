@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from attncourse.course.execution import Failure, Outcome
+from attncourse.course.patience import limit, used_up
 from attncourse.grading.judge.account import Account
-from attncourse.grading.judge.allowance import TIMES_THE_REFERENCE, Limits
+from attncourse.grading.judge.allowance import Limits
 from attncourse.grading.judge.counting import Counter
 from attncourse.grading.judge.exchange import UNREAD, Reader, Request, claimed, outcome_of
 from attncourse.grading.judge.process import Fate, Log, Process
@@ -20,7 +21,14 @@ from attncourse.grading.judge.submission import Submission
 from attncourse.grading.judge.zygote import GraderFault, Zygote
 from attncourse.grading.wire.channel import ChannelTimeout
 from attncourse.grading.wire.frames import ChannelError, plain_text
-from attncourse.grading.wire.protocol import MOST_NOTES, Load, Ran, Renew, encode_cells
+from attncourse.grading.wire.protocol import (
+    MOST_FUNCTIONS,
+    MOST_NOTES,
+    Load,
+    Ran,
+    Renew,
+    encode_cells,
+)
 
 
 @runtime_checkable
@@ -55,6 +63,7 @@ class Worker:
         self.submission = submission
         self.limits = limits
         self.notes: tuple[str, ...] = ()
+        self.functions: frozenset[str] = frozenset()  # that it says are there
         self.log = Log()
         self.account = Account(limits)
         self.stalled = False
@@ -88,6 +97,11 @@ class Worker:
         if alone or tuple(forbidden) != self._forbidden or self._kept_apart():
             self._end()
         self._forbidden = tuple(forbidden)
+
+    def has(self, function: str) -> bool:
+        """Is the function there, once all has run? Also where that cannot be told."""
+        cells = self.submission.cells
+        return bool(cells) and (self.start() is None or function in self.functions)
 
     def ask(self, request: Request) -> Outcome:
         """The outcome of one request. A hang or a lost process is a fatal failure."""
@@ -189,9 +203,10 @@ class Worker:
         """Have it run the definitions, and keep what it notes. Raises ChannelError."""
         read = functools.partial(claimed, Ran)
         ran, _ = process.ask(Request(order), read, self.account.left)
-        if not isinstance(ran.notes, list):
+        if not (isinstance(ran.notes, list) and isinstance(ran.functions, list)):
             raise ChannelError(UNREAD)
         self.notes = tuple(plain_text(note, 300) for note in ran.notes[:MOST_NOTES])
+        self.functions = frozenset(plain_text(name, 80) for name in ran.functions[:MOST_FUNCTIONS])
         return ran
 
     def _end(self, patience: float = 0.0) -> Fate | None:
@@ -210,14 +225,11 @@ class Worker:
         fate = self._end(0.0 if late else 1.0) or Fate(0)
         computed = self.account.computed_too_long(fate)
         self.stalled = late and not computed
-        # told are the limits as given, not as measured: records of the same must be the same
-        least = f"{self.limits.seconds:g} s"
-        allowed = f"({least}, or {TIMES_THE_REFERENCE} times what the solution takes)"
         if computed and (late or fate.code < 0):
-            told = f"it used more processor time than it may {allowed}, and was stopped."
-            return "TimeoutError", told
+            return "TimeoutError", used_up(self.limits.seconds)
         self.doubtful |= not self._fresh
         if late:
+            allowed = limit(self.limits.seconds)
             told = f"it did not return in time for what it may compute {allowed}, and was stopped."
             return "TimeoutError", told
         if fate.code == -9 and not str(error).startswith("the other side"):

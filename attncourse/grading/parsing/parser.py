@@ -1,29 +1,37 @@
-"""Finding the definitions in the text of a notebook or a Python file, without running any of it.
+"""Reading the text of a notebook or a Python file, without running any of it.
 
-`statements` says which of them are run. Knows no exercise, so that it can run where submissions
-run: hostile text is read there.
+Knows no exercise, so that it can run where submissions run: hostile text is read there.
 """
 
+import __future__
+
 import ast
-import contextlib
 import marshal
 import re
+import types
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from attncourse.core.errors import CourseError
 from attncourse.grading.parsing.fingerprints import Print, fingerprint
+from attncourse.grading.parsing.magics import to_python
 from attncourse.grading.parsing.references import uses
-from attncourse.grading.parsing.statements import DEFINITIONS, compiled, defined, kept
+from attncourse.grading.parsing.statements import (
+    DEFINITIONS,
+    at_top,
+    defined,
+    functions,
+    names_in,
+    unsure,
+)
 
 MOST_PRINTS = 200  # functions of a submission
+MOST_NAMES = 1000  # that may be functions
 
-_HARMLESS_CELL_MAGICS = ("%%time", "%%timeit", "%%capture")
-
-# a magic or a shell line, continued by backslashes; x = !ls or x = %magic; name? and name??
-_MAGIC = re.compile(
-    r"^([ \t]*)((?:[%!?]|\w+[ \t]*=[ \t]*[%!])(?:.*\\\n)*.*|\w[\w.]*\?{1,2}[ \t]*)$", re.MULTILINE
+AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+_FUTURES = sum(
+    getattr(__future__, name).compiler_flag for name in set(__future__.all_feature_names)
 )
 
 
@@ -33,14 +41,15 @@ class UnreadableError(CourseError):
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell (or one .py file): its source, and which of its top-level statements to run.
+    """One cell, or one .py file: a `script`, in which a statement that fails costs only itself.
 
-    code is what those compile to, marshalled, as a worker runs it: for the judge it is bytes.
+    code is what its statements compile to, marshalled, as a worker runs it: for the judge it is
+    bytes.
     """
 
     label: str
     source: str
-    keep: tuple[int, ...] = ()
+    script: bool = False
     code: bytes = field(default=b"", compare=False, repr=False)
 
     @property
@@ -50,49 +59,102 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Function:
+    """What may be a function once all has run: its name, its parameters, the cell it is in."""
+
+    name: str
+    parameters: tuple[str, ...]
+    label: str
+
+
+@dataclass(frozen=True)
 class Parsed:
-    """What was found: cells with something to run, the names of functions, notes.
+    """What was found: the cells to be run, the names that they bind, notes.
 
     chapter is what the file says it belongs to, its stem if it says nothing; None in a .py.
-    uses tells what the names bound at top level refer to: the name bound, a name watched for or
-    bound here, the line of the cell, and the cell's label. prints are of the functions defined.
+    defined are the names of functions, unsure those of what may be one. functions are both, and
+    those of cells that could not be read. uses tells what the names bound at top level refer to:
+    the name bound, a name bound here, the line of the cell, and the cell's label. prints are of
+    the functions defined.
     """
 
     cells: tuple[Cell, ...] = ()
     chapter: str | None = None
     defined: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+    functions: tuple[Function, ...] = ()
     notes: tuple[str, ...] = ()
     uses: tuple[tuple[str, str, int, str], ...] = ()
     prints: tuple[Print, ...] = ()
 
 
-def parse(text: str, name: str, watched: frozenset[str] = frozenset()) -> Parsed:
-    """Find the definitions in the text of the file `name`, and uses of the names watched for.
+@dataclass
+class _Reading:
+    """What has been read so far: trees with their cells, what may be a function, notes."""
 
-    Raises UnreadableError.
-    """
+    cells: list[Cell] = field(default_factory=list)
+    trees: list[ast.Module] = field(default_factory=list)
+    functions: list[Function] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    flags: int = AWAIT
+
+    def take(self, label: str, text: str, script: bool) -> None:
+        """Read one cell; what cannot be read is noted, and what it would define is kept."""
+        source, left_out = to_python(text, script)
+        for name in left_out:
+            self.left_out.setdefault(name, []).append(label)
+        try:
+            tree = ast.parse(source)
+            code, self.flags = compiled(tree, f"<{label}>", self.flags)
+        except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+            self.notes.append(f"{label} could not be read: {_syntax(error, source)}")
+            self.functions += [Function(name, (), label) for name in names_in(text)]
+            return
+        if code:
+            self.cells.append(Cell(label, source, script, marshal.dumps(code)))
+            self.trees.append(tree)
+            self.functions += [Function(name, known, label) for name, known in functions(tree)]
+
+
+def parse(text: str, name: str) -> Parsed:
+    """What stands in the text of the file `name`. Raises UnreadableError."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a "\sqrt" in a docstring, of cells without an id
-        cells, chapter = _cells(text, name)
-        notes: list[str] = []
-        trees: list[tuple[Cell, ast.Module]] = []
-        for cell in cells:
-            try:
-                trees.append((cell, ast.parse(cell.source)))
-            except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-                notes.append(f"{cell.label} could not be read: {_syntax(error)}")
-        bodies = [tree for _, tree in trees]
-        found = tuple(_to_run(trees, kept(bodies)))
-        labelled = [(cell.label, tree) for cell, tree in trees]
-        used = tuple(uses(labelled, watched)) if watched else ()
-        prints = tuple(_prints(trees))
-        return Parsed(found, chapter, tuple(defined(bodies)), tuple(notes), used, prints)
+        texts, chapter = _texts(text, name)
+        read, script = _Reading(), chapter is None
+        for label, source in texts:
+            read.take(label, source, script)
+        labelled = [(cell.label, tree) for cell, tree in zip(read.cells, read.trees, strict=True)]
+        return Parsed(
+            tuple(read.cells),
+            chapter,
+            tuple(dict.fromkeys(defined(read.trees))),
+            tuple(dict.fromkeys(unsure(read.trees))),
+            tuple(read.functions[-MOST_NAMES:]),
+            (*read.notes, *_skipped(read.left_out)),
+            tuple(uses(labelled)),
+            tuple(_prints(zip(read.cells, read.trees, strict=True))),
+        )
 
 
-def _cells(text: str, name: str) -> tuple[list[Cell], str | None]:
-    """The code cells of a file, and the chapter that it says it belongs to."""
+def compiled(tree: ast.Module, filename: str, flags: int) -> tuple[list[types.CodeType], int]:
+    """The code of each statement, and the flags for what follows: a future lasts, as in Jupyter.
+
+    Raises SyntaxError for what has none, such as a `return` outside of a function.
+    """
+    code = []
+    for statement in tree.body:
+        one = compile(ast.Module([statement], []), filename, "exec", flags, dont_inherit=True)
+        flags |= one.co_flags & _FUTURES
+        code.append(one)
+    return code, flags
+
+
+def _texts(text: str, name: str) -> tuple[list[tuple[str, str]], str | None]:
+    """The code cells of a file with their labels, and the chapter that it says it belongs to."""
     if name.endswith(".py"):
-        return [Cell(name, text)], None
+        return [(name, text)], None
     import nbformat  # here alone: the judge, which parses nothing, is spared its seconds
 
     try:
@@ -104,36 +166,15 @@ def _cells(text: str, name: str) -> tuple[list[Cell], str | None]:
         not_json = isinstance(error, nbformat.reader.NotJSONError)
         reason = "it is not JSON" if not_json else "its JSON does not have the form of one"
         raise UnreadableError(f"{name} is not a Jupyter notebook: {reason}") from None
-    cells = [
-        Cell(f"code cell {number}", without_magics(source)) for number, source in enumerate(code, 1)
-    ]
-    return cells, chapter
+    run = (source for source in code if source.strip())  # Jupyter does not count the others
+    return [(f"code cell {number}", source) for number, source in enumerate(run, 1)], chapter
 
 
-def without_magics(source: str) -> str:
-    """The source with IPython's magics and shell lines replaced by ``pass``, line for line.
-
-    Source that is Python as it stands is left alone: in it a line may well begin with ``%``.
-    """
-    with contextlib.suppress(SyntaxError, ValueError, MemoryError, RecursionError):
-        ast.parse(source)
-        return source
-    first, _, rest = source.lstrip().partition("\n")
-    if first.startswith("%%"):
-        if first.split()[0] not in _HARMLESS_CELL_MAGICS:
-            return ""
-        source = f"\n{rest}"
-    return _MAGIC.sub(lambda found: f"{found[1]}pass" + "\n" * found[2].count("\n"), source)
-
-
-def _to_run(
-    trees: Iterable[tuple[Cell, ast.Module]], keep: Iterable[tuple[int, ...]]
-) -> Iterator[Cell]:
-    """The cells in which something is to be run, with what it compiles to."""
-    for (cell, tree), numbers in zip(trees, keep, strict=True):
-        if numbers:
-            code = [compiled(tree.body[number], cell.filename) for number in numbers]
-            yield Cell(cell.label, cell.source, numbers, marshal.dumps(code))
+def _skipped(left_out: dict[str, list[str]]) -> Iterator[str]:
+    """A note on what is no Python."""
+    if left_out:
+        told = (f"{name} ({', '.join(dict.fromkeys(at))})" for name, at in left_out.items())
+        yield f"skipped, as only IPython runs it: {', '.join(told)}"
 
 
 def _prints(trees: Iterable[tuple[Cell, ast.Module]]) -> Iterator[Print]:
@@ -141,14 +182,17 @@ def _prints(trees: Iterable[tuple[Cell, ast.Module]]) -> Iterator[Print]:
     found = {
         statement.name: (statement, cell.source)
         for cell, tree in trees
-        for statement in tree.body
+        for statement in at_top(tree)
         if isinstance(statement, DEFINITIONS)
     }
     for name, (statement, source) in list(found.items())[-MOST_PRINTS:]:
         yield fingerprint(statement, name, source)
 
 
-def _syntax(error: BaseException) -> str:
+def _syntax(error: BaseException, source: str) -> str:
+    """What is wrong with a text, and the line that shows it."""
     if isinstance(error, SyntaxError) and error.lineno:
-        return f"line {error.lineno}: {error.msg}"
+        lines = re.split(r"\r\n|\r|\n", source)[error.lineno - 1 : error.lineno]
+        shown = "".join(lines).strip()[:80]
+        return f"line {error.lineno}: {error.msg}" + (f": `{shown}`" if shown else "")
     return "it nests too deeply" if isinstance(error, RecursionError | MemoryError) else str(error)

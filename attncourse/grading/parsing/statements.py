@@ -1,72 +1,43 @@
-"""Which top-level statements of a submission are run: definitions, and what they need.
+"""What the statements of a submission bind, as far as their text tells.
 
-Imports, functions and classes are taken; an assignment is taken only if a definition uses the
-name it binds. Everything else (calls, prints, loops, plots, magics) is a learner's own demo.
+All of them are run (see `confined.definitions`), and only that shows what a name is in the end.
 """
 
 import ast
-import dis
-import types
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-IMPORTS = (ast.Import, ast.ImportFrom)
 ASSIGNMENTS = (ast.Assign, ast.AnnAssign, ast.AugAssign)
 
-
-def kept(trees: Sequence[ast.Module]) -> list[tuple[int, ...]]:
-    """The numbers of the statements to run in each: definitions, and the assignments they need."""
-    statements = [statement for tree in trees for statement in tree.body]
-    chosen = {id(s) for s in statements if isinstance(s, DEFINITIONS + IMPORTS)}
-    chosen |= {id(s) for s in _functions(statements)}
-    left = {
-        id(s): bound(s) for s in statements if isinstance(s, ASSIGNMENTS) and id(s) not in chosen
-    }
-    wanted = set().union(*left.values())
-    needed = _names_used((s for s in statements if id(s) in chosen), wanted)
-    while extra := [s for s in statements if left.get(id(s), set()) & needed]:
-        chosen |= {id(s) for s in extra}
-        left = {number: names for number, names in left.items() if number not in chosen}
-        needed |= _names_used(extra, wanted)
-    return [tuple(i for i, s in enumerate(tree.body) if id(s) in chosen) for tree in trees]
+# what is no function, whatever it is made of
+_VALUES = (
+    type(None),  # x: int
+    *(ast.Constant, ast.JoinedStr, ast.BinOp, ast.UnaryOp, ast.Compare),
+    *(ast.List, ast.Tuple, ast.Set, ast.Dict),
+    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
+)
+_DEFINED = re.compile(
+    r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+(\w+)|^(\w+)[ \t]*=(?!=)", re.MULTILINE
+)
 
 
-def _names_used(statements: Iterable[ast.stmt], wanted: set[str]) -> set[str]:
-    """Of the wanted names, those that the statements, and the functions in them, load."""
-    names: set[str] = set()
-    for statement in statements if wanted else ():
-        code = compiled(statement, "<submission>")
-        if code is not None:
-            names |= wanted.intersection(_globals_loaded(code, wanted))
-    return names
+def at_top(tree: ast.Module) -> Iterator[ast.stmt]:
+    """All statements that may run at top level: also those inside if, for, while, with and try."""
+    waiting = tree.body[::-1]
+    while waiting:
+        statement = waiting.pop()
+        yield statement
+        if not isinstance(statement, DEFINITIONS):
+            waiting.extend(list(_blocks(statement))[::-1])
 
 
-def compiled(statement: ast.stmt, filename: str) -> types.CodeType | None:
-    """The code of one statement; None where there is none."""
-    try:
-        return compile(ast.Module([statement], []), filename, "exec")
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-
-
-def _globals_loaded(code: types.CodeType, wanted: set[str]) -> Iterator[str]:
-    """The global names that code loads, where any of the wanted is among all that it names."""
-    if not wanted.isdisjoint(code.co_names):
-        for instruction in dis.get_instructions(code):
-            if instruction.opname in ("LOAD_NAME", "LOAD_GLOBAL"):
-                yield str(instruction.argval)
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _globals_loaded(constant, wanted)
-
-
-def defined(trees: Sequence[ast.Module]) -> Iterator[str]:
-    """The names of functions defined, or bound to one by assignment, at top level."""
-    for statement in _functions(statement for tree in trees for statement in tree.body):
-        if isinstance(statement, DEFINITIONS):
-            yield statement.name
-        else:
-            yield from bound(statement)
+def _blocks(statement: ast.stmt) -> Iterator[ast.stmt]:
+    yield from getattr(statement, "body", ())
+    for part in (*getattr(statement, "handlers", ()), *getattr(statement, "cases", ())):
+        yield from part.body
+    yield from getattr(statement, "orelse", ())
+    yield from getattr(statement, "finalbody", ())
 
 
 def bound(statement: ast.stmt) -> set[str]:
@@ -80,20 +51,69 @@ def _targets(statement: ast.stmt) -> list[ast.expr]:
     return statement.targets if isinstance(statement, ast.Assign) else [statement.target]  # type: ignore[attr-defined]
 
 
-def _functions(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """Definitions, and assignments of a lambda or of a function: ``softmax = my_softmax``.
+def defined(trees: Iterable[ast.Module]) -> Iterator[str]:
+    """The names of functions and classes, and of what is assigned a lambda or one of those.
 
-    Any other assignment to an exercise's name is a demo: ``attention = weights @ v``.
+    Each as often as it is bound.
     """
     known: set[str] = set()
-    for statement in statements:
+    for statement in _all(trees):
         if isinstance(statement, DEFINITIONS):
             known.add(statement.name)
-            yield statement
+            yield statement.name
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            alias = isinstance(statement.value, ast.Name) and statement.value.id in known
+            if alias or isinstance(statement.value, ast.Lambda):
+                known.update(names := _plain(statement))
+                yield from names
+
+
+def unsure(trees: Iterable[ast.Module]) -> Iterator[str]:
+    """The names that may be functions once all has run: ``softmax = partial(...)``.
+
+    Also those that a check is asked for: ``check("softmax", mine)``.
+    """
+    for statement in _all(trees):
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            if not isinstance(statement.value, _VALUES):
+                yield from _plain(statement)
+        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+            call = statement.value
+            named = isinstance(call.func, ast.Name) and call.func.id == "check" and call.args
+            first = call.args[0] if named else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                yield first.value
+
+
+def functions(tree: ast.Module) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The names that may be functions, each with its parameters where the text shows them."""
+    for statement in at_top(tree):
+        if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield statement.name, parameters(statement.args)
+        elif isinstance(statement, ast.ClassDef):
+            yield statement.name, ()
         elif isinstance(statement, ast.Assign | ast.AnnAssign):
             value = statement.value
-            alias = isinstance(value, ast.Name) and value.id in known
-            plain = all(isinstance(target, ast.Name) for target in _targets(statement))
-            if plain and (alias or isinstance(value, ast.Lambda)):
-                known |= bound(statement)
-                yield statement
+            known = parameters(value.args) if isinstance(value, ast.Lambda) else ()
+            if not isinstance(value, _VALUES):
+                yield from ((name, known) for name in _plain(statement))
+
+
+def parameters(arguments: ast.arguments) -> tuple[str, ...]:
+    """The names of a function's parameters."""
+    every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+    return tuple(argument.arg for argument in every)
+
+
+def names_in(text: str) -> list[str]:
+    """The names that a text would define, if it were Python."""
+    return [name or other for name, other in _DEFINED.findall(text)]
+
+
+def _all(trees: Iterable[ast.Module]) -> Iterator[ast.stmt]:
+    return (statement for tree in trees for statement in at_top(tree))
+
+
+def _plain(statement: ast.Assign | ast.AnnAssign) -> list[str]:
+    """The names that are given the whole value."""
+    return [target.id for target in _targets(statement) if isinstance(target, ast.Name)]

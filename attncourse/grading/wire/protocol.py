@@ -21,7 +21,8 @@ from typing import Any, ClassVar
 from attncourse.grading.parsing.parser import Cell
 from attncourse.grading.wire.frames import LARGEST_ANSWER, LARGEST_REQUEST, plain_text
 
-MOST_NOTES = 20  # on what failed while definitions ran, or could not be read
+MOST_NOTES = 20  # on what failed while cells ran, or could not be read
+MOST_FUNCTIONS = 1000  # whose names a worker tells
 
 
 class Unrepeatable(Exception):
@@ -48,7 +49,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Parse(Order):
-    """Find the definitions in the text of a file, and uses of the names watched for: `Findings`.
+    """Read the text of a file: `Findings`.
 
     Asked of a process that is ended afterwards: it has read a hostile text, and run none.
     """
@@ -56,12 +57,11 @@ class Parse(Order):
     largest: ClassVar[int] = LARGEST_REQUEST
     text: str
     name: str
-    watched: Sequence[str]
 
 
 @dataclass(frozen=True)
 class Load(Order):
-    """Run the definitions of a submission, with these functions forbidden for good: `Ran`."""
+    """Run the cells of a submission, with these functions forbidden for good: `Ran`."""
 
     cells: Sequence[Any]
     forbidden: Sequence[str]
@@ -119,6 +119,8 @@ class Findings:
     cells: Any = ()
     chapter: Any = None
     defined: Any = ()
+    unsure: Any = ()
+    functions: Any = ()
     notes: Any = ()
     uses: Any = ()
     prints: Any = ()
@@ -126,18 +128,22 @@ class Findings:
 
 @dataclass(frozen=True)
 class Ran:
-    """Notes on what failed; clean says that no trace of an exercise is left.
+    """Notes on what failed, and the functions that are there; clean says that all went as before.
 
-    Whoever lies about that spoils the next exercise of the same submission, and nothing else.
+    That is: no trace of an exercise is left, and running the cells again gave the same. Whoever
+    lies about that spoils the next exercise of the same submission, and nothing else.
     """
 
     notes: Any
+    functions: Any
     clean: Any = True
 
 
 @dataclass(frozen=True)
 class Answer:
-    """The failure (its kind, its message, its place) or None, and which arguments were modified.
+    """The failure or None, and which arguments were modified.
+
+    A failure is its kind, its message, its place, and whether it is that of an untouched stub.
 
     With one value. What could be lied about is whether an argument was modified, and which
     exception was raised; neither helps a wrong value.
@@ -234,12 +240,12 @@ def read(text: dict[str, Any], known: Sequence[type[Order]]) -> Any:
 
 def encode_cells(cells: Sequence[Cell]) -> list[Any]:
     """The cells of a submission as JSON."""
-    return [[c.label, c.source, c.keep, base64.b64encode(c.code).decode()] for c in cells]
+    return [[c.label, c.source, c.script, base64.b64encode(c.code).decode()] for c in cells]
 
 
 def decode_cells(found: Any) -> tuple[Cell, ...]:
     """The cells of their JSON. Raises TypeError or ValueError for what is none."""
     return tuple(
-        Cell(plain_text(a, 200), str(b), tuple(map(int, c)), base64.b64decode(str(d)))
+        Cell(plain_text(a, 200), str(b), c is True, base64.b64decode(str(d)))
         for a, b, c, d in found
     )

@@ -1,6 +1,8 @@
-"""Reading a submission: the definitions are found, nothing is run, and nothing makes it crash."""
+"""Reading a submission: what it answers is found, nothing is run, and nothing makes it crash."""
 
+import contextlib
 import json
+import sys
 import time
 import warnings
 
@@ -8,17 +10,22 @@ import nbformat
 import pytest
 
 from attncourse.course.exercise import of_chapter
+from attncourse.grading.confined import definitions, surroundings
 from attncourse.grading.confined.definitions import Definitions
 from attncourse.grading.judge import reading
+from attncourse.grading.judge.allowance import Limits
+from attncourse.grading.judge.judging import RemoteAnswer
 from attncourse.grading.judge.submission import (
     LARGEST_FILE,
     UnreadableError,
     read,
-    shortcut,
+    settled,
 )
-from attncourse.grading.parsing.parser import without_magics
+from attncourse.grading.judge.worker import Worker
+from attncourse.grading.parsing.magics import to_python
 
 SOFTMAX = "def softmax(x):\n    return x.exp() / x.exp().sum(-1, keepdim=True)\n"
+NOTEBOOK = "attncourse.course.notebook"
 CHAPTER = [exercise.name for exercise in of_chapter("scores-and-scaling")]
 
 
@@ -49,16 +56,20 @@ def cells(file):
     return submitted
 
 
-def names_of(submission):
-    """The names that the submission itself binds in the worker."""
-    return {name for name in loaded(submission) if not name.startswith("__")}
-
-
 def loaded(submission):
-    """What the worker would hold, having run the statements that are kept."""
-    namespace, notes = Definitions(submission.cells).run()
-    assert notes == []
-    return namespace
+    """The functions that the worker would hold, once all has run; nothing fails."""
+    done = run(submission)
+    assert done.notes == []
+    return done.functions
+
+
+def run(submission):
+    """What running the cells gives."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("__main__", "submission"):
+            patch.setitem(sys.modules, name, sys.modules["__main__"])
+        patch.setitem(sys.modules, NOTEBOOK, surroundings._silent_notebook())
+        return Definitions(submission.cells).run()
 
 
 # What is found
@@ -68,11 +79,8 @@ def test_definitions_of_exercises_are_found_in_a_notebook(cells):
     submission = cells("import torch", SOFTMAX, "def mine(x):\n    return x\n")
     assert submission.defined == {"softmax"}
     assert submission.exercises == ("softmax",)
-    assert [(cell.label, cell.keep) for cell in submission.cells] == [
-        ("code cell 1", (0,)),
-        ("code cell 2", (0,)),
-        ("code cell 3", (0,)),
-    ]
+    labels = [cell.label for cell in submission.cells]
+    assert labels == ["code cell 1", "code cell 2", "code cell 3"]
 
 
 def test_definitions_are_found_in_a_python_file(file):
@@ -92,7 +100,14 @@ def test_only_code_cells_count_and_only_they_are_numbered(file):
     )
     submission = file(nbformat.writes(notebook), "a.ipynb")
     assert submission.defined == {"attention"}
-    assert [cell.label for cell in submission.cells] == ["code cell 2"]
+    assert [cell.label for cell in submission.cells] == ["code cell 1", "code cell 2"]
+
+
+def test_an_empty_cell_is_not_counted_as_jupyter_does_not(cells):
+    assert [cell.label for cell in cells("", " \n", "1", "", "2").cells] == [
+        "code cell 1",
+        "code cell 2",
+    ]
 
 
 def test_exercises_come_in_the_order_of_the_course(file):
@@ -111,6 +126,12 @@ def test_exercises_come_in_the_order_of_the_course(file):
         "mine = lambda x: x\nsoftmax = mine",
         "def mine(x): return x\nsoftmax = mine",
         "def mine(x): return x\nother = softmax = mine",
+        "if True:\n    def softmax(x): return x",
+        "try:\n    import no_such\nexcept ImportError:\n    def softmax(x): return x",
+        "with open('/dev/null'):\n    def softmax(x): return x",
+        "for _ in range(2):\n    def softmax(x): return x",
+        "while True:\n    def softmax(x): return x\n    break",
+        "match 1:\n    case 1:\n        def softmax(x): return x",
     ],
 )
 def test_whatever_defines_the_name_counts(file, text):
@@ -125,12 +146,12 @@ def test_whatever_defines_the_name_counts(file, text):
         "softmax(x)",
         "softmax = weights / weights.sum()",
         "softmax = 3",
-        "softmax = other",
+        "softmax: object",
+        "softmax += 1",
         "softmax.seen = 1",
         "softmax[0] = lambda x: x",
         "def f():\n    def softmax(x): pass",
         "class Mine:\n    def softmax(x): pass",
-        "if True:\n    def softmax(x): pass",
         "from torch import softmax",
         "# def softmax(x): pass",
         "'''\ndef softmax(x): pass\n'''",
@@ -138,6 +159,28 @@ def test_whatever_defines_the_name_counts(file, text):
 )
 def test_whatever_does_not_define_it_does_not_count(file, text):
     assert file(text).defined == frozenset()
+
+
+MAYBE = {
+    "a partial": ("from functools import partial\nsoftmax = partial(max, 1)", True),
+    "an instance": ("class M:\n    def __call__(self, x): return x\nsoftmax = M()", True),
+    "a method": ("class M:\n    def f(self, x): return x\nsoftmax = M().f", True),
+    "one of two": ("def a(x): return x\nsoftmax = a if True else None", True),
+    "a table's": ("table = {'f': lambda x: x}\nsoftmax = table['f']", True),
+    "what is checked": ("from attncourse import check\ncheck('softmax', lambda x: x)", True),
+    "a result": ("def weights(x): return x\nsoftmax = weights(3)", False),
+    "what is not there": ("softmax = other", False),
+}
+
+
+@pytest.mark.parametrize("what", MAYBE)
+def test_what_may_be_a_function_is_settled_by_running_it(file, zygote, tmp_path, what):
+    text, there = MAYBE[what]
+    submission = file(text)
+    assert (submission.defined, submission.unsure) == (frozenset(), {"softmax"})
+    found = settled(submission, run(submission).functions)
+    assert found.exercises == (("softmax",) if there else ())
+    assert reading.read(tmp_path / "answer.py", zygote) == found
 
 
 def test_a_function_under_another_name_counts_by_assignment(cells):
@@ -150,9 +193,25 @@ def test_of_two_definitions_the_last_counts(cells):
     assert loaded(submission)["softmax"](0) == 2
 
 
-def test_a_demo_that_reuses_the_name_does_not_replace_the_function(cells):
-    submission = cells(SOFTMAX, "softmax = softmax(scores)", "softmax = 3")
+@pytest.mark.parametrize("demo", ["softmax = softmax(scores)", "softmax = 3", "del softmax"])
+def test_a_demo_that_reuses_the_name_does_not_replace_the_function(cells, demo):
+    submission = cells(f"{SOFTMAX}\nscores = __import__('torch').ones(3)", demo)
     assert callable(loaded(submission)["softmax"])
+
+
+def test_an_import_does_not_replace_a_function_of_ones_own(cells):
+    submission = cells("def softmax(x): return 2", "from torch import softmax, nn as layers")
+    assert loaded(submission)["softmax"](0) == 2
+    submission = cells("from torch import softmax", "def softmax(x): return 2")
+    assert loaded(submission)["softmax"](0) == 2
+
+
+def test_what_is_checked_by_name_counts_where_only_the_stub_has_the_name(cells):
+    stub = "from attncourse import check\ndef softmax(x):\n    raise NotImplementedError"
+    mine = "def mine(x): return 2\ncheck('softmax', mine)"
+    assert loaded(cells(stub, mine))["softmax"](0) == 2
+    own = "from attncourse import check\ndef softmax(x): return 3"
+    assert loaded(cells(own, mine))["softmax"](0) == 3
 
 
 # What is expected of a chapter's notebook
@@ -184,113 +243,315 @@ def test_a_helper_that_bears_the_name_of_another_chapters_exercise_is_not_graded
 # What is run and what is not
 
 
-@pytest.mark.parametrize(
-    "demo",
-    [
-        "1 / 0",
-        "while True: pass",
-        "input()",
-        "print(softmax(scores))",
-        "x = input()",
-        "for i in range(10**12): pass",
-        "exit()",
-        "import_nothing = open('/no/such/file')",
-        "if True: raise SystemExit",
-        "with open('/no/such/file') as f: pass",
-        "try:\n    1 / 0\nfinally:\n    pass",
-        "assert False",
-        "del nothing",
-        "await something",
-        "[i for i in range(10**12)]",
-        "lambda: 0",
-        "nothing += 1",
-        "nothing: int",
-    ],
-)
-def test_a_demo_is_not_run(cells, demo):
-    submission = cells(f"{demo}\n{SOFTMAX}", demo)
-    assert [(cell.label, len(cell.keep)) for cell in submission.cells] == [("code cell 1", 1)]
-    assert names_of(submission) == {"softmax"}
-
-
-KEPT = {
-    "a constant": ("SCALE = 3\ndef softmax(x): return SCALE * x", {"SCALE"}),
-    "of a constant": ("A = 1\nB = A + 1\nC = B + 1\ndef softmax(x): return C", {"A", "B", "C"}),
-    "in a default": ("EPS = 1\ndef softmax(x, eps=EPS): return eps", {"EPS"}),
-    "in a decorator": ("D = staticmethod\n@D\ndef softmax(x): return 1", {"D"}),
-    "in an annotation": ("T = int\ndef softmax(x: T): return 1", {"T"}),
-    "in a helper": (
-        "S = 2\ndef helper(): return S\ndef softmax(x): return helper()",
-        {"S", "helper"},
-    ),
-    "in an inner function": (
-        "S = 2\ndef softmax(x):\n    def inner(): return (lambda: S)()\n    return inner()",
-        {"S"},
-    ),
-    "in a comprehension": ("S = 2\ndef softmax(x): return [S for _ in x]", {"S"}),
-    "in a class": ("S = 2\nclass Box:\n    size = S\ndef softmax(x): return 1", {"S", "Box"}),
-    "several at once": ("A, (B, *C) = 1, (2, 3)\ndef softmax(x): return B", {"A", "B", "C"}),
-    "added to": ("A = 1\nA += 1\ndef softmax(x): return A", {"A"}),
-    "an item": ("A = {}\nA['k'] = 1\ndef softmax(x): return A['k']", {"A"}),
-    "with a type": ("A: int = 1\ndef softmax(x): return A", {"A"}),
-    "a lambda": ("half = lambda x: x / 2\ndef softmax(x): return half(x)", {"half"}),
-    "not a local name": ("A = 1 / 0\ndef softmax(A): return A", set()),
-    "not a local variable": ("A = 1 / 0\ndef softmax(x):\n    A = x\n    return A", set()),
-    "not an attribute": ("A = 1 / 0\ndef softmax(x): return x.A", set()),
-    "not a string": ("A = 1 / 0\ndef softmax(x): return 'A'", set()),
+RUN = {
+    "a constant": "SCALE = 2\ndef softmax(x): return SCALE * x",
+    "in a default": "TWO = 2\ndef softmax(x, n=TWO): return n * x",
+    "added to": "A = 1\nA += 1\ndef softmax(x): return A * x",
+    "an item": "A = {}\nA['k'] = 2\ndef softmax(x): return A['k'] * x",
+    "a table filled": "A = {}\nA.update(k=2)\ndef softmax(x): return A['k'] * x",
+    "a list filled in a loop": "A = []\nfor i in range(3): A.append(i)\n"
+    "def softmax(x): return A[2] * x",
+    "one of two": "import torch\nif torch.cuda.is_available() or True:\n    n = 2\n"
+    "else:\n    n = 3\ndef softmax(x): return n * x",
+    "an import that fails": "try:\n    import no_such as m\nexcept ImportError:\n    m = None\n"
+    "def softmax(x): return 2 * x if m is None else x",
+    "an import in Colab": "IN_COLAB = 'google.colab' in str(get_ipython())\nif IN_COLAB:\n"
+    "    from google.colab import drive\ndef softmax(x): return 2 * x",
+    "a setting for a block": "import torch\nwith torch.no_grad():\n    n = torch.tensor(2)\n"
+    "def softmax(x): return int(n) * x",
+    "a data class": "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+    "@dataclass\nclass C:\n    n: 'int' = 2\ndef softmax(x): return C().n * x",
+    "type hints": "from typing import get_type_hints\nclass C:\n    n: 'C'\n"
+    "assert get_type_hints(C)['n'] is C\ndef softmax(x): return 2 * x",
+    "an assertion": "def softmax(x): return 2 * x\nassert softmax(1) == 2",
+    "its own text": "import inspect\ndef softmax(x): return 2 * x\n"
+    "assert inspect.getsource(softmax)",
+    "code from a text": "exec('def softmax(x): return 2 * x')",
+    "what is awaited": "import asyncio\nasync def two(): return 2\nn = await two()\n"
+    "await asyncio.sleep(0)\ndef softmax(x): return n * x",
+    "global names": "def set_two():\n    global n\n    n = 2\nset_two()\n"
+    "def softmax(x): return n * x",
+    "a main part": "if __name__ == '__main__':\n    def softmax(x): return 2 * x",
 }
 
 
-@pytest.mark.parametrize("case", KEPT)
-def test_an_assignment_is_kept_if_a_definition_uses_it(file, case):
-    text, names = KEPT[case]
-    assert names_of(file(text)) == {"softmax", *names}
+@pytest.mark.parametrize("what", RUN)
+def test_a_notebook_means_what_it_means_after_run_all(cells, what):
+    assert loaded(cells(RUN[what]))["softmax"](3) == 6
 
 
-def test_an_assignment_is_kept_wherever_it_stands(file):
-    (cell,) = file("def softmax(x): return B\nB = A\nA = 1").cells
-    assert cell.keep == (0, 1, 2)
+def test_a_future_lasts_from_its_cell_on(cells):
+    used = "def softmax(x: NoSuch) -> Other: return 2 * x"
+    assert loaded(cells("from __future__ import annotations", used))["softmax"](3) == 6
+    assert run(cells(used)).notes == [
+        "code cell 1, line 1: NameError: name 'NoSuch' is not defined"
+    ]
+
+
+def test_a_file_is_imported_and_its_main_part_left_alone(file):
+    assert loaded(file(f"{SOFTMAX}\nif __name__ == '__main__':\n    1 / 0"))["softmax"]
+
+
+FAILS = {
+    "1 / 0": "ZeroDivisionError: division by zero",
+    "raise SystemExit": "SystemExit",
+    "exit(3)": "SystemExit: 3",
+    "assert False": "AssertionError",
+    "raise ValueError('a\\nb')": "ValueError: a",
+    "(lambda: 1 / 0)()": "ZeroDivisionError: division by zero",
+}
+
+
+@pytest.mark.parametrize("line", FAILS)
+def test_a_cell_that_fails_keeps_what_it_has_bound_and_costs_only_its_rest(cells, line):
+    done = run(cells(f"def one(x): return 1\n{line}\ndef two(x): return 2", SOFTMAX))
+    assert {"one", "softmax"} <= done.functions.keys()
+    assert "two" not in done.functions
+    (note,) = done.notes
+    assert note.startswith("code cell 1, line 2: ")
+    assert note.endswith("; the rest of it did not run")
+    assert note == f"code cell 1, line 2: {FAILS[line]}; the rest of it did not run"
+
+
+ONLY_HERE = {
+    "a package that is not here": "import no_such as m\ny = m.f(1)",
+    "a file of the learner's": "with open('no-such.json') as f:\n    y = f.read()\nprint(y)",
+    "a file to be written": "import torch\ntorch.save(torch.ones(2), '/x.pt')",
+    "the course's own": "from attncourse import softmax as s\nimport torch\ny = s(torch.ones(2))\n"
+    "assert y is not None",
+}
+
+
+@pytest.mark.parametrize("what", ONLY_HERE)
+def test_what_fails_only_here_costs_only_itself_and_is_noted_once(file, cells, zygote, what):
+    submission = cells(f"{ONLY_HERE[what]}\n{SOFTMAX}")
+    with Worker(submission, Limits(), zygote) as worker:
+        assert worker.has("softmax")
+        assert len(worker.notes) == 1
+        assert "did not run" not in worker.notes[0]
+
+
+def test_what_is_logged_when_it_is_called_is_printed(cells, zygote):
+    logs = "import logging\nlogging.basicConfig(level=logging.INFO)\nlogging.info('early')"
+    submission = cells(logs, "def softmax(x):\n    logging.info('called')\n    return x")
+    with Worker(submission, Limits(), zygote) as worker:
+        assert RemoteAnswer(worker, "softmax").run(None, [1], {}).value == 1
+        worker.stop()
+        assert worker.log.text().strip() == "INFO:root:called"
+
+
+ALIVE = {
+    "compiled": "import torch\n@torch.compile\ndef softmax(x): return x",
+    "compiled with options": "import torch\n@torch.compile(dynamic=True)\ndef softmax(x): return x",
+    "all of the course": "from attncourse import *\ndef softmax(x): return x",
+    "of the main module": "K = 1\nfrom __main__ import K as one\ndef softmax(x): return one * x",
+    "dispatched": "from functools import singledispatch\n@singledispatch\ndef softmax(x): return x",
+    "a pickled class": "import pickle\nclass C: pass\nassert pickle.loads(pickle.dumps(C()))\n"
+    "def softmax(x): return x",
+    "its tests": "import unittest\ndef softmax(x): return x\nclass T(unittest.TestCase):\n"
+    "    def test(self): self.assertEqual(softmax(1), 1)\n"
+    "unittest.main(argv=[''], exit=False)",
+    "a builtin's name": "sum = 0\nfor i in range(3): sum += i\ndef softmax(x): return x",
+    "a setting for all": "import torch\ntorch.set_default_dtype(torch.float64)\n"
+    "def softmax(x): return x",
+    "a walrus": "if (softmax := lambda x: x): pass",
+}
+
+
+@pytest.mark.parametrize("what", ALIVE)
+def test_what_people_write_runs_in_a_worker_as_in_jupyter(cells, zygote, what):
+    with Worker(cells(ALIVE[what]), Limits(), zygote) as worker:
+        for _ in range(2):
+            worker.begin()
+            assert RemoteAnswer(worker, "softmax").run(None, [1], {}).value == 1
+            assert worker.notes == ()
+
+
+def test_in_a_file_a_statement_that_fails_costs_only_itself(file):
+    done = run(file("1 / 0\ndef softmax(x): return undefined\nx = undefined\n"))
+    assert "softmax" in done.functions
+    assert done.notes == [
+        "answer.py, line 1: ZeroDivisionError: division by zero",
+        "answer.py, line 3: NameError: name 'undefined' is not defined",
+    ]
+
+
+def test_of_a_long_statement_the_line_that_failed_is_told(cells):
+    (note,) = run(cells("for i in range(3):\n    x = 1\n    y = 1 / (1 - i)")).notes
+    assert note == "code cell 1, line 3: ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("while True: pass", "it computed for too long"),
+        ("while True:\n    try: 1\n    except Exception: 2", "it computed for too long"),
+        ("import time; time.sleep(1000)", "it waited for too long"),
+    ],
+)
+def test_a_cell_without_an_end_is_stopped_and_costs_only_its_rest(cells, monkeypatch, line, told):
+    monkeypatch.setattr(definitions, "LONGEST", 0.4)
+    submission = cells("def one(x): return 1", line, SOFTMAX)
+    held = Definitions(submission.cells)
+    first, again = held.run(), held.run()
+    assert {"one", "softmax"} <= first.functions.keys()
+    assert [note.partition(" was stopped: ")[2] for note in first.notes] == [told]
+    assert again.same(first)
+
+
+def test_what_is_printed_while_cells_run_is_not_kept(cells, capsys):
+    loaded(cells("print('demo')", SOFTMAX, "import sys\nprint('error', file=sys.stderr)"))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_two_runs_draw_the_same_numbers(cells):
+    submission = cells("import random, torch\nA = random.random(), float(torch.rand(()))", SOFTMAX)
+    ask = "def numbers(): return A"
+    first, again = (loaded(cells(*(c.source for c in submission.cells), ask)) for _ in range(2))
+    assert first["numbers"]() == again["numbers"]()
+
+
+# What is stood in for
+
+
+def test_a_bar_runs_through_what_it_is_about(cells):
+    source = (
+        "from tqdm import tqdm, trange\nfrom tqdm.auto import tqdm as auto\nn = 0\n"
+        "for i in tqdm(range(3)): n += i\nfor i in trange(3, desc='x'): n += i\n"
+        "bar = auto([4])\nfor i in bar:\n    n += i\n    bar.set_postfix(n=n)\n"
+        "def softmax(x): return n"
+    )
+    with without("tqdm"):
+        assert loaded(cells(source))["softmax"](0) == 10
+
+
+def test_what_draws_takes_every_call_and_is_told(cells):
+    source = (
+        "import matplotlib.pyplot as plt\nfig, axes = plt.subplots(1, 2)\n"
+        "for ax, name in zip(axes, 'ab'): ax.set_title(name)\naxes[0].imshow([[1]])\n"
+        "plt.xlim(0, 2 * fig.dpi + 1)\nassert len(axes) == 2\nplt.show()"
+    )
+    with without("matplotlib"):
+        done = run(cells(source, SOFTMAX))
+    assert done.notes == ["skipped, as nothing is drawn here: matplotlib"]
+
+
+def test_what_makes_a_function_interactive_leaves_it_what_it_is(cells):
+    source = "from ipywidgets import interact\n@interact\ndef one(x): return 1\n"
+    source += "@interact(n=(1, 3))\ndef softmax(x): return 2"
+    with without("ipywidgets"):
+        done = loaded(cells(source))
+    assert (done["one"](0), done["softmax"](0)) == (1, 2)
+
+
+@contextlib.contextmanager
+def without(package):
+    """As in a worker, where the package is not there but stood in for."""
+    finder = surroundings._Modules()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+            patch.delitem(sys.modules, name)
+        patch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+        yield
+        for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+            del sys.modules[name]
 
 
 # Magics
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "left_out"),
     [
-        "%matplotlib inline",
-        "%pip install -q torch",
-        "!ls -l",
-        "!pip install \\\n    torch \\\n    numpy",
-        "files = !ls",
-        "files=!ls",
-        "now = %time 1 + 1",
-        "softmax?",
-        "torch.nn.Linear??",
-        "?softmax",
-        "%%time\n1 / 0",
-        "%%capture out\nx = 1",
+        ("%matplotlib inline", ""),
+        ("%load_ext autoreload", ""),
+        ("%pip install -q attncourse", ""),
+        ("%pip install -q torch", "%pip"),
+        ("!ls -l", "!ls"),
+        ("!pip install \\\n    torch \\\n    numpy", "!pip"),
+        ("files = !ls", "!ls"),
+        ("files=!ls", "!ls"),
+        ("now = %time 1 + 1", ""),
+        ("here = %env HOME", "%env"),
+        ("%timeit 1 / 0", "%timeit"),
+        ("softmax?", ""),
+        ("torch.nn.Linear??", ""),
+        ("?softmax", ""),
+        ("%%time", ""),
+        ("%%capture out\nx = 1", ""),
+        ("%%prun -l 3", ""),
     ],
 )
-def test_a_cell_with_magics_keeps_its_definitions_and_its_line_numbers(cells, line):
+def test_a_cell_with_magics_keeps_its_definitions_and_its_line_numbers(cells, line, left_out):
     source = f"{line}\n{SOFTMAX}"
     submission = cells(source)
-    assert submission.notes == ()
+    told = f"skipped, as only IPython runs it: {left_out} (code cell 1)"
+    assert submission.notes == ((told,) if left_out else ())
     assert submission.defined == {"softmax"}
-    assert without_magics(source).count("\n") == source.count("\n")
+    assert to_python(source)[0].count("\n") == source.count("\n")
     function = loaded(submission)["softmax"]
     assert function.__code__.co_firstlineno == 2 + line.count("\n")
 
 
-@pytest.mark.parametrize("magic", ["%%bash", "%%html", "%%writefile softmax.py", "%%javascript"])
-def test_a_cell_in_another_language_is_left_out(cells, magic):
-    submission = cells(f"{magic}\n{SOFTMAX}", f"\n\n{magic}\nfor x in *; do echo; done")
-    assert (submission.defined, submission.notes) == (frozenset(), ())
+@pytest.mark.parametrize("magic", ["%%bash", "%%html", "%%writefile", "%%javascript", "%%timeit"])
+def test_a_cell_in_another_language_is_left_out_and_told(cells, magic):
+    submission = cells(f"{magic} x.py\n{SOFTMAX}", f"\n\n{magic}\nfor x in *; do echo; done")
+    told = f"skipped, as only IPython runs it: {magic} (code cell 1, code cell 2)"
+    assert (submission.defined, submission.notes) == (frozenset(), (told,))
+
+
+def test_what_a_magic_runs_is_run(cells):
+    done = loaded(cells("%time n = 2\n%prun m = n + 1\np = %time m + 1\ndef softmax(x): return p"))
+    assert done["softmax"](0) == 4
+
+
+def test_what_the_shell_would_have_said_is_nothing(cells):
+    done = loaded(cells("files = !ls\nn = len(files)\nhome = %env HOME\ndef softmax(x): return n"))
+    assert done["softmax"](0) == 0
 
 
 def test_a_magic_inside_a_function_is_passed_over(cells):
-    submission = cells("def softmax(x):\n    %time y = x + 1\n    !ls\n    return x\n")
-    assert loaded(submission)["softmax"](3) == 3
+    submission = cells("def softmax(x):\n    %time y = x + 1\n    !ls\n    return y\n")
+    assert loaded(submission)["softmax"](3) == 4
+
+
+COLAB = '''# -*- coding: utf-8 -*-
+"""masks.ipynb
+
+Automatically generated by Colab.
+
+Original file is located at
+    https://colab.research.google.com/drive/1
+"""
+
+# Where the course is missing (Colab, Kaggle) this installs it; torch and numpy stay as they are.
+import importlib.util
+
+if importlib.util.find_spec("attncourse") is None:
+# Commented out IPython magic to ensure Python compatibility.
+#     %pip install -q --no-deps "attncourse @ git+https://example.org"
+
+import torch
+!pip install einops
+
+"""## Softmax"""
+
+def softmax(x):
+    return x
+'''
+
+
+def test_a_download_from_colab_is_read(file):
+    submission = file(COLAB)
+    assert submission.defined == {"softmax"}
+    assert submission.notes == ("skipped, as only IPython runs it: !pip (answer.py)",)
+    assert loaded(submission)["softmax"].__code__.co_firstlineno == COLAB.count("\n") - 1
+
+
+@pytest.mark.parametrize("text", ["if True:\n# nothing\nx = 1", "if True:\nx = 1"])
+def test_a_block_that_is_empty_for_another_reason_is_an_error(file, text):
+    (note,) = file(text).notes
+    assert "expected an indented block" in note
 
 
 def test_a_line_of_python_that_begins_like_a_magic_is_kept(cells):
@@ -308,10 +569,14 @@ def test_a_line_of_python_that_begins_like_a_magic_is_kept(cells):
 @pytest.mark.parametrize(
     ("source", "note"),
     [
-        ("def f(:\n    pass", "code cell 2 could not be read: line 1: invalid syntax"),
+        ("def f(:\n    pass", "code cell 2 could not be read: line 1: invalid syntax: `def f(:`"),
         ("x = 1\n\nreturn x +", "code cell 2 could not be read: line 3: invalid syntax"),
         ("if True:\n1", "code cell 2 could not be read: line 2: expected an indented block"),
         ("x = '\x00'", "code cell 2 could not be read: "),
+        (
+            "return 3",
+            "code cell 2 could not be read: line 1: 'return' outside function: `return 3`",
+        ),
         ("(" * 10_000, "code cell 2 could not be read: line 1: too many nested parentheses"),
     ],
 )
@@ -342,9 +607,11 @@ def test_code_that_nests_too_deeply_is_read_in_bounded_time(file, text):
     assert time.process_time() - before < 5
 
 
-def test_a_kept_cell_that_compiles_in_no_way_is_kept_for_the_worker_to_report(file):
-    submission = file(f"def other():\n    nonlocal x\n{SOFTMAX}")
-    assert submission.defined == {"softmax"}
+def test_what_would_stand_in_a_cell_that_cannot_be_read_is_known(cells):
+    submission = cells("def softmax(x:\n    return", "def other():\n    nonlocal x\n")
+    names = [(function.name, function.label) for function in submission.functions]
+    assert names == [("softmax", "code cell 1"), ("other", "code cell 2")]
+    assert submission.exercises == ("softmax",)
 
 
 def test_a_backslash_in_a_docstring_warns_no_one(file, cells):
@@ -462,53 +729,7 @@ def test_a_byte_order_mark_is_no_obstacle(file):
     assert file(f"\ufeff{SOFTMAX}").defined == {"softmax"}
 
 
-# Forbidden functions, by the text alone
-
-
-SHORTCUTS = {
-    "a call": ("def f(x): return torch.softmax(x, -1)", True),
-    "a method": ("def f(x): return x.softmax(-1)", True),
-    "a module's": ("def f(x): return torch.nn.functional.softmax(x)", True),
-    "an import": ("from torch import softmax\ndef f(x): return softmax(x, -1)", True),
-    "an import by another name": (
-        "from torch import softmax as s\ndef f(x): return s(x, -1)",
-        True,
-    ),
-    "an import inside": (
-        "def f(x):\n    from torch import softmax as s\n    return s(x, -1)",
-        True,
-    ),
-    "another package's": ("def f(x): return scipy.special.softmax(x)", True),
-    "a string": ("def f(x): return getattr(torch, 'softmax')(x, -1)", True),
-    "an alias": ("s = torch.softmax\ndef f(x): return s(x, -1)", True),
-    "through a helper": ("def g(x): return x.softmax(-1)\ndef f(x): return g(x)", True),
-    "a class": (
-        "class L:\n    def g(self, x): return x.softmax(-1)\ndef f(x): return L().g(x)",
-        True,
-    ),
-    "what computes the same": ("def f(x): return x.log_softmax(-1).exp()", True),
-    "none": ("def f(x): return x.exp() / x.exp().sum(-1)", False),
-    "one's own": ("def softmax(x): return x.exp()\ndef f(x): return softmax(x)", False),
-    "one's own method": (
-        "class L:\n    def softmax(self, x): return x\ndef f(x): return L().softmax(x)",
-        False,
-    ),
-    "a string of text": ("def f(x):\n    'No softmax here.'\n    return x, 'softmax'", False),
-    "elsewhere": ("def demo(x): return torch.softmax(x, -1)\ndef f(x): return x", False),
-    "a demo": ("def f(x): return x\nprint(torch.softmax(f(1)))", False),
-}
-
-
-@pytest.mark.parametrize("what", SHORTCUTS)
-def test_a_forbidden_function_is_seen_where_an_answer_uses_it(file, what):
-    source, seen = SHORTCUTS[what]
-    told = shortcut(file(source), "f", ("softmax",))
-    if seen:
-        assert told.startswith(
-            "this exercise asks you to write it yourself: softmax is not allowed (answer.py, line "
-        )
-    else:
-        assert told is None
+# Hostile texts
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from attncourse.course import patience
 from attncourse.course.calls import agree
 from attncourse.course.checking import run
 from attncourse.course.execution import Failure, Outcome, execute
 from attncourse.grading.confined.definitions import Definitions
-from attncourse.grading.judge import allowance
 from attncourse.grading.judge.allowance import Limits
 from attncourse.grading.judge.judging import RemoteAnswer, grade
 from attncourse.grading.judge.process import LARGEST_LOG
@@ -111,9 +112,11 @@ def worker(submission, zygote):
 @pytest.fixture(scope="module")
 def local(submission):
     """The same functions in this process."""
-    namespace, notes = Definitions(submission.cells).run()
-    assert notes == []
-    yield namespace
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "submission", None)
+        done = Definitions(submission.cells).run()
+        assert done.notes == []
+        yield done.functions
     linecache.clearcache()
 
 
@@ -128,9 +131,8 @@ def ask_as_it_is(worker, name):
 
 
 def submitted(source):
-    """A submission that is one cell, of which everything is kept."""
-    keep = tuple(range(len(compile(source, "", "exec", 1024).body)))
-    return Submission(Path("answer.py"), (Cell("answer.py", source, keep),))
+    """A submission that is one file."""
+    return Submission(Path("answer.py"), (Cell("answer.py", source, script=True),))
 
 
 def alive(process):
@@ -268,9 +270,12 @@ def test_where_it_may_write_it_has_a_folder_of_its_own(submission, limited):
 )
 def test_the_solutions_cannot_be_imported(worker, module):
     failure = ask(worker, "imports", None, module).failure
-    assert failure.kind == "ImportError"
-    assert failure.message.endswith("is not available while a submission is graded")
-    assert ask(worker, "imports_from_the_package", None).failure.kind == "ImportError"
+    assert failure.kind == "ForbiddenError"
+    assert failure.message.startswith("this exercise asks you to write it yourself: attncourse.")
+    failure = ask(worker, "imports_from_the_package", None).failure
+    told = "this exercise asks you to write it yourself: attncourse.attention is not allowed"
+    assert failure.message == told
+    assert failure.where == "answer.py, line 43: from attncourse import attention"
 
 
 def test_the_solutions_are_not_loaded_already(worker):
@@ -377,7 +382,7 @@ def test_records_tell_the_limit_that_is_given_and_not_what_was_measured(
 ):
     messages = set()
     for seconds in (0.001, 0.06):
-        monkeypatch.setitem(allowance._REFERENCE, exercise.name, seconds)
+        monkeypatch.setitem(patience.REFERENCE, exercise.name, seconds)
         with Worker(submission, Limits(seconds=0.5), zygote) as worker:
             worker.begin((), worker.limits.of(exercise))
             assert worker.account.seconds == max(0.5, 20 * seconds)
@@ -606,9 +611,22 @@ def test_a_cell_that_raises_while_it_is_loaded_costs_only_itself(zygote):
         )
 
 
-def test_definitions_that_never_load_are_given_up_for_good(zygote):
-    submission = submitted("def double(x): return x\nwhile True: pass\n")
-    with Worker(submission, QUICK, zygote) as worker:
+def test_a_statement_that_never_ends_costs_only_itself(zygote):
+    source = "while True: pass\ndef double(x): return 2 * x\nimport time\ntime.sleep(100)\n"
+    with Worker(submitted(source), QUICK, zygote) as worker:
+        assert ask(worker, "double", 4).value == 8
+        assert worker.notes == (
+            "answer.py, line 1 was stopped: it computed for too long",
+            "answer.py, line 4 was stopped: it waited for too long",
+        )
+        worker.begin()
+        assert ask_as_it_is(worker, "double").failure.kind == "TypeError"
+
+
+def test_cells_that_cannot_be_stopped_are_given_up_for_good(zygote):
+    ignoring = "from signal import signal\nfor n in (27, 14): signal(n, 1)\nwhile True: pass"
+    source = f"def double(x): return x\nif True:\n    {ignoring.replace(chr(10), chr(10) + '    ')}"
+    with Worker(submitted(source), QUICK, zygote) as worker:
         told = (
             "while its definitions were loaded, it used more processor time than it may (0.9 s, or "
             "20 times what the solution takes), and was stopped."
@@ -649,9 +667,9 @@ def test_of_an_import_that_names_answers_too_the_rest_is_there(zygote):
     with Worker(submitted(source), LIMITS, zygote) as worker:
         assert ask(worker, "double", 1).value == 16
         failure = ask(worker, "masked", 1).failure
-        assert failure.kind == "ImportError"
-        told = "attncourse.causal_mask is not available while a submission is graded"
+        told = "this exercise asks you to write it yourself: attncourse.causal_mask is not allowed"
         assert failure.message == told
+        assert failure.where == "answer.py, line 3: def masked(x): return mask(3, 3)"
         assert worker.notes == ()
 
 
@@ -664,7 +682,26 @@ def test_plotting_does_nothing_and_costs_nothing(zygote):
     )
     with Worker(submitted(source), LIMITS, zygote) as worker:
         assert ask(worker, "double", 4).value == 8
-        assert worker.notes == ()
+        assert worker.notes == ()  # nothing was drawn before it was asked
+
+
+RUNS_ONCE = """
+import torch
+L = torch.library.Library("mine", "DEF")
+L.define("twice(Tensor x) -> Tensor")
+def double(x): return 2 * x
+"""
+
+
+def test_cells_that_can_run_only_once_are_run_in_another_process(confined):
+    with Worker(submitted(RUNS_ONCE), LIMITS, confined) as worker:
+        seen = []
+        for _ in range(3):
+            worker.begin()
+            assert ask_as_it_is(worker, "double").failure.kind == "TypeError"
+            assert worker.notes == ()
+            seen.append(pid(worker))
+        assert len(set(seen)) == 3
 
 
 def test_a_worker_that_was_never_started_is_stopped_in_peace():

@@ -135,7 +135,7 @@ def unharmed(zygote, exercise, tmp_path):
     """Does the next submission get what it deserves?"""
     quick = replace(exercise, checks={"value": target.check_value})
     text = "import torch\n" + RIGHT
-    cell = Cell("honest.py", text, (0, 1))
+    cell = Cell("honest.py", text, script=True)
     honest = Submission(tmp_path / "honest.py", (cell,), ("weights",), frozenset({"weights"}))
     with Worker(honest, LIMITS, zygote) as worker:
         return judging.grade(honest, worker, quick, RUN).passed == 1

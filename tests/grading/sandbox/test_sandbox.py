@@ -203,7 +203,7 @@ def test_what_the_exercises_notebooks_import_a_worker_has(zygote):
     )
     assert "from attncourse import check, hint" in imports
     code = "\n".join([*imports, "def names(x): return sorted(globals())"])
-    submission = Submission(Path("a.py"), (Cell("a.py", code, tuple(range(len(imports) + 1))),))
+    submission = Submission(Path("a.py"), (Cell("a.py", code, script=True),))
     with Worker(submission, Limits(), zygote) as worker:
         found = RemoteAnswer(worker, "names").run(None, [1], {}).value
         assert {"check", "hint", "torch", "Tensor"} <= set(found)
@@ -252,7 +252,7 @@ HIDDEN = {
 def test_a_worker_reads_what_it_needs_and_no_other_file(level):
     if not available(level):
         pytest.skip(f"{level}: {missing(level)}")
-    submission = Submission(Path("a.py"), (Cell("a.py", READS, (0, 1, 2, 3)),))
+    submission = Submission(Path("a.py"), (Cell("a.py", READS, script=True),))
     with Zygote(level) as zygote, Worker(submission, Limits(), zygote) as worker:
 
         def outcome(name, place):

@@ -492,7 +492,7 @@ answers = st.fixed_dictionaries(
     {},
     optional={
         "id": st.just("id") | json_values,
-        "failure": st.none() | st.lists(json_values, min_size=2, max_size=4) | json_values,
+        "failure": st.none() | st.lists(json_values, min_size=3, max_size=5) | json_values,
         "modified": st.lists(st.integers() | json_values, max_size=3) | json_values,
         "values": st.lists(json_values, max_size=2) | json_values,
     },

@@ -66,7 +66,7 @@ def test_no_order_is_spelt_out_anywhere_else():
 
 
 ORDERS = [
-    protocol.Parse("def f(): pass", "a.py", ["softmax"]),
+    protocol.Parse("def f(): pass", "a.py"),
     protocol.Load([], ["softmax"]),
     protocol.Renew(),
     protocol.Call("f", "flops"),

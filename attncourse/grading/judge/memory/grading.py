@@ -54,7 +54,7 @@ class Remote:
     def reply(self, question: Question, known: Container[bytes]) -> Reply:
         """The worker's reply, which is read unless its digest is among the `known`."""
         probe, args, kwargs = question.probe, question.args, question.kwargs
-        if self.answer.refused or probe in COSTS:
+        if probe in COSTS:
             return concluded(self.answer.run(probe, args, kwargs))
         if question.request is None:
             question.request = Request(Call(self.answer.function, probe), list(args), kwargs)

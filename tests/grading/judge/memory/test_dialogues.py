@@ -45,7 +45,7 @@ class Frames:
         failure = outcome.failure
         if question.probe in ("flops", "largest_tensor", "operators"):
             return concluded(outcome)
-        told = failure and [failure.kind, failure.message, failure.where]
+        told = failure and [failure.kind, failure.message, failure.where, failure.untouched]
         text = {"id": "1", "failure": told, "modified": list(outcome.modified)}
         head, body = encode(text, outcome.value)
         reply = received(head, body, "1", known)
