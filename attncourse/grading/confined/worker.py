@@ -51,7 +51,7 @@ class Worker:
                 return
             identity = text.pop("id")
             order: WorkerOrder = protocol.read(text, get_args(WorkerOrder))
-            self.channel.most = order.largest
+            self.channel.most, self.channel.room = order.largest, order.room
             self._send(identity, *self._obey(order, values))
 
     def _obey(self, order: WorkerOrder, values: list[Any]) -> tuple[Any, ...]:

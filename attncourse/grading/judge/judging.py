@@ -5,14 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from attncourse.course import checking
+from attncourse.course import checking, diagnose
 from attncourse.course.checking import CheckResult, Result
-from attncourse.course.execution import Failure, Outcome
+from attncourse.course.execution import Failure, Function, Outcome
 from attncourse.course.exercise import Exercise, first_line
 from attncourse.grading.judge.costs import COSTS, cost
 from attncourse.grading.judge.exchange import Request
+from attncourse.grading.judge.room import room
 from attncourse.grading.judge.submission import Submission, shortcut
 from attncourse.grading.judge.worker import Worker
+from attncourse.grading.wire.frames import LARGEST_PAYLOAD
 from attncourse.grading.wire.protocol import Call
 from attncourse.testing import secret_inputs
 
@@ -22,11 +24,13 @@ class RemoteAnswer:
     """One exercise's function in a worker, as a check sees it; time is limited per exercise.
 
     refused is why nothing is asked: the text of the submission shows a forbidden function.
+    Where the solution is known, an answer may be larger than its own, but not without end.
     """
 
     worker: Worker
     function: str
     refused: str | None = None
+    solution: Function | None = None
 
     def begin(self) -> None:
         """Nothing to do: the exercise has its time, not the check."""
@@ -37,7 +41,14 @@ class RemoteAnswer:
             return Outcome(failure=Failure("ForbiddenError", self.refused))
         if probe in COSTS:
             return cost(self.worker, self.function, probe, args, kwargs)
-        return self.worker.ask(Request(Call(self.function, probe), list(args), kwargs))
+        return self.worker.ask(self.request(diagnose.Call(probe, args, kwargs, Outcome())))
+
+    def request(self, call: diagnose.Call) -> Request:
+        """The call as it is sent to the worker, which computes its outcome."""
+        most = LARGEST_PAYLOAD
+        if self.solution is not None:
+            most = room(call.repeat(self.solution), call.args, call.kwargs)
+        return Request(Call(self.function, call.probe, most), list(call.args), call.kwargs)
 
 
 def grade(
@@ -49,8 +60,8 @@ def grade(
 ) -> Result:
     """The result of one exercise of a submission; a function that is not there is no attempt.
 
-    What goes wrong after other exercises in the same process, so that it may be their fault, is
-    tried again alone. With a secret the checks draw inputs that nobody could know before, the
+    What gives nothing to compare after other exercises in the same process, so that it may be
+    their fault (definitions that run only once, memory that is gone), is tried again alone. With a secret the checks draw inputs that nobody could know before, the
     same for all who are graded with it. Raises GraderFault where the grader itself failed: then
     there is no result.
     """
@@ -58,11 +69,11 @@ def grade(
         return _missing(submission, exercise)
     seconds = worker.limits.of(exercise)
     refused = shortcut(submission, exercise.name, exercise.forbidden)
-    answer = RemoteAnswer(worker, exercise.name, refused)
+    answer = RemoteAnswer(worker, exercise.name, refused, exercise.solution)
     with secret_inputs(_inputs(secret, exercise)):
         worker.begin(exercise.forbidden, seconds)
         result = run(exercise, answer)
-        if worker.doubtful:
+        if worker.doubtful or (worker.shared and any(check.unusable for check in result.checks)):
             worker.begin(exercise.forbidden, seconds, alone=True)
             result = run(exercise, answer)
     return result

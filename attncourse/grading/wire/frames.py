@@ -45,13 +45,13 @@ class ChannelError(Exception):
     """The other side closed the channel or sent what is not a frame."""
 
 
-def encode(text: dict[str, Any], *values: Any) -> tuple[bytes, bytes]:
-    """A frame's JSON and payload. Raises ValueError for what is too large."""
+def encode(text: dict[str, Any], *values: Any, room: int = LARGEST_PAYLOAD) -> tuple[bytes, bytes]:
+    """A frame's JSON and payload, of tensors of `room` bytes. Raises ValueError for more."""
     tensors: dict[str, Tensor] = {}
     encoded = [_encode(value, tensors, 0) for value in values]
     head = json.dumps(text | {"values": encoded}).encode()
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-    if size > LARGEST_PAYLOAD or len(tensors) > MOST_TENSORS:
+    if size > room or len(tensors) > MOST_TENSORS:
         raise ValueError("the value is too large to be sent")
     return head, safetensors.torch.save(tensors) if tensors else b""
 

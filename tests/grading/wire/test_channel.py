@@ -227,8 +227,8 @@ def test_too_large_a_text_is_refused_before_anything_is_sent(loop, value):
     assert loop.there_and_back(1) == ({}, [1])
 
 
-def test_too_large_a_tensor_is_refused_before_anything_is_sent(loop, monkeypatch):
-    monkeypatch.setattr(limits, "LARGEST_PAYLOAD", 4096)
+def test_too_large_a_tensor_is_refused_before_anything_is_sent(loop):
+    loop.channel.room = 4096
     with pytest.raises(ValueError, match="^the value is too large to be sent$"):
         loop.channel.send({}, torch.zeros(4096))
     assert loop.there_and_back(1) == ({}, [1])

@@ -5,17 +5,16 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from attncourse.course.checking import Result
+from attncourse.course.execution import Outcome
 from attncourse.course.exercise import Exercise
 from attncourse.grading.judge import judging
 from attncourse.grading.judge.costs import COSTS
-from attncourse.grading.judge.exchange import Request
 from attncourse.grading.judge.judging import RemoteAnswer
 from attncourse.grading.judge.memory.dialogues import Dialogues, Question
 from attncourse.grading.judge.memory.outcomes import Outcomes
 from attncourse.grading.judge.memory.replies import Reply, concluded, received
 from attncourse.grading.judge.submission import Submission
 from attncourse.grading.judge.worker import Worker
-from attncourse.grading.wire.protocol import Call
 
 
 class Memory:
@@ -57,7 +56,7 @@ class Remote:
         if self.answer.refused or probe in COSTS:
             return concluded(self.answer.run(probe, args, kwargs))
         if question.request is None:
-            question.request = Request(Call(self.answer.function, probe), list(args), kwargs)
+            question.request = self.answer.request(question.answered(Outcome()))
         reply = self.answer.worker.read(question.request, functools.partial(received, known=known))
         return reply if isinstance(reply, Reply) else concluded(reply)
 
