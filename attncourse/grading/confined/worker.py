@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, assert_never, get_args
 
 from attncourse.course.execution import Failure, Outcome, execute
-from attncourse.course.forbidden import PYTHON, refuse_for_good
-from attncourse.grading.confined import replay
+from attncourse.course.forbidden import refuse_for_good
+from attncourse.grading.confined import native, replay
 from attncourse.grading.confined.definitions import Definitions
 from attncourse.grading.confined.traces import Traces
 from attncourse.grading.parsing import parser as parsing
@@ -75,7 +75,9 @@ class Worker:
     def _load(self, order: protocol.Load) -> Ran:
         """Run the definitions, once what is forbidden is gone."""
         refuse_for_good(order.forbidden)
-        self.traces.expect(PYTHON if order.forbidden else ())
+        if order.forbidden:
+            native.shut()
+        self.traces.expect(self.traces.places if order.forbidden else ())
         self.definitions = Definitions(protocol.decode_cells(order.cells))
         self.namespace, notes = self.definitions.run()
         return Ran(notes[:MOST_NOTES])

@@ -61,9 +61,9 @@ def grade(
     """The result of one exercise of a submission; a function that is not there is no attempt.
 
     What gives nothing to compare after other exercises in the same process, so that it may be
-    their fault (definitions that run only once, memory that is gone), is tried again alone. With a secret the checks draw inputs that nobody could know before, the
-    same for all who are graded with it. Raises GraderFault where the grader itself failed: then
-    there is no result.
+    their fault (definitions that run only once, memory that is gone), is tried again alone. With
+    a secret the checks draw inputs that nobody could know before, the same for all who are graded
+    with it. Raises GraderFault where the grader itself failed: then there is no result.
     """
     if exercise.name not in submission.defined:
         return _missing(submission, exercise)

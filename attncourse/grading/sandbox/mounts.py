@@ -20,6 +20,7 @@ VISIBLE = (
     "course",
     "course.execution",
     "course.forbidden",
+    "course.forbidden_python",
     "course.kinds",
     "grading",
     "grading.confined.*",
