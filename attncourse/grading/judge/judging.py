@@ -2,19 +2,19 @@
 
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from attncourse.course import checking, diagnose
+from attncourse.course import checking
 from attncourse.course.checking import CheckResult, Result
 from attncourse.course.execution import Failure, Function, Outcome
 from attncourse.course.exercise import Exercise, first_line
+from attncourse.grading.judge.claims import written_into
 from attncourse.grading.judge.costs import COSTS, cost
 from attncourse.grading.judge.exchange import Request
 from attncourse.grading.judge.room import room
 from attncourse.grading.judge.submission import Submission, shortcut
 from attncourse.grading.judge.worker import Worker
-from attncourse.grading.wire.frames import LARGEST_PAYLOAD
 from attncourse.grading.wire.protocol import Call
 from attncourse.testing import secret_inputs
 
@@ -25,12 +25,14 @@ class RemoteAnswer:
 
     refused is why nothing is asked: the text of the submission shows a forbidden function.
     Where the solution is known, an answer may be larger than its own, but not without end.
+    modifies are arguments that the function is known to write into, whatever its worker says.
     """
 
     worker: Worker
     function: str
     refused: str | None = None
     solution: Function | None = None
+    modifies: frozenset[int | str] = frozenset()
 
     def begin(self) -> None:
         """Nothing to do: the exercise has its time, not the check."""
@@ -40,15 +42,22 @@ class RemoteAnswer:
         if self.refused:
             return Outcome(failure=Failure("ForbiddenError", self.refused))
         if probe in COSTS:
-            return cost(self.worker, self.function, probe, args, kwargs)
-        return self.worker.ask(self.request(diagnose.Call(probe, args, kwargs, Outcome())))
+            return cost(self.worker, self.function, self.solution, probe, args, kwargs)
+        outcome = self.worker.ask(self.request(probe, args, kwargs))
+        return self._known(outcome, probe, args, kwargs) if self.modifies else outcome
 
-    def request(self, call: diagnose.Call) -> Request:
-        """The call as it is sent to the worker, which computes its outcome."""
-        most = LARGEST_PAYLOAD
-        if self.solution is not None:
-            most = room(call.repeat(self.solution), call.args, call.kwargs)
-        return Request(Call(self.function, call.probe, most), list(call.args), call.kwargs)
+    def request(self, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any]) -> Request:
+        """The call as it is sent to the worker."""
+        most = room(self.solution, probe, args, kwargs)
+        return Request(Call(self.function, probe, most), list(args), kwargs)
+
+    def _known(
+        self, outcome: Outcome, probe: str | None, args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Outcome:
+        """The outcome of a call with what is known of it besides."""
+        given = {*range(len(args)), *kwargs} if probe is None else set()
+        modified = given & (self.modifies | set(outcome.modified))
+        return replace(outcome, modified=tuple(sorted(modified, key=str)))
 
 
 def grade(
@@ -76,6 +85,8 @@ def grade(
         if worker.doubtful or (worker.shared and any(check.unusable for check in result.checks)):
             worker.begin(exercise.forbidden, seconds, alone=True)
             result = run(exercise, answer)
+        if result.passed and (modifies := written_into(worker, exercise, secret)):
+            result = run(exercise, replace(answer, modifies=modifies))
     return result
 
 

@@ -549,7 +549,7 @@ ATTACKS: dict[str, Attack] = {
     for kind, groups in {
         "exit": (EXITS,),
         "judge": (JUDGE, forgeries.JUDGE),
-        "liar": (LIARS, forgeries.LIARS),
+        "liar": (LIARS, forgeries.LIARS, forgeries.CLAIMS),
         "forged": (FORGED, forgeries.FORGED),
         "bomb": (BOMBS, escapes.BOMBS),
         "spy": (SPIES, escapes.SPIES),

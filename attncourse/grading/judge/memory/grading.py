@@ -5,7 +5,6 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from attncourse.course.checking import Result
-from attncourse.course.execution import Outcome
 from attncourse.course.exercise import Exercise
 from attncourse.grading.judge import judging
 from attncourse.grading.judge.costs import COSTS
@@ -53,10 +52,10 @@ class Remote:
     def reply(self, question: Question, known: Container[bytes]) -> Reply:
         """The worker's reply, which is read unless its digest is among the `known`."""
         probe, args, kwargs = question.probe, question.args, question.kwargs
-        if self.answer.refused or probe in COSTS:
+        if self.answer.refused or self.answer.modifies or probe in COSTS:
             return concluded(self.answer.run(probe, args, kwargs))
         if question.request is None:
-            question.request = self.answer.request(question.answered(Outcome()))
+            question.request = self.answer.request(probe, args, kwargs)
         reply = self.answer.worker.read(question.request, functools.partial(received, known=known))
         return reply if isinstance(reply, Reply) else concluded(reply)
 
