@@ -41,12 +41,20 @@ def written_into(worker: Worker, exercise: Exercise, secret: bytes) -> frozenset
 
 def usual_inputs(exercise: Exercise, secret: bytes) -> list[Inputs]:
     """Inputs of the checks' plain calls, the smallest of each kind; asked under the same secret."""
+    return _asked(exercise, secret).smallest()
+
+
+def sizes_of(exercise: Exercise, secret: bytes) -> set[int]:
+    """The sizes of what the checks' calls are given: of all axes, and of whole tensors."""
+    return _asked(exercise, secret).sizes
+
+
+def _asked(exercise: Exercise, secret: bytes) -> "_Asked":
     key = exercise.name, exercise.solution, secret
-    if key not in _INPUTS:
-        asked = _Asked(exercise.solution)
-        run(exercise, asked)
-        _INPUTS[key] = asked.smallest()
-    return _INPUTS[key]
+    if key not in _ASKED:
+        _ASKED[key] = _Asked(exercise.solution)
+        run(exercise, _ASKED[key])
+    return _ASKED[key]
 
 
 def _modified(
@@ -69,6 +77,7 @@ class _Asked:
 
     def __init__(self, solution: Function) -> None:
         self.solution = solution
+        self.sizes: set[int] = set()
         self.inputs: dict[tuple[Any, ...], tuple[int, Inputs]] = {}
 
     def begin(self) -> None:
@@ -78,6 +87,8 @@ class _Asked:
         """Keep the inputs if there are none of their kind, or larger ones."""
         leaves = tree_leaves((list(args), kwargs))
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        for tensor in tensors:
+            self.sizes |= {*tensor.shape, tensor.numel(), tensor.ndim}
         if probe is None and tensors:
             kind = (*map(type, args), *sorted((name, type(x)) for name, x in kwargs.items()))
             size = sum(tensor.numel() for tensor in tensors)
@@ -94,4 +105,4 @@ class _Asked:
         return [inputs for _, inputs in kept[:MOST_CALLS]]
 
 
-_INPUTS: dict[Any, list[Inputs]] = {}
+_ASKED: dict[Any, _Asked] = {}

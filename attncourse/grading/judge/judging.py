@@ -9,11 +9,12 @@ from attncourse.course import checking
 from attncourse.course.checking import CheckResult, Result
 from attncourse.course.execution import Failure, Function, Outcome
 from attncourse.course.exercise import Exercise, first_line
-from attncourse.grading.judge.claims import written_into
+from attncourse.grading.judge.claims import sizes_of, written_into
 from attncourse.grading.judge.costs import COSTS, cost
 from attncourse.grading.judge.exchange import Request
 from attncourse.grading.judge.room import room
 from attncourse.grading.judge.submission import Submission, shortcut
+from attncourse.grading.judge.veil import Veil
 from attncourse.grading.judge.worker import Worker
 from attncourse.grading.wire.protocol import Call
 from attncourse.testing import secret_inputs
@@ -72,7 +73,8 @@ def grade(
     What gives nothing to compare after other exercises in the same process, so that it may be
     their fault (definitions that run only once, memory that is gone), is tried again alone. With
     a secret the checks draw inputs that nobody could know before, the same for all who are graded
-    with it. Raises GraderFault where the grader itself failed: then there is no result.
+    with it, and no word of the submission tells them. Raises GraderFault where the grader itself
+    failed: then there is no result.
     """
     if exercise.name not in submission.defined:
         return _missing(submission, exercise)
@@ -87,6 +89,9 @@ def grade(
             result = run(exercise, answer)
         if result.passed and (modifies := written_into(worker, exercise, secret)):
             result = run(exercise, replace(answer, modifies=modifies))
+        if secret:
+            sizes = sizes_of(exercise, secret)
+            result = Veil(submission, sizes, exercise.forbidden).over(result)
     return result
 
 

@@ -196,7 +196,8 @@ class Worker:
         self.account.slept += process.patience.slept
         if not isinstance(ran.notes, list):
             raise ChannelError(UNREAD)
-        self.notes = tuple(plain_text(note, 300) for note in ran.notes[:MOST_NOTES])
+        if isinstance(order, Load):  # before it has seen any input, which a note could tell
+            self.notes = tuple(plain_text(note, 300) for note in ran.notes[:MOST_NOTES])
         return ran
 
     def _end(self, patience: float = 0.0) -> Fate | None:
