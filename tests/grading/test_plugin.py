@@ -15,6 +15,7 @@ from attncourse.course.exercise import first_line, get, of_chapter, whole_doc
 from attncourse.grading.judge import judging, reading  # noqa: F401  (loaded here, so kept between runs)
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.early
 
 SOFTMAX = get("softmax")
 CHECKS = len(SOFTMAX.checks)
@@ -101,7 +102,7 @@ def graded(folder):
         env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     rows = re.findall(r"^(\S+) +(\(?[\w ]+?\)?) {2,}(\d+ of .*)$", done.stdout, re.MULTILINE)
     xml = ElementTree.parse(folder.parent / "results.xml")

@@ -300,7 +300,7 @@ def test_a_memory_bomb_is_a_failure_of_the_call(worker, name):
 def test_of_a_hundred_megabytes_printed_a_few_are_kept(worker):
     ask(worker, "prints_a_word", 1)
     assert ask(worker, "prints", 3).value == 3
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while worker.log._dropped + len(worker.log._kept) < 10**8 and time.monotonic() < deadline:
         time.sleep(0.01)
     text = worker.log.text()
@@ -472,7 +472,7 @@ def test_a_zygote_ends_with_the_judge(tmp_path):
     mine._connected()
     process = mine._launched.process
     mine._socket.close()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     mine._socket = None
     mine.stop()
 
