@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from attncourse.course.exercise import get, names
 from attncourse.course.execution import execute
+from attncourse.course.exercise import get, names
 from attncourse.grading.judge.claims import _asked
 from attncourse.grading.judge.room import BESIDES, TIMES, room
 from attncourse.grading.wire.frames import LARGEST_PAYLOAD

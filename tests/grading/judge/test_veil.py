@@ -32,6 +32,13 @@ def over():
 
 
 SHOWN = [
+    "your function raised MemoryError: there is not enough memory (line 2: return x @ k)",
+    "your function returned a float64 tensor of shape (37, 8); expected a float64 tensor of shape "
+    "(5, 8).",
+    "your function returned a tuple of 2; expected a float64 tensor of shape (5, 8).",
+    "your function returned a sparse_coo tensor of float64; expected a float64 tensor of shape "
+    "(5, 8).",
+    "part 1 of your result came as None; expected a float64 tensor of shape (5, 8).",
     "your function raised RuntimeError: mat1 and mat2 shapes cannot be multiplied (5x8 and 37x8) "
     "(line 2: return x @ k)",
     "your function raised Own: my words (line 4: raise Own('my words'))",
@@ -90,6 +97,8 @@ def test_what_could_carry_an_input_is_not_shown(over, what):
     [
         f"your function returned the str '{VALUE}'; expected a float64 tensor of shape (5, 8).",
         f"your function returned the float {VALUE}; expected a float64 tensor of shape (5, 8).",
+        "your function returned a V-0_1234; expected a float64 tensor of shape (5, 8).",
+        "your function returned a float64 tensor of shape (1234, 5); expected a float64 tensor.",
         "your function returned a V0_1234; expected a float64 tensor of shape (5, 8).",
         "your function modified its argument v0_1234; work on a new tensor instead.",
     ],

@@ -34,18 +34,13 @@ EXITS = {
     "recursion without a limit": Attack(
         "def weights(q, k):\n    sys.setrecursionlimit(10**9)\n    return weights(q, k)\n"
     ),
-    "sleeping": Attack(
-        "import time\n" + call("time.sleep(3600)"), told="did not return in time", waits=True
-    ),
-    "stopping itself": Attack(
-        call("os.kill(os.getpid(), 19)"), told="did not return in time", waits=True
-    ),
+    "sleeping": Attack("import time\n" + call("time.sleep(3600)"), told="it slept for"),
+    "stopping itself": Attack(call("os.kill(os.getpid(), 19)"), told="it slept for"),
     "a generator that never ends": Attack("def weights(q, k):\n    return list(iter(int, 1))\n"),
     "a lock that is never free": Attack(
         "import threading\ndef weights(q, k):\n    lock = threading.Lock()\n    lock.acquire()\n"
         "    lock.acquire()\n",
-        told="did not return in time",
-        waits=True,
+        told="it slept for",
     ),
 }
 
@@ -91,7 +86,6 @@ JUDGE = {
         "from attncourse.grading.wire import channel\ndef weights(q, k):\n"
         "    channel.Channel.send = lambda self, *a, **k: os.write(self.writing, b'passed')\n"
         "    return q\n",
-        waits=True,
     ),
     "the check patched": Attack(
         "import attncourse.course.execution as e\ndef weights(q, k):\n"
@@ -163,7 +157,7 @@ LIARS = {
     ),
     "a message that is code": Attack(
         "def weights(q, k):\n    raise ValueError('\\x1b[2J\\u202e<script>' + 'x' * 10**6)\n",
-        told="<script>xxx",
+        told="is not shown",
     ),
 }
 
@@ -187,7 +181,6 @@ FORGED = {
         FRAME
         + "import time\n"
         + call("everywhere(struct.pack('<IQ', 1000, 0) + b'{{')", "time.sleep(3600)"),
-        waits=True,
     ),
     "deep JSON": Attack(
         FRAME + "def weights(q, k):\n    data = b'[' * 200000\n"

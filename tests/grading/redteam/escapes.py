@@ -150,8 +150,7 @@ BOMBS = {
     ),
     "a frame of sixty megabytes": Attack(
         FRAME + "def weights(q, k):\n    everywhere(struct.pack('<IQ', 99, 2**26) + bytes(2**26))\n"
-        "    return q\n",
-        told="is not an answer",
+        "    return q\n"
     ),
     "processes by a call": Attack(
         "import ctypes\ndef weights(q, k):\n    c = ctypes.CDLL(None)\n"

@@ -16,7 +16,7 @@ from attack import RIGHT
 from attacks import ATTACKS, WITH_LIMITS_ONLY
 
 from attncourse.course import exercise as contract
-from attncourse.grading.judge import account, judging, reading
+from attncourse.grading.judge import judging, reading
 from attncourse.grading.judge.allowance import Limits
 from attncourse.grading.judge.judging import RemoteAnswer
 from attncourse.grading.judge.memory.grading import Memory
@@ -132,10 +132,7 @@ def attacked(name, zygote, exercise, canary, server, tmp_path):
     source = source.replace("{port}", str(port)).replace("\0", "{").replace("\1", "}")
     if attack.file == "answer.py":
         source = "import os, sys, torch\n" + source
-    with pytest.MonkeyPatch.context() as patch:
-        if attack.waits:
-            patch.setattr(account, "waiting", lambda seconds: 0.9)
-        got = graded(source, tmp_path, zygote, exercise, attack.file, attack.neighbour)
+    got = graded(source, tmp_path, zygote, exercise, attack.file, attack.neighbour)
     assert got.cpu < COMPUTED
     assert got.slept < SLEPT
     assert got.passed <= attack.most, got.told
