@@ -1,21 +1,24 @@
 """Functions that an exercise asks to write: refused while the learner's code runs.
 
 The operator itself is replaced in PyTorch's dispatcher, so that no alias, no method, no module
-and no string that spells its name gets around; only what is Python in PyTorch is refused by name.
+and no string that spells its name gets around; only what is Python in PyTorch is refused by name
+(see `forbidden_python`). Refused is what returns the forbidden result, however it is called: the
+list of those was found by calling everything in PyTorch with the ban on. What it is built of
+stays allowed, such as exp, sum, logsumexp, normalize, cdist.
 """
 
 import contextlib
 import ctypes
 import functools
-import sys
-import types
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 import torch
 import torch.nn.functional
 from torch.overrides import TorchFunctionMode
+
+from attncourse.course import forbidden_python
 
 # Where an operator may have a kernel of its own that a learner on a CPU could reach.
 _KEYS = (
@@ -43,6 +46,12 @@ _FUSED = (
     "_flash_attention_forward",
     "_efficient_attention_forward",
     "_triton_scaled_dot_attention",
+    "_scaled_dot_product_attention_math_for_mps",
+    "_flash_attention_forward_no_dropout_inplace",
+    "_cudnn_attention_forward",
+    "flex_attention",
+    "FlexAttentionHOP",
+    "varlen_attn",
 )
 _LAYERS = (
     "multi_head_attention_forward",
@@ -51,22 +60,22 @@ _LAYERS = (
     "_transformer_encoder_layer_fwd",
 )
 
+# Classes that exponentiate and normalise, without a softmax that they call.
+_NORMALISED = ("Categorical", "SoftmaxTransform", "_nested_tensor_softmax_with_shape")
+
 # What computes the same: forbidding the first forbids the rest.
 _RELATED: dict[str, tuple[str, ...]] = {
-    "softmax": ("log_softmax", *_FUSED, *_LAYERS),
-    "log_softmax": ("softmax", *_FUSED, *_LAYERS),
+    "softmax": ("log_softmax", *_NORMALISED, *_FUSED, *_LAYERS),
+    "log_softmax": ("softmax", *_NORMALISED, *_FUSED, *_LAYERS),
     "scaled_dot_product_attention": (*_FUSED, *_LAYERS),
     "MultiheadAttention": _LAYERS,
+    "cosine_similarity": ("cosine_embedding_loss",),
 }
 
-# Modules of PyTorch in which functions are written in Python, where there is no operator.
-PYTHON = (
-    "torch.nn.functional",
-    "torch._refs",
-    "torch._refs.nn.functional",
-    "torch._refs.special",
-    "torch._decomp.decompositions",
-)
+# Said to the learner by their own names, since they are known by them.
+_KNOWN = ("flex_attention", "varlen_attn", "cosine_embedding_loss", "Categorical")
+_OWN = {name: name for name in (*_KNOWN, "SoftmaxTransform")}
+_OWN["FlexAttentionHOP"] = "flex_attention"
 
 
 class ForbiddenError(RuntimeError):
@@ -92,7 +101,7 @@ def refused(names: Sequence[str]) -> Iterator[None]:
         return
     replaced = _replace(tuple(names))
     try:
-        with _ByName(names):
+        with _ByName(names), forbidden_python.refused(refusals(tuple(names))):
             yield
     finally:
         replaced.clear()  # a registration ends with the object that made it
@@ -104,14 +113,7 @@ def refuse_for_good(names: Sequence[str]) -> None:
         return
     for library in _replace(tuple(names)):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(library))  # kept, and nowhere to be found
-    for module in filter(None, map(sys.modules.get, PYTHON)):
-        for name, alias in aliases(tuple(names)).items():
-            function = vars(module).get(name)
-            if isinstance(function, types.FunctionType) and not function.__closure__:
-                function.__defaults__ = function.__kwdefaults__ = None
-                function.__code__ = _raising(message(alias))
-            if function is not None:
-                setattr(module, name, functools.partial(_refuse, alias))
+    forbidden_python.refuse_for_good(refusals(tuple(names)))
 
 
 def _replace(names: tuple[str, ...]) -> list[Any]:
@@ -129,16 +131,6 @@ def _replace(names: tuple[str, ...]) -> list[Any]:
 
 def _refuse(name: str, *args: Any, **kwargs: Any) -> NoReturn:
     raise ForbiddenError(message(name))
-
-
-def _raising(text: str) -> types.CodeType:
-    """The code of a function that takes anything and raises, needing no name from outside."""
-    constants = tuple(text if c == "TEXT" else c for c in _refusal.__code__.co_consts)
-    return _refusal.__code__.replace(co_consts=constants)
-
-
-def _refusal(*args: Any, **kwargs: Any) -> NoReturn:
-    raise RuntimeError("TEXT")
 
 
 @functools.cache
@@ -180,8 +172,14 @@ def aliases(names: tuple[str, ...]) -> dict[str, str]:
     for name in names:
         for word in (name, *_RELATED.get(name, ())):
             for variant in _VARIANTS:
-                found.setdefault(variant.format(word), name)
+                found.setdefault(variant.format(word), _OWN.get(word, name))
     return found | {name: name for name in names}
+
+
+@functools.cache
+def refusals(names: tuple[str, ...]) -> dict[str, Callable[..., NoReturn]]:
+    """What stands in the place of every function that is refused, by its name."""
+    return {alias: functools.partial(_refuse, name) for alias, name in aliases(names).items()}
 
 
 class _ByName(TorchFunctionMode):

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, assert_never, get_args
 
 from attncourse.course.execution import Failure, Outcome, execute
-from attncourse.course.forbidden import PYTHON, refuse_for_good
-from attncourse.grading.confined import replay
+from attncourse.course.forbidden import refuse_for_good
+from attncourse.grading.confined import native, replay
 from attncourse.grading.confined.definitions import Definitions, Pass
 from attncourse.grading.confined.traces import Traces
 from attncourse.grading.parsing import parser as parsing
@@ -52,7 +52,7 @@ class Worker:
                 return
             identity = text.pop("id")
             order: WorkerOrder = protocol.read(text, get_args(WorkerOrder))
-            self.channel.most = order.largest
+            self.channel.most, self.channel.room = order.largest, order.room
             self._send(identity, *self._obey(order, values))
 
     def _obey(self, order: WorkerOrder, values: list[Any]) -> tuple[Any, ...]:
@@ -76,7 +76,9 @@ class Worker:
     def _load(self, order: protocol.Load) -> Ran:
         """Run the cells, once what is forbidden is gone."""
         refuse_for_good(order.forbidden)
-        self.traces.expect(PYTHON if order.forbidden else ())
+        if order.forbidden:
+            native.shut()
+        self.traces.expect(self.traces.places if order.forbidden else ())
         self.definitions = Definitions(protocol.decode_cells(order.cells))
         self.done = self.definitions.run()
         return self._ran()

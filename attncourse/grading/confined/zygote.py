@@ -28,6 +28,7 @@ from attncourse.grading.wire.protocol import (
     Extended,
     Failed,
     Ready,
+    Seen,
     Started,
     ZygoteOrder,
     ZygoteReply,
@@ -75,6 +76,8 @@ class Zygote:
                 return self._start(order, descriptors)
             case protocol.Extend():
                 return self._extend(order)
+            case protocol.Look():
+                return self._look(order)
             case protocol.End():
                 return self._end(order)
             case protocol.Twin():
@@ -130,6 +133,13 @@ class Zygote:
         except OSError:  # it has ended
             return Extended(None)
         return Extended(used)
+
+    def _look(self, order: protocol.Look) -> Seen:
+        """See what a child has done."""
+        if order.pid in self.jobs and kernel.tells_sleep():
+            with contextlib.suppress(OSError):  # it has ended
+                return Seen(kernel.processor_time(order.pid), kernel.busy(order.pid))
+        return Seen()
 
     def _end(self, order: protocol.End) -> Ended | Failed:
         """End a child, what it started, and its folder; say what became of it."""

@@ -1,6 +1,5 @@
 """What a submission has used, and what is left of it for the exercise at hand."""
 
-import math
 import time
 
 from attncourse.grading.judge.allowance import Limits, waiting
@@ -10,22 +9,18 @@ from attncourse.grading.judge.process import Fate
 class Account:
     """What the processes of one submission have used, one after the other.
 
-    `cpu` are seconds of processor time, as far as known; `waited` seconds that the judge has
-    waited, up to the last exercise. `seconds` of processor time are for the exercise at hand.
+    `cpu` are seconds of processor time, as far as known; `slept` seconds that it slept, in calls
+    that took long; `waited` seconds that the judge has waited, up to the last exercise. `seconds`
+    of processor time are for the exercise at hand.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.seconds = limits.seconds
-        self.cpu = 0.0
+        self.cpu = self.slept = 0.0
         self.waited = 0.0
         self._before = 0.0  # of the processor time, what exercises before used in this process
         self._began = self._deadline = 0.0
-
-    @property
-    def whole(self) -> int:
-        """Seconds of processor time for the exercise, as the system counts them."""
-        return max(1, math.ceil(self.seconds))
 
     @property
     def patience(self) -> float:
@@ -40,7 +35,16 @@ class Account:
     @property
     def used_up(self) -> bool:
         """Has the submission no time left, for whatever exercise?"""
-        return self.cpu >= self.limits.budget or self.waited >= waiting(self.limits.budget)
+        return (
+            self.cpu >= self.limits.budget
+            or self.overslept
+            or self.waited >= waiting(self.limits.budget)
+        )
+
+    @property
+    def overslept(self) -> bool:
+        """Has it slept for longer than it may?"""
+        return self.slept >= self.limits.sleeps
 
     def process_starts(self) -> None:
         """A fresh process works for the exercise."""
@@ -64,7 +68,7 @@ class Account:
 
     def computed_too_long(self, fate: Fate) -> bool:
         """Did a process that has just ended use all the time for the exercise?"""
-        return fate.cpu - self._before >= self.whole - 0.1
+        return fate.cpu - self._before >= self.seconds - 0.01
 
     def _book(self, used: float) -> None:
         self.cpu += used - self._before

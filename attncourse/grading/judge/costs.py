@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from attncourse.course.execution import Outcome
+from attncourse.course.execution import Function, Outcome
 from attncourse.grading.judge.counting import UNCONFIRMED
 from attncourse.grading.judge.exchange import Request
+from attncourse.grading.judge.room import room
 from attncourse.grading.judge.worker import Worker
 from attncourse.grading.wire.protocol import Call, Record, Unrepeatable
 from attncourse.testing import same_value
@@ -25,14 +26,22 @@ from attncourse.testing import same_value
 COSTS = ("flops", "largest_tensor", "operators")
 
 
-def cost(worker: Worker, function: str, probe: str, args: Sequence[Any], kwargs: Any) -> Outcome:
+def cost(
+    worker: Worker,
+    function: str,
+    solution: Function | None,
+    probe: str,
+    args: Sequence[Any],
+    kwargs: Any,
+) -> Outcome:
     """What a call costs, counted by a process in which nothing of the submission runs."""
     given = real((list(args), kwargs))
+    most = room(solution, None, *given)
     both = given, changed(given)
-    told = worker.ask(Request(Record(function), *given))
+    told = worker.ask(Request(Record(function, most), *given))
     if told.failure:
         return told if told.failure.kind != Unrepeatable.__name__ else UNCONFIRMED
-    plain = [worker.ask(Request(Call(function), *inputs)) for inputs in both]
+    plain = [worker.ask(Request(Call(function, None, most), *inputs)) for inputs in both]
     lost = next((outcome for outcome in plain if outcome.failure), None)
     if lost:
         return lost

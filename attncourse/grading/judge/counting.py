@@ -1,6 +1,5 @@
 """Counting what a call costs where nothing of the submission runs: see `costs`."""
 
-import math
 import time
 from typing import Any
 
@@ -54,6 +53,6 @@ class Counter:
     def _started(self, zygote: Zygote, seconds: float) -> Process:
         if self._process is None:
             before = time.monotonic()
-            self._process = Process(zygote, self._memory, max(1, math.ceil(seconds)), Log())
+            self._process = Process(zygote, self._memory, seconds, Log())
             self.starting += time.monotonic() - before
         return self._process

@@ -17,13 +17,14 @@ Reader = Callable[[bytes, bytes, str], T]  # of a frame's JSON, its payload, an 
 class Request:
     """An order to a worker as a frame, which is sent each time under an identity of its own.
 
-    Raises ValueError for values that are too large.
+    The answer may have `room` bytes of tensors. Raises ValueError for values that are too large.
     """
 
     def __init__(self, order: Order, *values: Any) -> None:
         head, self.body = encode(order.written(), *values)
         self._rest = head[1:]
         self.largest = order.largest
+        self.room = order.room
 
     def head(self, identity: str) -> bytes:
         """The frame's JSON under this identity."""

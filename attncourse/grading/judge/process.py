@@ -1,18 +1,21 @@
 """A worker's process as the judge sees it: its pipes, what it prints, what became of it."""
 
 import contextlib
+import math
 import os
 import secrets
 import signal
 import threading
-import time
 from dataclasses import dataclass
 from typing import TypeVar
 
 from attncourse.grading.judge.exchange import Reader, Request
+from attncourse.grading.judge.patience import Patience
 from attncourse.grading.judge.zygote import GraderFault, Zygote
-from attncourse.grading.wire.channel import Channel
-from attncourse.grading.wire.frames import plain_text
+from attncourse.grading.sandbox import kernel
+from attncourse.grading.wire.channel import Channel, ChannelTimeout
+from attncourse.grading.wire.frames import LARGEST_HEADER, plain_text
+from attncourse.grading.wire.protocol import Seen
 
 T = TypeVar("T")
 
@@ -64,41 +67,63 @@ class Process:
     """A child of the zygote, with two pipes to talk and one for what it prints.
 
     memory is in bytes, seconds of processor time; with `extend` it may have more, up to `most`.
+    In one request it may sleep for `sleep` seconds.
     """
 
     def __init__(
-        self, zygote: Zygote, memory: int, seconds: int, log: Log, most: int | None = None
+        self,
+        zygote: Zygote,
+        memory: int,
+        seconds: float,
+        log: Log,
+        *,
+        most: float = 0.0,
+        sleep: float = math.inf,
     ) -> None:
         self._zygote = zygote
+        self.patience = Patience(self._look, seconds, sleep)
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
         printed, prints = os.pipe()
         self.channel = Channel(ours_in, ours_out)
+        pipes = theirs_in, theirs_out, prints
         try:
-            self._job = zygote.start(
-                memory, seconds, most or seconds, (theirs_in, theirs_out, prints)
-            )
+            self._job = zygote.start(memory, _far(seconds), _far(max(most, seconds)), pipes)
         except GraderFault:
             self.channel.close()
             os.close(printed)
             raise
         finally:
-            for descriptor in (theirs_in, theirs_out, prints):
+            for descriptor in pipes:
                 os.close(descriptor)
         self._drain = threading.Thread(target=_drain, args=(printed, log), daemon=True)
         self._drain.start()
 
     def ask(self, request: Request, read: Reader[T], seconds: float) -> T:
-        """What is read of the answer to a request, within so many seconds. Raises ChannelError."""
-        identity, deadline = secrets.token_hex(8), time.monotonic() + seconds
+        """What is read of the answer to a request. Raises ChannelError.
+
+        For so many seconds it is waited at most, but what it computes or sleeps decides.
+        """
+        identity = secrets.token_hex(8)
         self.channel.largest = request.largest
-        self.channel.send_raw(request.head(identity), request.body, seconds)
-        answer = self.channel.receive_raw(max(0.01, deadline - time.monotonic()))
+        self.channel.payload = request.room + LARGEST_HEADER
+        self.patience.begin(seconds)
+        self.channel.send_raw(request.head(identity), request.body, self.patience.left)
+        answer = self.channel.receive_raw(self.patience.left)
+        if not self.patience.end():
+            raise ChannelTimeout("the answer came too late")
         return read(*answer, identity)
 
-    def extend(self, seconds: int) -> float | None:
+    def extend(self, seconds: float) -> float | None:
         """Let it compute for so long from now on; how long it has until now, None if it ended."""
-        return self._zygote.extend(self._job, seconds)
+        used = self._zygote.extend(self._job, _far(seconds))
+        self.patience.most = (used or 0.0) + seconds
+        return used
+
+    def _look(self) -> Seen:
+        with contextlib.suppress(GraderFault):
+            return self._zygote.look(self._job)
+        return Seen()
 
     def end(self, patience: float = 0.0) -> Fate:
         """End the process and all it started, unless it ends by itself within `patience` s."""
@@ -108,6 +133,14 @@ class Process:
         finally:
             self.channel.close()
             self._drain.join(timeout=5.0)
+
+
+def _far(seconds: float) -> int:
+    """The system's own limit, where `seconds` are allowed: it counts by ticks, which is coarse.
+
+    Where nobody else counts it is what decides.
+    """
+    return max(1, math.ceil(2 * seconds + 1 if kernel.tells_sleep() else seconds))
 
 
 def _drain(printed: int, log: Log) -> None:

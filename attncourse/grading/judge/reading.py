@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attncourse.grading.judge import submission as submissions
-from attncourse.grading.judge.allowance import Limits
+from attncourse.grading.judge.allowance import Limits, waiting
 from attncourse.grading.judge.exchange import UNREAD, Request, claimed
 from attncourse.grading.judge.process import Log, Process
 from attncourse.grading.judge.submission import Submission
@@ -17,7 +17,7 @@ from attncourse.grading.parsing.parser import Function, Parsed, UnreadableError
 from attncourse.grading.wire.frames import ChannelError, plain_text
 from attncourse.grading.wire.protocol import Findings, Parse, decode_cells
 
-READING = 5  # seconds of processor time to read a file, and
+READING = 5.0  # seconds of processor time to read a file, and
 READING_MEMORY = 2 * 2**30  # bytes
 
 
@@ -46,7 +46,7 @@ class _Parser:
         process = Process(self.zygote, READING_MEMORY, READING, Log())
         try:
             request = Request(Parse(text, name))
-            found, _ = process.ask(request, functools.partial(claimed, Findings), 2.0 * READING)
+            found, _ = process.ask(request, functools.partial(claimed, Findings), waiting(READING))
             return _parsed(found)
         except (ChannelError, ValueError):
             told = f"{name} cannot be read: it takes too much time or memory"

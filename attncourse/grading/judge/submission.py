@@ -15,8 +15,9 @@ from typing import Protocol, runtime_checkable
 from attncourse.course import exercise as contract
 from attncourse.grading.parsing.fingerprints import Print
 from attncourse.grading.parsing.parser import Cell, Function, Parsed, UnreadableError, parse
+from attncourse.grading.wire.frames import plain_text
 
-__all__ = ["Cell", "Submission", "UnreadableError", "content", "read"]
+__all__ = ["Cell", "Submission", "UnreadableError", "content", "read", "shown"]
 
 LARGEST_FILE = 8 * 2**20  # bytes
 
@@ -50,6 +51,11 @@ class Submission:
     uses: tuple[tuple[str, str, int, str], ...] = ()
     prints: tuple[Print, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The file's name, fit to be shown: a stranger chose it."""
+        return shown(self.path)
+
     def reaches(self, function: str) -> set[str]:
         """The function and what it uses of what the file itself binds, directly or not."""
         reached: set[str] = set()
@@ -60,6 +66,11 @@ class Submission:
         return reached
 
 
+def shown(path: Path) -> str:
+    """The name of a file, fit to be shown on a terminal or a page."""
+    return plain_text(path.name, 200)
+
+
 def read(path: Path, parser: Parser | None = None) -> Submission:
     """Read the submission in `path`; parsed by `parser` where one is given, or else here.
 
@@ -67,7 +78,7 @@ def read(path: Path, parser: Parser | None = None) -> Submission:
     UnreadableError for what is no notebook or .py.
     """
     text = _text(path, follow=parser is None)
-    found = (parser.parse if parser else parse)(text, path.name)
+    found = (parser.parse if parser else parse)(text, shown(path))
     chapters = contract.names()
     defined = frozenset(name for name in found.defined if name in chapters)
     of_chapter = {name for name, chapter in chapters.items() if chapter == found.chapter}
@@ -124,10 +135,10 @@ def content(path: Path, name: str, follow: bool = False) -> bytes:
 
 def _text(path: Path, follow: bool) -> str:
     try:
-        text = content(path, path.name, follow).decode("utf-8-sig")
+        text = content(path, shown(path), follow).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UnreadableError(f"{path.name} is not a text file in UTF-8") from None
+        raise UnreadableError(f"{shown(path)} is not a text file in UTF-8") from None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
-        raise UnreadableError(f"{path.name} is empty")
+        raise UnreadableError(f"{shown(path)} is empty")
     return text

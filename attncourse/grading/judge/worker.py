@@ -6,7 +6,6 @@ process. There is no answer that means "passed".
 
 import contextlib
 import functools
-import math
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -103,6 +102,11 @@ class Worker:
         cells = self.submission.cells
         return bool(cells) and (self.start() is None or function in self.functions)
 
+    @property
+    def shared(self) -> bool:
+        """Has another exercise run before in the same process?"""
+        return not self._fresh
+
     def ask(self, request: Request) -> Outcome:
         """The outcome of one request. A hang or a lost process is a fatal failure."""
         return self.read(request, outcome_of)
@@ -116,6 +120,7 @@ class Worker:
             answer = process.ask(request, read, self.account.left)
         except ChannelError as error:
             return _fatal(*self._lost(error))
+        self.account.slept += process.patience.slept
         if not answer.repeatable:
             self.doubtful |= not self._fresh
         return answer
@@ -143,8 +148,7 @@ class Worker:
             self._end()
         if self._unloadable is None and self.account.used_up:
             self.stalled = self.account.cpu < self.limits.budget
-            budget = f"{self.limits.budget:g} s of processor time"
-            self._unloadable = _fatal("BudgetError", f"the submission has used up its {budget}.")
+            self._unloadable = _fatal("BudgetError", self._spent())
         return None if self._unloadable else self._loaded(self._fork())
 
     def stop(self) -> None:
@@ -158,9 +162,9 @@ class Worker:
 
     def _fork(self) -> Process:
         """A fresh process."""
-        whole = self.account.whole
-        most = whole if self._kept_apart() else max(whole, math.ceil(self.limits.budget))
-        self._process = Process(self._zygotes(), self.limits.memory, whole, self.log, most)
+        seconds, most = self.account.seconds, 0.0 if self._kept_apart() else self.limits.budget
+        given = self.limits.memory, seconds, self.log
+        self._process = Process(self._zygotes(), *given, most=most, sleep=self.limits.sleep)
         self._fresh = True
         self.account.process_starts()
         return self._process
@@ -190,7 +194,7 @@ class Worker:
     def _renew(self, process: Process) -> bool:
         """Have it run the definitions anew, if it says that nothing else is left there."""
         try:
-            used = process.extend(self.account.whole)
+            used = process.extend(self.account.seconds)
             if used is None:
                 return False
             self._fresh = False
@@ -203,9 +207,11 @@ class Worker:
         """Have it run the definitions, and keep what it notes. Raises ChannelError."""
         read = functools.partial(claimed, Ran)
         ran, _ = process.ask(Request(order), read, self.account.left)
+        self.account.slept += process.patience.slept
         if not (isinstance(ran.notes, list) and isinstance(ran.functions, list)):
             raise ChannelError(UNREAD)
-        self.notes = tuple(plain_text(note, 300) for note in ran.notes[:MOST_NOTES])
+        if isinstance(order, Load):  # before it has seen any input, which a note could tell
+            self.notes = tuple(plain_text(note, 300) for note in ran.notes[:MOST_NOTES])
         self.functions = frozenset(plain_text(name, 80) for name in ran.functions[:MOST_FUNCTIONS])
         return ran
 
@@ -218,9 +224,17 @@ class Worker:
         self.account.process_ends(fate)
         return fate
 
+    def _spent(self) -> str:
+        """What the submission has used up: words that no measure enters."""
+        if self.account.overslept and self.account.cpu < self.limits.budget:
+            return f"the submission has slept for the {self.limits.sleeps:g} s that it may in all."
+        return f"the submission has used up its {self.limits.budget:g} s of processor time."
+
     def _lost(self, error: ChannelError) -> tuple[str, str]:
         """What became of the process, which is cleared away: a kind and a sentence."""
         late = isinstance(error, ChannelTimeout)
+        slept = self._process.patience.slept if self._process else 0.0
+        self.account.slept += slept
         self._counter.end()
         fate = self._end(0.0 if late else 1.0) or Fate(0)
         computed = self.account.computed_too_long(fate)
@@ -228,6 +242,9 @@ class Worker:
         if computed and (late or fate.code < 0):
             return "TimeoutError", used_up(self.limits.seconds)
         self.doubtful |= not self._fresh
+        if late and slept >= self.limits.sleep:
+            told = f"it did not return: it slept for {self.limits.sleep:g} s, and was stopped."
+            return "TimeoutError", told
         if late:
             allowed = limit(self.limits.seconds)
             told = f"it did not return in time for what it may compute {allowed}, and was stopped."

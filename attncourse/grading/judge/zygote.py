@@ -16,7 +16,9 @@ from attncourse.grading.wire.protocol import (
     Ended,
     Extend,
     Extended,
+    Look,
     Order,
+    Seen,
     Start,
     Started,
     Twin,
@@ -99,6 +101,10 @@ class Zygote:
         How many it has used until now; None if it has ended. Raises GraderFault.
         """
         return Extended(**self._ask_of(job, Extend(job.pid, seconds))).cpu
+
+    def look(self, job: Job) -> Seen:
+        """What a child has done until now. Raises GraderFault."""
+        return Seen(**self._ask_of(job, Look(job.pid)))
 
     def stop(self) -> None:
         """End the process and every child that is left."""

@@ -50,6 +50,43 @@ def processor_time(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | _CPUCLOCK_SCHED)
 
 
+def busy(pid: int | str) -> float | None:
+    """Seconds that a process, in all its threads, computed or stood in line for a processor.
+
+    What passes besides, it sleeps, however busy the machine is. None if it stands in line just
+    now, for a time that is not counted yet; and where the system does not tell.
+    """
+    spent = 0
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/stat") as file:
+                if file.read().rpartition(")")[2].split()[0] == "R":
+                    return None
+            with open(f"/proc/{pid}/task/{task}/schedstat") as file:
+                spent += sum(map(int, file.read().split()[:2]))
+    except (OSError, ValueError):
+        return None
+    return spent * 1e-9
+
+
+def in_line() -> float:
+    """Seconds that this thread stood in line for a processor; 0 where the system does not tell."""
+    try:
+        with open("/proc/thread-self/schedstat") as file:
+            return int(file.read().split()[1]) * 1e-9
+    except (OSError, ValueError):
+        return 0.0
+
+
+def tells_sleep() -> bool:
+    """Does the system tell how long a process sleeps?"""
+    try:
+        with open("/proc/self/schedstat") as file:
+            return int(file.read().split()[0]) > 0
+    except (OSError, ValueError):
+        return False
+
+
 def drop_capabilities() -> None:
     """Give up all that root may do beyond what its files allow, for good."""
     for capability in range(64):

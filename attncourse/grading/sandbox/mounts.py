@@ -21,6 +21,7 @@ VISIBLE = (
     "course.clock",
     "course.execution",
     "course.forbidden",
+    "course.forbidden_python",
     "course.kinds",
     "course.library",
     "course.places",

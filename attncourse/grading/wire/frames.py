@@ -38,6 +38,7 @@ _KINDS = {
     "F32": (torch.float32, 4),
     "F64": (torch.float64, 8),
 }
+_NAMES = {dtype: name for name, (dtype, _) in _KINDS.items()}
 _DTYPES = {str(dtype).removeprefix("torch."): dtype for dtype, _ in _KINDS.values()}
 
 
@@ -45,15 +46,15 @@ class ChannelError(Exception):
     """The other side closed the channel or sent what is not a frame."""
 
 
-def encode(text: dict[str, Any], *values: Any) -> tuple[bytes, bytes]:
-    """A frame's JSON and payload. Raises ValueError for what is too large."""
+def encode(text: dict[str, Any], *values: Any, room: int = LARGEST_PAYLOAD) -> tuple[bytes, bytes]:
+    """A frame's JSON and payload, of tensors of `room` bytes. Raises ValueError for more."""
     tensors: dict[str, Tensor] = {}
     encoded = [_encode(value, tensors, 0) for value in values]
     head = json.dumps(text | {"values": encoded}).encode()
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-    if size > LARGEST_PAYLOAD or len(tensors) > MOST_TENSORS:
+    if size > room or len(tensors) > MOST_TENSORS:
         raise ValueError("the value is too large to be sent")
-    return head, safetensors.torch.save(tensors) if tensors else b""
+    return head, _packed(tensors) if tensors else b""
 
 
 def decode(head: bytes, body: bytes) -> tuple[dict[str, Any], list[Any]]:
@@ -81,6 +82,25 @@ def plain_text(text: Any, length: int, keep: str = "") -> str:
         for c in text
     )
     return "".join(pieces)
+
+
+def _packed(tensors: dict[str, Tensor]) -> bytes:
+    """Tensors as safetensors has them; its own writer looks into memory by ctypes.
+
+    A worker may not do that, see `confined.native`.
+    """
+    header, pieces, end = {}, [], 0
+    for key, tensor in tensors.items():
+        pieces.append(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        start, end = end, end + len(pieces[-1])
+        header[key] = {
+            "dtype": _NAMES[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    told = json.dumps(header).encode()
+    told += b" " * (-len(told) % 8)  # what follows lies at a multiple of its size
+    return b"".join([struct.pack("<Q", len(told)), told, *pieces])
 
 
 def _tensors(body: bytes) -> dict[str, Tensor]:

@@ -19,7 +19,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from attncourse.grading.parsing.parser import Cell
-from attncourse.grading.wire.frames import LARGEST_ANSWER, LARGEST_REQUEST, plain_text
+from attncourse.grading.wire.frames import (
+    LARGEST_ANSWER,
+    LARGEST_PAYLOAD,
+    LARGEST_REQUEST,
+    plain_text,
+)
 
 MOST_NOTES = 20  # on what failed while cells ran, or could not be read
 MOST_FUNCTIONS = 1000  # whose names a worker tells
@@ -30,9 +35,10 @@ class Unrepeatable(Exception):
 
 
 class Order:
-    """What a judge asks; `largest` are the bytes of JSON that the answer may have."""
+    """What a judge asks; the answer may have so many bytes of JSON, and `room` of tensors."""
 
     largest: ClassVar[int] = LARGEST_ANSWER
+    room: int = 0
 
     @classmethod
     def op(cls) -> str:
@@ -78,6 +84,7 @@ class Call(Order):
 
     function: str
     probe: str | None = None
+    room: int = LARGEST_PAYLOAD
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ class Record(Order):
 
     largest: ClassVar[int] = 4 * 2**20
     function: str
+    room: int = LARGEST_PAYLOAD
 
 
 @dataclass(frozen=True)
@@ -100,6 +108,7 @@ class Repeat(Order):
 
     record: str
     probe: str | None = None
+    room: int = LARGEST_PAYLOAD
 
 
 WorkerOrder = Parse | Load | Renew | Call | Record | Repeat
@@ -180,6 +189,13 @@ class Extend(Order):
 
 
 @dataclass(frozen=True)
+class Look(Order):
+    """See what a child has done until now: `Seen`."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
 class End(Order):
     """End a child and all it started, unless it ends by itself within `patience` s: `Ended`."""
 
@@ -192,7 +208,7 @@ class Twin(Order):
     """Fork another zygote, which counts costs, for the connection that comes along: `Ready`."""
 
 
-ZygoteOrder = Start | Extend | End | Twin
+ZygoteOrder = Start | Extend | Look | End | Twin
 
 
 @dataclass(frozen=True)
@@ -215,6 +231,18 @@ class Extended:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """Seconds that the child computed, and those that it computed or stood in line to compute.
+
+    None if it has ended, or where the system does not tell; busy is None too if it stands in line
+    just now, since how long is counted when it comes to its turn.
+    """
+
+    cpu: float | None = None
+    busy: float | None = None
+
+
+@dataclass(frozen=True)
 class Ended:
     """A child's exit code (minus a signal's number), and seconds that it computed."""
 
@@ -229,7 +257,7 @@ class Failed:
     error: str
 
 
-ZygoteReply = Ready | Started | Extended | Ended | Failed
+ZygoteReply = Ready | Started | Extended | Seen | Ended | Failed
 
 
 def read(text: dict[str, Any], known: Sequence[type[Order]]) -> Any:

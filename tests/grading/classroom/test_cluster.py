@@ -17,7 +17,10 @@ from attncourse.grading.sandbox import choose
 LIMITS = Limits(seconds=2.0)
 LEVEL = choose("auto")
 
-pytestmark = pytest.mark.skipif(LEVEL == "limits", reason="submissions cannot be confined here")
+pytestmark = [
+    pytest.mark.early,
+    pytest.mark.skipif(LEVEL == "limits", reason="submissions cannot be confined here"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ def test_a_worker_with_another_torch_or_course_is_refused(two, change, sentence)
     keep = f"{place}\nmanifest.kept = manifest.version, manifest._code"
     back = f"{place}\nmanifest.version, manifest._code = manifest.kept"
     with Client(two, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)  # one was killed, and is being started again
+        client.wait_for_workers(2, timeout=300)  # one was killed, and is being started again
         client.run(exec, f"{keep}\n{change}")
         try:
             told = f"^the worker at tcp:.* must have the same {sentence}"
@@ -90,7 +93,7 @@ def test_a_cluster_that_hangs_is_given_up(tmp_path, two, folder, graded, monkeyp
     )
     back = f"{place}\ntask.held.set()\ntask.grade_submission = task.kept"
     with Client(two, set_as_default=False) as client:
-        client.wait_for_workers(2, timeout=60)
+        client.wait_for_workers(2, timeout=300)
         with Cluster(two.scheduler_address, LEVEL, LIMITS) as scheduler:
             client.run(exec, hang)
             try:

@@ -17,6 +17,8 @@ from attncourse.grading.classroom.journal import NAME
 from attncourse.grading.judge.memory.grading import Memory
 from attncourse.grading.judge.zygote import GraderFault
 
+pytestmark = pytest.mark.early
+
 HOSTILE = {
     "loop": "def softmax(x):\n    while True: pass\n",
     "exit": "def softmax(x):\n    import os\n    os._exit(0)\n",
@@ -241,7 +243,7 @@ def test_killed_at_any_moment_it_loses_no_result_and_goes_on(tmp_path, trusted, 
     dice, finished = random.Random(0), 0
     for wanted in (1, 3, 4):
         process = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while lines(out) < wanted + finished and time.monotonic() < deadline:
             time.sleep(0.005)
         time.sleep(dice.random() / 20)
@@ -252,7 +254,7 @@ def test_killed_at_any_moment_it_loses_no_result_and_goes_on(tmp_path, trusted, 
         finished = kept
         with (out / NAME).open("ab") as journal:
             journal.write(b'{"record":{"type":"exer')  # as a crash of the machine leaves it
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     new, known, digest = done.stdout.split()
     assert digest == undisturbed
     assert (int(new) + int(known), int(known)) == (16, finished)

@@ -740,13 +740,13 @@ def test_a_byte_order_mark_is_no_obstacle(file):
 def test_a_hostile_text_is_read_in_bounded_time(tmp_path, zygote, source):
     path = tmp_path / "answer.py"
     path.write_text(f"def softmax(x): return x\n{source}\n")
-    before = time.monotonic()
+    before = time.process_time()
     try:
         submission = reading.read(path, zygote)
         assert submission.notes or submission.defined
     except UnreadableError as error:
         assert str(error).endswith("it takes too much time or memory")
-    assert time.monotonic() - before < 60
+    assert time.process_time() - before < 5  # the judge; the process that parses has limits
 
 
 def test_a_notebook_is_read_there_as_here(tmp_path, zygote):

@@ -18,6 +18,7 @@ from attncourse.course.calls import agree
 from attncourse.course.checking import run
 from attncourse.course.execution import Failure, Outcome, execute
 from attncourse.grading.confined.definitions import Definitions
+from attncourse.grading.judge import account
 from attncourse.grading.judge.allowance import Limits
 from attncourse.grading.judge.judging import RemoteAnswer, grade
 from attncourse.grading.judge.process import LARGEST_LOG
@@ -76,6 +77,10 @@ def imports_from_the_package(x):
 
 def starts_a_child(x, new): return subprocess.Popen(["sleep", "600"], start_new_session=new).pid
 def sleeps(x): time.sleep(600)
+def naps(x): time.sleep(0.4); return 1
+def computes_for_a_second(x):
+    while time.process_time() < 1.1: sum(range(1000))
+    return 1
 
 def hangs(x):
     while True: pass
@@ -300,7 +305,7 @@ def test_a_memory_bomb_is_a_failure_of_the_call(worker, name):
 def test_of_a_hundred_megabytes_printed_a_few_are_kept(worker):
     ask(worker, "prints_a_word", 1)
     assert ask(worker, "prints", 3).value == 3
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while worker.log._dropped + len(worker.log._kept) < 10**8 and time.monotonic() < deadline:
         time.sleep(0.01)
     text = worker.log.text()
@@ -346,15 +351,68 @@ def test_a_loop_is_ended_for_the_time_it_computes(submission, zygote):
 
 
 @pytest.mark.parametrize("name", ["sleeps", "stops"])
-def test_who_waits_is_ended_for_the_time_that_passes(submission, zygote, name):
-    with Worker(submission, Limits(seconds=0.01), zygote) as worker:
+def test_who_sleeps_is_ended_for_that_and_not_for_the_time_that_passes(submission, zygote, name):
+    with Worker(submission, Limits(sleep=0.4), zygote) as worker:
         outcome = ask(worker, name, None)
-        told = (
-            "it did not return in time for what it may compute (0.01 s, or 20 times what the "
-            "solution takes), and was stopped."
-        )
+        told = "it did not return: it slept for 0.4 s, and was stopped."
         assert outcome.failure == Failure("TimeoutError", told, fatal=True)
         assert worker.stalled
+        assert 0.4 <= worker.account.slept < 2
+
+
+def test_who_does_not_return_where_nobody_counts_is_ended_for_the_time_that_passes(
+    submission, zygote, monkeypatch
+):
+    monkeypatch.setattr(account, "waiting", lambda seconds: 0.3)
+    with Worker(submission, Limits(), zygote) as worker:
+        told = (
+            "it did not return in time for what it may compute (5 s, or 20 times what the "
+            "solution takes), and was stopped."
+        )
+        assert ask(worker, "sleeps", None).failure == Failure("TimeoutError", told, fatal=True)
+        assert worker.stalled
+
+
+def test_ten_exercises_that_sleep_cost_no_more_than_three(submission, zygote):
+    told = []
+    with Worker(submission, Limits(sleep=0.4), zygote) as worker:
+        for _ in range(10):
+            worker.begin()
+            told.append(ask_as_it_is(worker, "sleeps").failure.message)
+        assert worker.account.slept < 3
+    assert told[:3] == ["it did not return: it slept for 0.4 s, and was stopped."] * 3
+    assert told[3:] == ["the submission has slept for the 1.2 s that it may in all."] * 7
+
+
+def test_who_sleeps_a_little_in_every_call_uses_up_his_sleep_too(submission, zygote):
+    with Worker(submission, Limits(sleep=0.6), zygote) as worker:
+        told = []
+        for _ in range(12):
+            worker.begin()
+            told.append(ask_as_it_is(worker, "naps"))
+        assert [outcome.value for outcome in told[:4]] == [1] * 4
+        assert told[-1].failure.kind == "BudgetError"
+
+
+def test_who_is_kept_from_computing_does_not_sleep(submission, zygote):
+    """Twelve processes beside it for two processors: it stands in line most of the time."""
+    loop = [sys.executable, "-c", "while True: pass"]
+    beside = [subprocess.Popen(loop) for _ in range(12)]
+    try:
+        with Worker(submission, Limits(sleep=0.3), zygote) as worker:
+            assert ask(worker, "computes_for_a_second", None).value == 1
+            assert worker.account.slept < 0.1
+    finally:
+        for process in beside:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize(("allowed", "kind"), [(0.9, "TimeoutError"), (1.4, "NoneType")])
+def test_what_is_computed_decides_to_a_fraction_of_a_second(submission, zygote, allowed, kind):
+    with Worker(submission, Limits(seconds=allowed), zygote) as worker:
+        failure = ask(worker, "computes_for_a_second", None).failure
+        assert type(failure).__name__ == kind or failure.kind == kind
 
 
 def test_a_submission_that_has_used_up_its_time_is_asked_no_more(submission, zygote):
@@ -419,7 +477,7 @@ def test_a_zygote_ends_with_the_judge(tmp_path):
     mine._connected()
     process = mine._launched.process
     mine._socket.close()
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     mine._socket = None
     mine.stop()
 
@@ -588,6 +646,37 @@ def test_what_may_be_the_fault_of_another_exercise_is_tried_alone(staying, confi
         assert worker.doubtful
         assert grade(there, worker, needs).state == "passed"
         assert pid(worker) != own
+
+
+ONCE = {
+    "a name that may be given once": (
+        "torch.library.define('once::f', '(Tensor x) -> Tensor')\ndef double(x, *, plus=0.0): X\n"
+    ),
+    "a trace in a module": (
+        "import types\nif not hasattr(types, 'once'):\n    types.once = True\n"
+        "    def double(x, *, plus=0.0): X\n"
+    ),
+    "a function that is made once": (
+        "import types\nplus_once = types.__dict__.setdefault('once', [1])\n"
+        "HALF = plus_once.pop() / 2 if plus_once else None\n"
+        "def double(x, *, plus=0.0): return 4 * HALF * x + plus\n"
+    ),
+    "memory that is kept": (
+        "import types\nkept = types.__dict__.setdefault('kept', [])\n"
+        "def double(x, *, plus=0.0):\n    kept.append(1)\n"
+        "    if len(kept) > 12: raise MemoryError\n    return 2 * x + plus\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ONCE)
+def test_definitions_that_run_only_once_cost_no_later_exercise(what, confined, exercise):
+    source = "import torch\n" + ONCE[what].replace("X", "return 2 * x + plus")
+    cell = Cell("answer.py", source, tuple(range(len(compile(source, "", "exec", 1024).body))))
+    there = Submission(Path("answer.py"), (cell,), ("double",), frozenset({"double"}))
+    with Worker(there, LIMITS, confined) as worker:
+        for _ in range(3):
+            assert grade(there, worker, exercise).state == "passed"
 
 
 def test_an_alarm_that_another_exercise_set_ends_nothing_of_the_next(staying, confined):

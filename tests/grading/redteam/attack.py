@@ -39,7 +39,7 @@ class Attack:
 
     confined: it does harm, or reads what it should not, unless the level is at least "kernel".
     told: words that must be in what the learner is told. file: the name under which it is handed
-    in; what is no .py stands as it is. waits: it computes nothing, so little time is given.
+    in; what is no .py stands as it is.
     neighbour: its function of that name is graded before, as of an exercise that forbids the same.
     """
 
@@ -48,7 +48,6 @@ class Attack:
     confined: bool = False
     told: str = ""
     file: str = "answer.py"
-    waits: bool = False
     neighbour: bool = False
 
 

@@ -34,18 +34,13 @@ EXITS = {
     "recursion without a limit": Attack(
         "def weights(q, k):\n    sys.setrecursionlimit(10**9)\n    return weights(q, k)\n"
     ),
-    "sleeping": Attack(
-        "import time\n" + call("time.sleep(3600)"), told="did not return in time", waits=True
-    ),
-    "stopping itself": Attack(
-        call("os.kill(os.getpid(), 19)"), told="did not return in time", waits=True
-    ),
+    "sleeping": Attack("import time\n" + call("time.sleep(3600)"), told="it slept for"),
+    "stopping itself": Attack(call("os.kill(os.getpid(), 19)"), told="it slept for"),
     "a generator that never ends": Attack("def weights(q, k):\n    return list(iter(int, 1))\n"),
     "a lock that is never free": Attack(
         "import threading\ndef weights(q, k):\n    lock = threading.Lock()\n    lock.acquire()\n"
         "    lock.acquire()\n",
-        told="did not return in time",
-        waits=True,
+        told="it slept for",
     ),
 }
 
@@ -91,7 +86,6 @@ JUDGE = {
         "from attncourse.grading.wire import channel\ndef weights(q, k):\n"
         "    channel.Channel.send = lambda self, *a, **k: os.write(self.writing, b'passed')\n"
         "    return q\n",
-        waits=True,
     ),
     "the check patched": Attack(
         "import attncourse.course.execution as e\ndef weights(q, k):\n"
@@ -163,7 +157,7 @@ LIARS = {
     ),
     "a message that is code": Attack(
         "def weights(q, k):\n    raise ValueError('\\x1b[2J\\u202e<script>' + 'x' * 10**6)\n",
-        told="<script>xxx",
+        told="is not shown",
     ),
 }
 
@@ -187,7 +181,6 @@ FORGED = {
         FRAME
         + "import time\n"
         + call("everywhere(struct.pack('<IQ', 1000, 0) + b'{{')", "time.sleep(3600)"),
-        waits=True,
     ),
     "deep JSON": Attack(
         FRAME + "def weights(q, k):\n    data = b'[' * 200000\n"
@@ -330,7 +323,84 @@ SPIES = {
     ),
 }
 
+# the kernel below the dispatcher, by its name in the library
+_KERNEL = "_ZN2at3cpu12_softmax_outERNS_6TensorERKS1_lb"
+_CALLED = (
+    "    x, out = (q @ k.mT).detach(), torch.empty(q.shape[0], k.shape[0], dtype=q.dtype)\n"
+    "    a, b = c.c_void_p(x._cdata), c.c_void_p(out._cdata)\n"
+    "    f.restype = c.c_void_p\n"
+    "    f(c.byref(b), c.byref(a), c.c_long(-1), c.c_bool(False))\n    return out\n"
+)
+
 FORBIDDEN = {
+    "by get_decompositions": Attack(
+        "from torch._decomp import get_decompositions\ndef weights(q, k):\n"
+        "    op = getattr(torch.ops.aten, '_soft' + 'max').default\n"
+        "    return get_decompositions([op])[op](q @ k.mT, -1, False)\n",
+        told="softmax is not allowed",
+    ),
+    "by the table of decompositions": Attack(
+        "from torch._decomp import decomposition_table\ndef weights(q, k):\n"
+        "    for op, f in decomposition_table.items():\n"
+        "        if str(op) == 'aten._soft' 'max.default': return f(q @ k.mT, -1, False)\n",
+        told="softmax is not allowed",
+    ),
+    "by what a decomposition wraps": Attack(
+        "import gc, types\ndef weights(q, k):\n    gc.unfreeze()\n"
+        "    for f in gc.get_objects():\n"
+        "        if isinstance(f, types.FunctionType) and f.__name__ in ('_soft' 'max',):\n"
+        "            try: return f(q @ k.mT, -1, False)\n            except TypeError: pass\n",
+    ),
+    "by PyTorch's references": Attack(
+        "import torch._refs.nn.functional as r\ndef weights(q, k):\n"
+        "    return getattr(r, 'soft' + 'max')(q @ k.mT, -1)\n",
+        told="softmax is not allowed",
+    ),
+    "by a distribution": Attack(
+        "def weights(q, k):\n    d = getattr(torch.distributions, 'Cate' + 'gorical')\n"
+        "    return d(logits=q @ k.mT).logits.exp()\n",
+        told="Categorical is not allowed",
+    ),
+    "by a distribution of another kind": Attack(
+        "def weights(q, k):\n    d = getattr(torch.distributions, 'OneHotCate' + 'gorical')\n"
+        "    return d(logits=q @ k.mT).logits.exp()\n",
+        told="Categorical is not allowed",
+    ),
+    "by a transform of distributions": Attack(
+        "def weights(q, k):\n    t = getattr(torch.distributions, 'Soft' 'maxTransform')()\n"
+        "    return t(q @ k.mT)\n",
+        told="SoftmaxTransform is not allowed",
+    ),
+    "by the kernel in PyTorch's library": Attack(
+        "import ctypes as c, glob\ndef weights(q, k):\n"
+        "    place = os.path.dirname(torch.__file__) + '/lib/libtorch_cpu.so'\n"
+        f"    f = getattr(c.CDLL(place), '{_KERNEL}')\n" + _CALLED,
+        told="ctypes is not available",
+    ),
+    "by the kernel, with what ctypes keeps below": Attack(
+        "import ctypes as c, _ctypes\ndef weights(q, k):\n"
+        "    make = next(x for x in object.__subclasses__() if x.__name__ == '_CData')\n"
+        "    made = [y for x in make.__subclasses__() for y in (x, *x.__subclasses__())]\n"
+        "    base = next(x for x in made if x.__name__ == 'CFuncPtr')\n"
+        "    class F(base): _flags_, _restype_ = 1, c.c_int\n"
+        f"    f = F(('{_KERNEL}', c.CDLL.__new__(c.CDLL)))\n" + _CALLED,
+    ),
+    "by ctypes, with the hook changed": Attack(
+        "import ctypes as c, gc, types\ndef weights(q, k):\n    gc.unfreeze()\n"
+        "    for f in gc.get_objects():\n"
+        "        if isinstance(f, types.FunctionType) and 'heard' in f.__name__:\n"
+        "            f.__code__ = (lambda event, given: None).__code__\n"
+        "    place = os.path.dirname(torch.__file__) + '/lib/libtorch_cpu.so'\n"
+        "    import _ctypes\n    f = _ctypes.dlopen(place, 2)\n    return q\n",
+        told="ctypes is not available",
+    ),
+    "by the registration taken back": Attack(
+        "import ctypes as c, gc\ndef weights(q, k):\n"
+        "    for x in gc.get_objects():\n"
+        "        if type(x).__name__ == '_DispatchModule':\n"
+        "            for _ in range(9): c.pythonapi.Py_DecRef(c.py_object(x))\n"
+        "    return getattr(torch, 'soft' + 'max')(q @ k.mT, -1)\n",
+    ),
     "by its name": Attack(
         "def weights(q, k):\n    return torch.softmax(q @ k.mT, -1)\n",
         told="softmax is not allowed",
@@ -472,7 +542,7 @@ ATTACKS: dict[str, Attack] = {
     for kind, groups in {
         "exit": (EXITS,),
         "judge": (JUDGE, forgeries.JUDGE),
-        "liar": (LIARS, forgeries.LIARS),
+        "liar": (LIARS, forgeries.LIARS, forgeries.CLAIMS),
         "forged": (FORGED, forgeries.FORGED),
         "bomb": (BOMBS, escapes.BOMBS),
         "spy": (SPIES, escapes.SPIES),

@@ -1,6 +1,6 @@
 """Attacks on what is around the worker: files, processes, network, imports, what stays behind."""
 
-from attack import Attack, call, tell
+from attack import FRAME, Attack, call, tell
 
 _WRITE = "    try: open(place, 'w').write({what!r})\n    except OSError: pass\n"
 
@@ -144,6 +144,14 @@ SPIES = {
 }
 
 BOMBS = {
+    "an answer of sixty megabytes": Attack(
+        "def weights(q, k):\n    return torch.zeros(2**23 - 99, dtype=q.dtype)\n",
+        told="too large to be sent",
+    ),
+    "a frame of sixty megabytes": Attack(
+        FRAME + "def weights(q, k):\n    everywhere(struct.pack('<IQ', 99, 2**26) + bytes(2**26))\n"
+        "    return q\n"
+    ),
     "processes by a call": Attack(
         "import ctypes\ndef weights(q, k):\n    c = ctypes.CDLL(None)\n"
         "    for number in (56, 57, 58, 435):\n"
@@ -209,7 +217,30 @@ BOMBS = {
     ),
 }
 
+_TOLD = "str(q.flatten()[:3].tolist())"
+
 KEPT = {
+    "inputs told by an exception": Attack(
+        f"def weights(q, k):\n    raise ValueError({_TOLD})\n", told="is not shown"
+    ),
+    "inputs told by an exception's name": Attack(
+        "def weights(q, k):\n    name = 'V' + str(float(q[0, 0])).replace('.', '_')\n"
+        "    raise type(name, (Exception,), {{}})()\n",
+        told="raised an exception",
+    ),
+    "inputs told in the grader's name": Attack(
+        "class ForbiddenError(Exception): pass\n"
+        f"def weights(q, k):\n    raise ForbiddenError({_TOLD})\n",
+        told="is not shown",
+    ),
+    "inputs told as a line of its own": Attack(
+        "import linecache\ndef weights(q, k):\n    for name in list(linecache.cache):\n"
+        f"        linecache.cache[name] = (1, None, [{_TOLD}] * 99, name)\n    raise ValueError\n",
+        told="raised ValueError",
+    ),
+    "inputs returned as a text": Attack(
+        f"def weights(q, k):\n    return {_TOLD}\n", told="a value of type str"
+    ),
     "a file kept between processes": Attack(
         "def weights(q, k):\n    for place in ('kept', '/tmp/kept', '/dev/shm/kept'):\n"
         "        try:\n            print('SECRET' if os.path.exists(place) else '')\n"

@@ -1,6 +1,6 @@
 """Attacks on what the judge believes: frames, state of torch, counted costs, values."""
 
-from attack import FRAME, WASTE, Attack, call
+from attack import FRAME, RIGHT, WASTE, Attack, call
 
 JUDGE = {
     "the default device changed": Attack(
@@ -33,6 +33,68 @@ JUDGE = {
     "the class of tensors patched": Attack(
         "def weights(q, k):\n    torch.Tensor.allclose = torch.Tensor.all = lambda *a, **k: True\n"
         "    torch.Tensor.shape = property(lambda self: (5, 7))\n    return torch.zeros(1)\n"
+    ),
+}
+
+IN_PLACE = (
+    "def weights(q, k):\n    DONE or DONE.append(patch())\n    e = (q @ k.mT).exp()\n"
+    "    q.neg_()\n"
+    "    return e / e.sum(-1, keepdim=True)\n"
+)
+
+
+def _patched(*lines: str) -> str:
+    """A right function that writes into its arguments, and has its process deny that."""
+    modules = "attncourse.course.execution as e, attncourse.core.probes as p"
+    patch = ["def patch():", *(f"    {line}" for line in lines), "DONE = []"]
+    return "\n".join([f"import {modules}", *patch, RIGHT.replace("weights", "right"), IN_PLACE])
+
+
+_GRADIENT = (
+    "old_one = p.PROBES['gradients']",
+    "p.PROBES['gradients'] = lambda f, *a, **k: old_one(right, *a, **k)",
+)
+
+# A gradient is compared as a value; that it came through the function itself is believed.
+CLAIMS = {
+    "what is modified, patched": Attack(
+        _patched("e._modified = lambda *a: ()", *_GRADIENT), most=1, told="modified its argument"
+    ),
+    "what is modified, and the probes": Attack(
+        _patched(
+            "e._modified = lambda *a: ()",
+            *_GRADIENT,
+            "for name in p.PROBES:",
+            "    if name != 'gradients': p.PROBES[name] = lambda *a, **k: 1",
+        ),
+        most=1,
+        told="modified its argument",
+    ),
+    "the comparison of tensors patched": Attack(
+        _patched("torch.equal = lambda *a: True", "e._same = lambda *a: True", *_GRADIENT),
+        most=1,
+        told="modified its argument",
+    ),
+    "the outcome rewritten": Attack(
+        _patched(
+            "import attncourse.grading.confined.worker as w",
+            "old = e.execute",
+            "def execute(f, probe, args, kwargs, forbidden=()):",
+            "    got = old(f, probe, args, kwargs)",
+            "    return e.Outcome(got.value, got.failure, ())",
+            "w.execute = e.execute = execute",
+            *_GRADIENT,
+        ),
+        most=1,
+        told="modified its argument",
+    ),
+    "the gradients patched": Attack(
+        "import attncourse.core.probes as p\n"
+        "def weights(q, k):\n"
+        "    p.PROBES.update(gradients=lambda f, *a, **k: [torch.ones_like(x) for x in a])\n"
+        "    e = (q @ k.mT).detach().exp()\n"
+        "    return e / e.sum(-1, keepdim=True)\n",
+        most=2,
     ),
 }
 

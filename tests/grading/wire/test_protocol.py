@@ -55,7 +55,8 @@ def test_the_judges_end_gives_each_order_and_answers_none():
 def test_each_answer_and_reply_is_given_by_one_end_and_read_by_the_other():
     listed = {kind.__name__ for kind in (*get_args(WorkerAnswer), *get_args(ZygoteReply))}
     assert made("confined") >= listed
-    assert not made("judge") & (listed - {"Started", "Extended", "Ended"})  # read by being made
+    read_by_being_made = {"Started", "Extended", "Seen", "Ended"}
+    assert not made("judge") & (listed - read_by_being_made)
     read = {name(node) for node in nodes("judge") if isinstance(node, ast.Name)}
     assert listed - read == {"Ready", "Failed"}  # told by coming, and by an error
 
@@ -74,6 +75,7 @@ ORDERS = [
     protocol.Repeat("{}", None),
     protocol.Start(2**30, 1, 2),
     protocol.Extend(7, 1),
+    protocol.Look(7),
     protocol.End(7, 0.5),
     protocol.Twin(),
 ]

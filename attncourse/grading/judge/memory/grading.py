@@ -8,14 +8,12 @@ from attncourse.course.checking import Result
 from attncourse.course.exercise import Exercise
 from attncourse.grading.judge import judging
 from attncourse.grading.judge.costs import COSTS
-from attncourse.grading.judge.exchange import Request
 from attncourse.grading.judge.judging import RemoteAnswer
 from attncourse.grading.judge.memory.dialogues import Dialogues, Question
 from attncourse.grading.judge.memory.outcomes import Outcomes
 from attncourse.grading.judge.memory.replies import Reply, concluded, received
 from attncourse.grading.judge.submission import Submission
 from attncourse.grading.judge.worker import Worker
-from attncourse.grading.wire.protocol import Call
 
 
 class Memory:
@@ -54,10 +52,10 @@ class Remote:
     def reply(self, question: Question, known: Container[bytes]) -> Reply:
         """The worker's reply, which is read unless its digest is among the `known`."""
         probe, args, kwargs = question.probe, question.args, question.kwargs
-        if probe in COSTS:
+        if self.answer.modifies or probe in COSTS:
             return concluded(self.answer.run(probe, args, kwargs))
         if question.request is None:
-            question.request = Request(Call(self.answer.function, probe), list(args), kwargs)
+            question.request = self.answer.request(probe, args, kwargs)
         reply = self.answer.worker.read(question.request, functools.partial(received, known=known))
         return reply if isinstance(reply, Reply) else concluded(reply)
 
