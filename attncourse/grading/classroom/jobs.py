@@ -10,7 +10,8 @@ from attncourse.course import exercise as contract
 from attncourse.grading.classroom.journal import Entry
 from attncourse.grading.classroom.layouts import Collected, Handed, Refused
 from attncourse.grading.classroom.manifest import digest
-from attncourse.grading.judge.submission import UnreadableError, content
+from attncourse.grading.judge.content import content
+from attncourse.grading.judge.submission import UnreadableError
 
 
 class ClassError(CourseError):

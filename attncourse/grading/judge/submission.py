@@ -4,21 +4,17 @@ The file is only opened here. Its text is parsed where a zygote's child can be h
 that a hostile one costs at most that child; nothing of it runs before it is graded.
 """
 
-import errno
-import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from attncourse.course import exercise as contract
 from attncourse.course.forbidden import aliases, message
+from attncourse.grading.judge.content import plain, text
 from attncourse.grading.parsing.fingerprints import Print
 from attncourse.grading.parsing.parser import Cell, Parsed, UnreadableError, parse
 
-__all__ = ["Cell", "Submission", "UnreadableError", "content", "read", "shortcut"]
-
-LARGEST_FILE = 8 * 2**20  # bytes
+__all__ = ["Cell", "Submission", "UnreadableError", "read", "shortcut"]
 
 
 @runtime_checkable
@@ -63,10 +59,10 @@ def read(path: Path, parser: Parser | None = None) -> Submission:
     A link is followed only where nothing is a stranger's: without a parser. Raises
     UnreadableError for what is no notebook or .py.
     """
-    text = _text(path, follow=parser is None)
+    source = text(path, follow=parser is None)
     chapters, loaded = contract.names(), contract.all_exercises().values()
     watched = frozenset(alias for exercise in loaded for alias in aliases(exercise.forbidden))
-    found = (parser.parse if parser else parse)(text, path.name, watched)
+    found = (parser.parse if parser else parse)(source, plain(path.name), watched)
     defined = frozenset(name for name in found.defined if name in chapters)
     graded = {name for name, chapter in chapters.items() if chapter == found.chapter} or defined
     names = tuple(name for name in contract.in_order() if name in graded)
@@ -89,34 +85,3 @@ def shortcut(submission: Submission, function: str, forbidden: tuple[str, ...]) 
         if not more:
             return None
         reached |= more
-
-
-def content(path: Path, name: str, follow: bool = False) -> bytes:
-    """The bytes of a regular file, which is called `name`, of no more than the limit.
-
-    A link is an error unless it is to be followed. Raises UnreadableError.
-    """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-    try:
-        with os.fdopen(os.open(path, flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UnreadableError(f"{name} is not a regular file")
-            read = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        link = error.errno == errno.ELOOP and not follow
-        reason = "is a link" if link else f"cannot be read: {error.strerror}"
-        raise UnreadableError(f"{name} {reason}") from None
-    if len(read) > LARGEST_FILE:
-        raise UnreadableError(f"{name} is larger than {LARGEST_FILE // 2**20} MiB")
-    return read
-
-
-def _text(path: Path, follow: bool) -> str:
-    try:
-        text = content(path, path.name, follow).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UnreadableError(f"{path.name} is not a text file in UTF-8") from None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip():
-        raise UnreadableError(f"{path.name} is empty")
-    return text

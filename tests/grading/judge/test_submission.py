@@ -10,12 +10,8 @@ import pytest
 from attncourse.course.exercise import of_chapter
 from attncourse.grading.confined.definitions import Definitions
 from attncourse.grading.judge import reading
-from attncourse.grading.judge.submission import (
-    LARGEST_FILE,
-    UnreadableError,
-    read,
-    shortcut,
-)
+from attncourse.grading.judge.content import LARGEST_FILE
+from attncourse.grading.judge.submission import UnreadableError, read, shortcut
 from attncourse.grading.parsing.parser import without_magics
 
 SOFTMAX = "def softmax(x):\n    return x.exp() / x.exp().sum(-1, keepdim=True)\n"
