@@ -476,6 +476,18 @@ def test_doctor_says_what_is_prevented():
     assert (result.exit_code, result.stdout.splitlines()) == (0, doctor())
 
 
+def test_doctor_says_the_same_however_python_is_called(here):
+    program = "from attncourse.cli import main; main(['doctor'])"
+    (here / "folder").mkdir()
+    relative = os.path.relpath(sys.executable, here / "folder")
+    told = [
+        subprocess.run([path, "-c", program], cwd=here / "folder", capture_output=True, check=True)
+        for path in (sys.executable, relative)
+    ]
+    assert told[0].stdout.startswith(b"Isolation of submissions: ")
+    assert told[0].stdout == told[1].stdout
+
+
 # bench
 
 
