@@ -15,6 +15,13 @@ NO_CREDIT = "not attempted"
 class SubmissionFile(pytest.File):
     """One submission; holds the worker that runs its functions."""
 
+    @classmethod
+    def of(cls, parent: pytest.Collector, path: Path) -> "SubmissionFile":
+        """The submission in a file, whose name a stranger chose: no terminal must obey it."""
+        if str(path).isprintable():
+            return cls.from_parent(parent, path=path)
+        return cls.from_parent(parent, path=path, nodeid=shown(path, parent))
+
     def collect(self) -> Iterator[pytest.Collector | pytest.Item]:
         """One collector for each exercise found; one failing item where nothing can be graded."""
         from attncourse.course import exercise as contract
@@ -39,7 +46,7 @@ class SubmissionFile(pytest.File):
             yield ExerciseCollector.from_parent(self, name=name, exercise=contract.get(name))
         if not self.submission.exercises:
             reason = " ".join(
-                [f"{self.path.name} defines no function of any exercise.", *self.submission.notes]
+                [f"{self.submission.name} defines no function of any exercise.", *self.submission.notes]
             )
             yield Ungradable.from_parent(self, name="no exercise", reason=reason)
 
@@ -110,11 +117,11 @@ class CheckItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where the check stands: submission, exercise, check."""
-        return self.path, None, f"{self.path.name}: {self.parent.name}: {self.name}"  # type: ignore[union-attr]
+        file = self.config.rootpath / shown(self.path, self)
+        return file, None, f"{file.name}: {self.parent.name}: {self.name}"  # type: ignore[union-attr]
 
     def _tell(self, state: str, notes: list[str]) -> None:
-        root = self.config.rootpath
-        path = self.path.relative_to(root) if self.path.is_relative_to(root) else self.path
+        path = shown(self.path, self)
         exercise = self.parent.name  # type: ignore[union-attr]
         told = {"submission": path, "exercise": exercise, "check": self.name, "state": state}
         told |= {"notes": "\n".join(notes)} if notes else {}
@@ -130,19 +137,26 @@ class Ungradable(pytest.Item):
 
     def runtest(self) -> None:
         """Say why."""
-        root = self.config.rootpath
-        path = self.path.relative_to(root) if self.path.is_relative_to(root) else self.path
+        path = shown(self.path, self)
         told = {"submission": path, "exercise": f"({self.name})", "state": "failed"}
         self.user_properties.extend((key, str(value)) for key, value in told.items())
         raise NoCredit(self.reason)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where it stands: the submission."""
-        return self.path, None, f"{self.path.name}: {self.name}"
+        file = self.config.rootpath / shown(self.path, self)
+        return file, None, f"{file.name}: {self.name}"
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show the sentence alone."""
         return str(excinfo.value)
+
+
+def shown(path: Path, node: pytest.Collector | pytest.Item) -> str:
+    """A path below the root, as far as it is, with every character that does not print escaped."""
+    root = node.config.rootpath
+    text = str(path.relative_to(root) if path.is_relative_to(root) else path)
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class NoCredit(Exception):

@@ -92,7 +92,7 @@ class Grader:
         """Collect every notebook and .py file as a submission, and nothing else."""
         yield
         if file_path.suffix in (".ipynb", ".py") and not file_path.name.startswith("."):
-            return [items.SubmissionFile.from_parent(parent, path=file_path)]
+            return [items.SubmissionFile.of(parent, file_path)]
         return []
 
     @pytest.hookimpl(tryfirst=True)

@@ -341,6 +341,19 @@ def test_collecting_only_names_every_check_and_runs_none(pytester, handed_in):
     assert result.ret == pytest.ExitCode.OK
 
 
+def test_no_terminal_obeys_the_name_of_a_file_or_folder(pytester):
+    folder = pytester.mkdir("handed-in") / "in\x1b[2J"
+    folder.mkdir()
+    (folder / "a\x1b]0;title\x07.py").write_text(IMPORTS + RIGHT, encoding="utf-8")
+    (folder / "b\u202egpj.py").write_text("x = 1\n", encoding="utf-8")
+    (folder / "c\x1b[1m.ipynb").write_text("my homework", encoding="utf-8")
+    told = grade(pytester, "-v", "--junitxml=j.xml", "handed-in").stdout.str()
+    assert f"in\\x1b[2J/a\\x1b]0;title\\x07.py  softmax            {ALL}" in told
+    for word in ("\x1b[2J", "\x1b[1m", "\x1b]0", "\x07", "\u202e"):
+        assert word not in told
+        assert word not in (pytester.path / "j.xml").read_text(encoding="utf-8")
+
+
 def test_a_folder_without_submissions_has_nothing_to_grade(pytester):
     pytester.mkdir("none")
     assert grade(pytester, "none").ret == pytest.ExitCode.NO_TESTS_COLLECTED

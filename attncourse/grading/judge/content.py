@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from attncourse.grading.parsing.parser import UnreadableError
+from attncourse.grading.wire.frames import plain_text
 
 LARGEST_FILE = 8 * 2**20  # bytes, without outputs
 LARGEST_NOTEBOOK = 256 * 2**20  # bytes, with them
@@ -58,13 +59,18 @@ def content(path: Path, name: str, follow: bool = False) -> bytes:
 def text(path: Path, follow: bool) -> str:
     """The text of a file, its lines ended as Python ends them. Raises UnreadableError."""
     try:
-        found = content(path, path.name, follow).decode("utf-8-sig")
+        found = content(path, shown(path), follow).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise UnreadableError(f"{path.name} is not a text file in UTF-8") from None
+        raise UnreadableError(f"{shown(path)} is not a text file in UTF-8") from None
     found = found.replace("\r\n", "\n").replace("\r", "\n")
     if not found.strip():
-        raise UnreadableError(f"{path.name} is empty")
+        raise UnreadableError(f"{shown(path)} is empty")
     return found
+
+
+def shown(path: Path) -> str:
+    """The name of a file, fit to be shown on a terminal or a page: a stranger chose it."""
+    return plain_text(path.name, 300)
 
 
 def plain(name: str) -> str:

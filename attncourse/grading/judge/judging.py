@@ -74,7 +74,7 @@ def _inputs(secret: bytes, exercise: Exercise) -> bytes:
 
 
 def _missing(submission: Submission, exercise: Exercise) -> Result:
-    missing = f"{submission.path.name} defines no function {exercise.name}."
+    missing = f"{submission.name} defines no function {exercise.name}."
     checks = (
         CheckResult(name, first_line(check), "not attempted", missing)
         for name, check in exercise.checks.items()

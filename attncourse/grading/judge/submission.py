@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from attncourse.course import exercise as contract
 from attncourse.course.forbidden import aliases, message
-from attncourse.grading.judge.content import plain, text
+from attncourse.grading.judge.content import plain, shown, text
 from attncourse.grading.parsing.fingerprints import Print
 from attncourse.grading.parsing.parser import Cell, Parsed, UnreadableError, parse
 
@@ -43,6 +43,11 @@ class Submission:
     uses: tuple[tuple[str, str, int, str], ...] = ()
     prints: tuple[Print, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """The file's name, fit to be shown: a stranger chose it."""
+        return shown(self.path)
+
     def reaches(self, function: str) -> set[str]:
         """The function and what it uses of what the file itself binds, directly or not."""
         reached: set[str] = set()
@@ -62,7 +67,7 @@ def read(path: Path, parser: Parser | None = None) -> Submission:
     source = text(path, follow=parser is None)
     chapters, loaded = contract.names(), contract.all_exercises().values()
     watched = frozenset(alias for exercise in loaded for alias in aliases(exercise.forbidden))
-    found = (parser.parse if parser else parse)(source, plain(path.name), watched)
+    found = (parser.parse if parser else parse)(source, plain(shown(path)), watched)
     defined = frozenset(name for name in found.defined if name in chapters)
     graded = {name for name, chapter in chapters.items() if chapter == found.chapter} or defined
     names = tuple(name for name in contract.in_order() if name in graded)

@@ -12,7 +12,7 @@ from made_class import DIVIDED, SOFTMAX, STUB
 
 from attncourse.course.exercise import get
 from attncourse.grading.classroom import weights
-from attncourse.grading.classroom.exports import canvas, results
+from attncourse.grading.classroom.exports import canvas, moodle, results
 from attncourse.grading.classroom.exports.canvas import ExportError
 from attncourse.grading.classroom.exports.files import cell, table
 from attncourse.grading.classroom.weights import WeightsError
@@ -156,9 +156,16 @@ def test_moodle_always_gets_a_grade_and_feedback(written):
     bert = next(row for row in found if row["Full name"] == "Bert Lovelace")
     assert (bert["Identifier"], bert["Grade"]) == ("Participant 7002", "0")
     words = bert["Feedback comments"]
-    assert words.startswith(f"0 of 20 points\n✘ softmax: 0 of {CHECKS} checks passed\n")
+    assert words.startswith(f"0 of 20 points<br>\n✘ softmax: 0 of {CHECKS} checks passed<br>\n")
     assert "You divided the scores by their sum." in words
     assert words.endswith("○ attention: not handed in")
+
+
+def test_what_moodle_shows_as_a_page_holds_no_code_of_a_submission(written, monkeypatch):
+    monkeypatch.setattr(moodle, "feedback", lambda book, row: "<script>a & b</script>\n1 < 2")
+    text, _ = moodle.text(written["moodle"][0].book)
+    assert "&lt;script&gt;a &amp; b&lt;/script&gt;<br>\n1 &lt; 2" in text
+    assert "<script" not in text
 
 
 def test_junit_has_a_case_for_every_check(written):

@@ -4,7 +4,10 @@ Moodle finds a student by Identifier, and needs the columns Grade and Last modif
 there; it wipes the grade or the feedback that a line lacks, so that every line has both. A grade
 newer than the worksheet is kept unless "Allow updating records that have been modified more
 recently in Moodle than in the spreadsheet" is ticked. Headings are those of Moodle in English.
+Moodle shows feedback as HTML, so that what stands there is text of a page, with its line ends.
 """
+
+import html
 
 from attncourse.grading.classroom.exports.files import table
 from attncourse.grading.classroom.gradebook import Gradebook, Row
@@ -30,5 +33,6 @@ def text(book: Gradebook) -> tuple[str, list[str]]:
 
 
 def _line(book: Gradebook, row: Row) -> list[object]:
-    who = [f"Participant {row.student.number}", row.student.name]
-    return [*who, row.points, book.scheme.points, "-", feedback(book, row)]
+    who = [f"Participant {row.student.number}", html.escape(row.student.name, quote=False)]
+    told = html.escape(feedback(book, row), quote=False).replace("\n", "<br>\n")
+    return [*who, row.points, book.scheme.points, "-", told]
