@@ -84,8 +84,8 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
     """Check the exercises in FILE, a notebook or a .py file.
 
     Your definitions run in a separate process: an endless loop costs one exercise, not the
-    terminal. The result is kept for `attncourse status`. Exits with 0 if everything attempted
-    passed, with 1 if something failed.
+    terminal. The result is kept for `attncourse status` if FILE lies where that looks, here or in
+    exercises/. Exits with 0 if everything attempted passed, with 1 if something failed.
 
     \b
     For example:  attncourse check exercises/masks.ipynb
@@ -116,12 +116,21 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
                 continue
             result = grade(submission, worker, exercise)
             failed |= result.state == "failed"
-            progress.record(result, path.parent)
+            if _learners(path.parent):
+                progress.record(result, path.parent)
             for line in report.lines(result):
                 show_line("  " * line.level, line.mark, line.text, report.COLOURS[line.state])
         for note in (*submission.notes, *worker.notes):
             click.echo(f"Note: {note}")
     context.exit(1 if failed else 0)
+
+
+def _learners(folder: Path) -> bool:
+    """Does `attncourse status` look there? In the folder of someone else nothing is written."""
+    from attncourse.course import progress
+
+    own = {Path.cwd(), Path.cwd() / "exercises"}
+    return folder.resolve() in own or progress.file(folder).exists()
 
 
 def _exercise(name: str) -> Any:

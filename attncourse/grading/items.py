@@ -46,7 +46,10 @@ class SubmissionFile(pytest.File):
             yield ExerciseCollector.from_parent(self, name=name, exercise=contract.get(name))
         if not self.submission.exercises:
             reason = " ".join(
-                [f"{self.submission.name} defines no function of any exercise.", *self.submission.notes]
+                [
+                    f"{self.submission.name} defines no function of any exercise.",
+                    *self.submission.notes,
+                ]
             )
             yield Ungradable.from_parent(self, name="no exercise", reason=reason)
 

@@ -143,7 +143,15 @@ def bubblewrap(program: str, folder: str) -> list[str]:
     No network, no other process, no home, no environment; what can be written to is a folder in
     memory.
     """
-    words = [os.path.abspath(program), "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"]
+    words = [
+        os.path.abspath(program),
+        "--unshare-all",
+        "--unshare-user",
+        "--uid",
+        "65534",
+        "--gid",
+        "65534",
+    ]
     words += ["--hostname", "worker", "--cap-drop", "ALL", "--proc", "/proc"]
     words += ["--size", str(16 * 2**20), "--tmpfs", "/tmp", "--dir", folder]
     for device in (str(NULL), *_RANDOM):

@@ -116,7 +116,8 @@ def test_other_limits_grade_anew_and_say_so(tmp_path, folder, trusted, order):
     trusted(folder, out)
     report = trusted(folder, out, limits=run.Limits(seconds=3.0))
     assert counted(report) == (3, 0)
-    assert report.notes == ["The course, the limits or the isolation changed: all was graded anew."]
+    changed = "The course, the limits, the isolation or the secret changed: all was graded anew."
+    assert report.notes == [changed]
 
 
 def test_two_runs_give_the_same_bytes(tmp_path, folder, graded):

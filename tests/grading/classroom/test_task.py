@@ -5,7 +5,7 @@ import random
 import made_class
 import pytest
 
-from attncourse.exercises import CHAPTERS
+from attncourse.course.contents import CHAPTERS
 from attncourse.grading.classroom import task
 from attncourse.grading.classroom.task import Task, grade_submission
 from attncourse.grading.judge import judging

@@ -32,7 +32,8 @@ def test_outputs_attachments_and_widgets_are_cut_and_nothing_else(indent):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "my homework", '{"outputs": [', '{"outputs": [1', '"outputs" : {}', '"outputs"', "]"]
+    "text",
+    ["", "my homework", '{"outputs": [', '{"outputs": [1', '"outputs" : {}', '"outputs"', "]"],
 )
 def test_what_is_no_notebook_stays_as_it_is(text):
     assert without_outputs(text.encode()) == text.encode()
