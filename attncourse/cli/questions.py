@@ -13,7 +13,7 @@ from attncourse.cli.console import BadInput
 def answered(unclear: Any, options: dict[str, Any]) -> dict[str, Any]:
     """The options that the teacher chooses. Raises BadInput where nobody can be asked."""
     question = str(unclear)
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not terminal():
         told = [f"  {command(choice)}\n      {choice.meaning}" for choice in unclear.choices]
         raise BadInput("\n".join([f"{question}. Say it by one of", *told]))
     click.echo(f"{question[:1].upper()}{question[1:]}", err=True)
@@ -28,10 +28,15 @@ def answered(unclear: Any, options: dict[str, Any]) -> dict[str, Any]:
     return {chosen.option: chosen.value}
 
 
+def terminal() -> bool:
+    """Is there someone to be asked?"""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def command(choice: Any) -> str:
     """The command that was given, with another value of an option; None leaves the option out."""
     context = click.get_current_context()
-    words = [context.command_path, *map(str, context.params["paths"])]
+    words = [*context.command_path.split(), *map(str, context.params["paths"])]
     for parameter in context.command.params:
         name = parameter.name or ""
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE

@@ -14,7 +14,7 @@ from typing import Literal
 from attncourse.course import exercise as contract
 from attncourse.grading.classroom import names, sections, whose
 from attncourse.grading.classroom.archive import ArchiveError, left_out, unpack
-from attncourse.grading.classroom.handed import Choice, ClassError, Collected, UnclearError
+from attncourse.grading.classroom.handed import ClassError, Collected
 from attncourse.grading.classroom.journal import NAME
 from attncourse.grading.classroom.listing import Listing
 from attncourse.grading.classroom.names import Told
@@ -23,6 +23,7 @@ from attncourse.grading.judge.content import answers
 Layout = Literal["auto", "folders", "sections"]
 LAYOUTS: tuple[Layout, ...] = ("auto", "folders", "sections")
 
+_DOCUMENTS = (".pdf", ".html", ".htm", ".docx", ".doc", ".odt")  # in which an answer may be shown
 _COURSE = frozenset({"attncourse", "book", "solutions", "tests", "bench"})
 _PACKED = (".rar", ".7z", ".gz", ".tgz", ".bz2", ".xz", ".tar")
 
@@ -86,7 +87,8 @@ class _Collector:
 
     def folders(self, parent: Path, folders: list[Path], files: list[Path], section: str) -> None:
         """The folders of a class: each is a student's, or a section."""
-        classes = [] if section else self.classes(folders, files)
+        inside = {path: self.peek(path) for path in folders}
+        classes = [] if section else sections.among(inside, files, self.layout)
         clones = [path.name for path in folders if (path / ".git").exists()]
         prefix = names.assignment(parent.resolve().name, clones)
         for path in folders:
@@ -97,33 +99,6 @@ class _Collector:
             by = "GitHub Classroom's folders" if path.name in clones else "the name of the folder"
             told = names.moodle(path.name) or names.nbgrader(path.name) or names.own(own, "", by)
             self.student(told, path, section)
-
-    def classes(self, folders: list[Path], files: list[Path]) -> list[Path]:
-        """Those of the folders that hold a class. Raises UnclearError."""
-        if self.layout != "auto":
-            return folders if self.layout == "sections" else []
-        students = [
-            path for path in folders if names.moodle(path.name) or names.nbgrader(path.name)
-        ]
-        inside = {path: list(self.entries(path)) for path in folders if path not in students}
-        found = [path for path, entries in inside.items() if sections.holds_class(path, entries)]
-        rest = [
-            entries
-            for path, entries in inside.items()
-            if path not in found and not (path / ".git").exists()
-        ]
-        alone = not (students or found or any(answers(path.name) for path in files))
-        if alone and sections.may_hold_classes(rest):
-            raise self.unclear(folders)
-        return found
-
-    def unclear(self, folders: list[Path]) -> UnclearError:
-        """The question what the folders are."""
-        some = ", ".join([*(names.clean(p.name) for p in folders[:3]), "..."][: len(folders)])
-        what = f"the folder {some}" if len(folders) == 1 else f"each of the folders {some}"
-        meanings = {"folders": "one student's work", "sections": "a class of its own (a section)"}
-        choices = [Choice("layout", name, f"{what} is {m}") for name, m in meanings.items()]
-        return UnclearError(f"is {what} one student's work, or does it hold a class?", choices)
 
     def student(self, told: Told, folder: Path, section: str = "", inside: str = "") -> None:
         """A folder that holds one student's work."""
@@ -153,8 +128,25 @@ class _Collector:
         elif path.is_symlink() or not path.is_file():
             self.listing.refuse(told, name, f"{name} is a link or no regular file", section)
         else:
+            packed = self.packed_class(path, told)
+            if packed:
+                self.folder(packed, section)
+                return
             self.listing.student(told, section)
             self.handed(path, told, name, section)
+
+    def packed_class(self, path: Path, told: Told) -> Path | None:
+        """The folder of a zip among a class that holds a class itself, and is no student's."""
+        if told.system or path.suffix.lower() != ".zip":
+            return None
+        try:
+            folder = self.unpacked(path)
+        except ArchiveError:
+            return None  # told of the student
+        inside = list(self.entries(folder))
+        if len(inside) == 1 and inside[0].is_dir():
+            folder, inside = inside[0], list(self.entries(inside[0]))
+        return folder if sections.holds_class(folder, inside) else None
 
     def handed(self, path: Path, told: Told, name: str, section: str) -> None:
         """A file of a student: graded, unpacked, or noted as something else."""
@@ -166,6 +158,9 @@ class _Collector:
         elif suffix in _PACKED:
             reason = f"{name} is packed in a way that is not opened: a zip is"
             self.listing.refuse(told, name, reason, section)
+        elif suffix in _DOCUMENTS:
+            reason = f"{name} is no notebook and no .py file"
+            self.listing.refuse(told, name, reason, section, unread=False)
         else:
             self.listing.notice(told, name, section)
 
@@ -188,6 +183,13 @@ class _Collector:
         folder.mkdir(parents=True)
         unpack(path, folder)
         return folder
+
+    def peek(self, folder: Path) -> list[Path]:
+        """What lies in a folder; nothing if it cannot be read, which is told later."""
+        try:
+            return list(self.entries(folder))
+        except OSError:
+            return []
 
     def entries(self, folder: Path) -> Iterator[Path]:
         """What lies in a folder, in order, but for what is never looked at and any results."""

@@ -42,10 +42,12 @@ class Listing:
         rank = (names.version(name), told.number)
         self.files.append((whose, Handed(told.student, name, path, told.late, rank)))
 
-    def refuse(self, told: Told, name: str, reason: str, section: str = "") -> None:
-        """What cannot be graded, and may hold an answer."""
+    def refuse(
+        self, told: Told, name: str, reason: str, section: str = "", unread: bool = True
+    ) -> None:
+        """What cannot be graded; unread as in `Refused`."""
         whose = self.student(told, section)
-        self.refused.append((whose, Refused(told.student, name, reason)))
+        self.refused.append((whose, Refused(told.student, name, reason, unread)))
 
     def notice(self, told: Told, name: str, section: str) -> None:
         """What is no answer: told only of those who handed in nothing else."""

@@ -20,6 +20,9 @@ _MOODLE = re.compile(r"(.+)_(\d+)_assignsubmission_(?:file|onlinetext)(?:_(.*))?
 # ada+week-2+2024-05-01 10:20:30.123456 UTC, as nbgrader collects
 _NBGRADER = re.compile(r"(.+?)\+.+\+(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\b.*", re.DOTALL)
 
+# Week 2_ada_attempt_2024-05-01-10-20-30_masks.ipynb
+_BLACKBOARD = re.compile(r"(.+)_([^_]+)_attempt_(\d{4}(?:-\d\d){5})(?:_(.*))?\.(\w+)", re.DOTALL)
+
 # masks-1.ipynb (Canvas, a second hand-in), masks (2).ipynb (a browser), masks_v3.ipynb
 _VERSION = re.compile(r"(?:[ _-]*\((\d{1,3})\)|[ _-]v(\d{1,3})|-(\d{1,3}))$", re.IGNORECASE)
 
@@ -79,6 +82,17 @@ def moodle(name: str) -> Told | None:
         return None
     who, number, file = found.groups()
     return Told(Student(clean(who), number), file or "", system="Moodle", by="Moodle's names")
+
+
+def blackboard(name: str) -> Told | None:
+    """What the name of a file in Blackboard's download tells; None if it is none."""
+    found = _BLACKBOARD.fullmatch(name)
+    if not found:
+        return None
+    _, who, when, file, suffix = found.groups()
+    number, file = int(when.replace("-", "")), f"{file or 'attempt'}.{suffix}"
+    by = "Blackboard's names of files"
+    return Told(Student(clean(who)), file, None, number, "Blackboard", who, by)
 
 
 def nbgrader(name: str) -> Told | None:

@@ -69,8 +69,8 @@ def chosen(name: str, files: list[File], refused: list[Refused], prefer: tuple[s
     tried = [file for file in have if name in file.attempted]
     if not tried:
         hidden = tuple(_hidden(name, files, refused))
-        empty = not any(file.entry.closing["exercises"] for file in files)
-        hidden = hidden or tuple(file.handed.name for file in files if empty)
+        if not any(file.entry.closing["exercises"] for file in files):  # nothing is known at all
+            hidden = (*(file.handed.name for file in files), *(entry.name for entry in refused))
         last = max(have, key=_rank, default=None)
         record = last.entry.exercises[name] if last else None
         return Score(name, record, last.handed.name if last else "", hidden=hidden)
@@ -86,12 +86,16 @@ def chosen(name: str, files: list[File], refused: list[Refused], prefer: tuple[s
 def _best(name: str, tried: list[File], prefer: tuple[str, ...]) -> list[File]:
     """Those of several that count before the others: preferred, called after it, the latest."""
     works = {contract.names()[name], name.replace("_", "-")}
-    wanted = [
-        f for f in tried if set(prefer) & {*f.handed.name.split("/"), names.stem(f.handed.name)}
-    ]
+    wanted = [f for f in tried if f.handed.name in prefer]
+    wanted = wanted or [f for f in tried if set(prefer) & _parts(f.handed.name)]
     wanted = wanted or [f for f in tried if names.bare(f.handed.name) in works] or tried
     latest = max(file.handed.rank for file in wanted)
     return [file for file in wanted if file.handed.rank == latest]
+
+
+def _parts(name: str) -> set[str]:
+    """The folders and the file of a path, the file also without its suffix."""
+    return {*name.split("/"), names.stem(name)}
 
 
 def _rank(file: File) -> tuple[tuple[int, int], str]:

@@ -4,13 +4,44 @@ A folder one level too high, and a folder for each section of a course, look lik
 students. Where the names do not tell, the teacher is asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from attncourse.grading.classroom import names, whose
+from attncourse.grading.classroom.handed import Choice, UnclearError
 from attncourse.grading.judge.content import answers
 
 MANY = 3  # files of their own names that look like a class's rather than one student's
+
+
+def among(folders: Mapping[Path, Sequence[Path]], files: Sequence[Path], layout: str) -> list[Path]:
+    """Those of the folders, each given with what lies in it, that hold a class.
+
+    files lie beside them. Raises UnclearError.
+    """
+    if layout != "auto":
+        return [*folders] if layout == "sections" else []
+    students = [path for path in folders if names.moodle(path.name) or names.nbgrader(path.name)]
+    left = {path: entries for path, entries in folders.items() if path not in students}
+    found = [path for path, entries in left.items() if holds_class(path, entries)]
+    rest = [
+        entries
+        for path, entries in left.items()
+        if path not in found and not (path / ".git").exists()
+    ]
+    alone = not (students or found or any(answers(path.name) for path in files))
+    if alone and may_hold_classes(rest):
+        raise _unclear([path.name for path in folders])
+    return found
+
+
+def _unclear(folders: list[str]) -> UnclearError:
+    """The question what the folders are."""
+    some = ", ".join([*map(names.clean, folders[:3]), "..."][: len(folders)])
+    what = f"the folder {some}" if len(folders) == 1 else f"each of the folders {some}"
+    meanings = {"folders": "one student's work", "sections": "a class of its own (a section)"}
+    choices = [Choice("layout", name, f"{what} is {m}") for name, m in meanings.items()]
+    return UnclearError(f"is {what} one student's work, or does it hold a class?", choices)
 
 
 def holds_class(folder: Path, entries: Sequence[Path]) -> bool:

@@ -16,8 +16,8 @@ _BY_FILE = "the name of the file"
 
 
 def of_files(files: Sequence[str]) -> dict[str, Told]:
-    """What the name of each file tells: Moodle's or Canvas's, or else its own."""
-    told = {file: names.moodle(file) or names.canvas(file) for file in files}
+    """What the name of each file tells: Moodle's, Blackboard's or Canvas's, or else its own."""
+    told = {f: names.moodle(f) or names.blackboard(f) or names.canvas(f) for f in files}
     numbered = {file: t for file, t in told.items() if t and t.system == "Canvas"}
     not_canvas = _mistaken(numbered)
     known = {file: t for file, t in told.items() if t and file not in not_canvas}

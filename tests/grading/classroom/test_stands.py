@@ -150,6 +150,23 @@ def test_a_folder_that_cannot_be_listed_is_said(tmp_path, trusted, monkeypatch):
         trusted(tmp_path / "class", tmp_path / "out")
 
 
+def test_a_students_folder_that_cannot_be_listed_costs_only_them(tmp_path, trusted, monkeypatch):
+    folder = made_class.lay(
+        tmp_path / "class", "folders", [(name, {"a.py": SOFTMAX}) for name in ("ada", "bob")]
+    )
+    real = os.listdir
+
+    def denied(path):
+        if str(path).endswith("/bob"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr("attncourse.grading.classroom.layouts.os.listdir", denied)
+    report = trusted(folder, tmp_path / "out")
+    assert points(report) == {"ada": 100.0, "bob": None}
+    assert report.book.rows[1].notes == ["bob: Permission denied"]
+
+
 # what is worth a look
 
 

@@ -105,6 +105,15 @@ def test_two_copies_that_differ_are_not_chosen_between(graded_as, tmp_path):
     assert row.versions == ["final/scores.ipynb counts, not draft/scores.ipynb: softmax."]
 
 
+def test_a_copy_in_no_folder_can_be_preferred(graded_as, tmp_path):
+    files = {"s.py": SOFTMAX, "old/s.py": DIVIDED, "m.py": CAUSAL}
+    assert row_of(graded_as([("ada", files)])).state == "unclear"
+    page = (tmp_path / "out/class.html").read_text()
+    assert "Say --prefer old or --prefer s.py." in page
+    assert row_of(graded_as([], prefer=("s.py",))).points == 100.0
+    assert row_of(graded_as([], prefer=("old",), change=True)).points < 100.0
+
+
 def test_two_copies_that_do_the_same_are_one(graded_as):
     files = {"a/s.py": SOFTMAX, "b/s.py": SOFTMAX + "# again\n", "m.py": CAUSAL}
     assert row_of(graded_as([("ada", files)])).points == 100.0

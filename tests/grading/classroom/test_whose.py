@@ -121,6 +121,33 @@ def test_what_nbgrader_collected_is_told_by_its_folders(found):
     assert collected.files[0].rank < collected.files[1].rank
 
 
+def test_what_blackboard_wrote_is_told_by_its_names(found):
+    first, second = (f"Week 2_ada_attempt_2024-05-0{day}-10-20-30" for day in (1, 2))
+    collected = found(f"{first}_masks.ipynb", f"{second}_masks.ipynb", f"{second}.txt")
+    assert students(collected) == ["ada"]
+    assert collected.files[0].rank < collected.files[1].rank
+    assert (collected.refused, collected.left_out) == ([], [])
+
+
+def test_a_zip_of_the_class_within_a_zip_or_folder_is_no_student(found, tmp_path):
+    found("Ada Byron_7001_assignsubmission_file_/a.py", "Bob_7002_assignsubmission_file_/a.py")
+    (tmp_path / "outer").mkdir()
+    made_class.zipped(tmp_path / "class", tmp_path / "outer/week-2.zip")
+    assert students(found(folder="outer")) == ["Ada Byron (7001)", "Bob (7002)"]
+    path = made_class.zipped(tmp_path / "outer", tmp_path / "outer.zip")
+    collected = collect([path], tmp_path / "temporary/again")
+    assert students(collected) == ["Ada Byron (7001)", "Bob (7002)"]
+
+
+def test_a_zip_of_one_student_is_theirs(found, tmp_path):
+    (tmp_path / "work").mkdir()
+    for name in ("Ada - masks.py", "Ada - softmax.py", "notes.py"):
+        (tmp_path / "work" / name).write_text("x = 1")
+    (tmp_path / "class").mkdir()
+    made_class.zipped(tmp_path / "work", tmp_path / "class/Ada.zip")
+    assert students(found("Bob.py")) == ["Ada", "Bob"]
+
+
 # names that look the same
 
 
@@ -226,6 +253,7 @@ def test_files_by_other_names_are_read_or_named(found):
     assert [(r.student.name, r.reason) for r in collected.refused] == [
         ("dan", "work.rar is packed in a way that is not opened: a zip is"),
         ("eve", "a.pdf is no notebook and no .py file"),
+        ("flo", "report.docx is no notebook and no .py file"),
     ]
 
 
