@@ -15,7 +15,8 @@ def answered(unclear: Any, options: dict[str, Any]) -> dict[str, Any]:
     question = str(unclear)
     if not terminal():
         told = [f"  {command(choice)}\n      {choice.meaning}" for choice in unclear.choices]
-        raise BadInput("\n".join([f"{question}. Say it by one of", *told]))
+        end = "" if question.endswith("?") else "."
+        raise BadInput("\n".join([f"{question}{end} Say it by one of", *told]))
     click.echo(f"{question[:1].upper()}{question[1:]}", err=True)
     for number, choice in enumerate(unclear.choices, 1):
         words = f"{choice.value}: " if isinstance(choice.value, str) else ""

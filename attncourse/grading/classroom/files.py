@@ -61,6 +61,8 @@ def cell(value: object) -> str:
     if isinstance(value, int | float):
         return f"{value:g}" if abs(value) < 1e6 else repr(value)
     text = printable(str(value))
+    if text == "-":  # which no spreadsheet computes, and Moodle writes where there is no date
+        return text
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
 
 

@@ -26,6 +26,9 @@ _BLACKBOARD = re.compile(r"(.+)_([^_]+)_attempt_(\d{4}(?:-\d\d){5})(?:_(.*))?\.(
 # masks-1.ipynb (Canvas, a second hand-in), masks (2).ipynb (a browser), masks_v3.ipynb
 _VERSION = re.compile(r"(?:[ _-]*\((\d{1,3})\)|[ _-]v(\d{1,3})|-(\d{1,3}))$", re.IGNORECASE)
 
+# Copy of masks.ipynb, as Google Drive calls it in some languages
+_COPY = re.compile(r"^(?:Copy of|Kopie von|Copie de|Copia de|Cópia de|Kopia)\s+", re.IGNORECASE)
+
 
 @dataclass(frozen=True, order=True)
 class Student:
@@ -111,8 +114,8 @@ def version(name: str) -> int:
 
 
 def stem(name: str) -> str:
-    """The name of a file without its folders and what follows its first suffix."""
-    file = name.rpartition("/")[2]
+    """The name of a file without its folders, its suffixes, and what Google Drive puts before."""
+    file = _COPY.sub("", name.rpartition("/")[2])
     return re.sub(r"(\.(ipynb|py|zip|txt|json))+$", "", file, flags=re.IGNORECASE)
 
 

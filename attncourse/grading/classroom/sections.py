@@ -39,9 +39,9 @@ def _unclear(folders: list[str]) -> UnclearError:
     """The question what the folders are."""
     some = ", ".join([*map(names.clean, folders[:3]), "..."][: len(folders)])
     what = f"the folder {some}" if len(folders) == 1 else f"each of the folders {some}"
-    meanings = {"folders": "one student's work", "sections": "a class of its own (a section)"}
+    meanings = {"sections": "a class of its own (a section)", "folders": "one student's work"}
     choices = [Choice("layout", name, f"{what} is {m}") for name, m in meanings.items()]
-    return UnclearError(f"is {what} one student's work, or does it hold a class?", choices)
+    return UnclearError(f"does {what} hold a class, or one student's work?", choices)
 
 
 def holds_class(folder: Path, entries: Sequence[Path]) -> bool:

@@ -1,5 +1,7 @@
 """Whose a file is, by its name beside the names of the others; who is one, and who is two."""
 
+import re
+
 import made_class
 import pytest
 
@@ -7,6 +9,7 @@ from attncourse.grading.classroom import names, roster, whose
 from attncourse.grading.classroom.handed import UnclearError
 from attncourse.grading.classroom.layouts import collect
 from attncourse.grading.classroom.names import Student
+from attncourse.grading.classroom.pages.naming import page_names
 from attncourse.grading.classroom.roster import Person
 
 CHAPTERS = ("masks", "weighted-mean", "scores-and-scaling")
@@ -61,10 +64,16 @@ def test_what_several_share_is_the_work_and_what_is_left_the_student(found, form
         ("a-b.py", "a-c.py", "b-c.py", "b-b.py"),
         ("Ada Byron.py", "Ada Lovelace.py"),
         ("ada.py", "bob.py", "cleo_2.py"),
+        ("Copyist.py", "Kopia.py"),
     ],
 )
 def test_without_a_reason_no_two_files_are_one_students(found, files):
     assert len(students(found(*files))) == len(files)
+
+
+def test_a_copy_from_a_drive_is_of_the_same_student(found):
+    files = ("Ada - masks.ipynb", "Copy of Ada - masks.ipynb", "Kopie von Bob - masks.ipynb")
+    assert students(found(*files)) == ["Ada", "Bob"]
 
 
 def test_a_version_is_one_only_beside_the_file_itself(found):
@@ -189,9 +198,9 @@ def test_a_number_is_the_same_whatever_stands_before_it(found):
 def test_a_folder_that_may_be_a_class_is_asked_for(found, files):
     with pytest.raises(UnclearError) as asked:
         found(*files)
-    assert str(asked.value).endswith("one student's work, or does it hold a class?")
+    assert str(asked.value).endswith("hold a class, or one student's work?")
     options = [(choice.option, choice.value) for choice in asked.value.choices]
-    assert options == [("layout", "folders"), ("layout", "sections")]
+    assert options == [("layout", "sections"), ("layout", "folders")]
     assert len(students(found(layout="sections"))) == len(files)
     assert len(students(found(layout="folders"))) == len({file.split("/")[0] for file in files})
 
@@ -255,6 +264,26 @@ def test_files_by_other_names_are_read_or_named(found):
         ("eve", "a.pdf is no notebook and no .py file"),
         ("flo", "report.docx is no notebook and no .py file"),
     ]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("Ada.py", "ada.py", "ADA.py"),
+        ("李明.ipynb", "王芳.ipynb", "محمد.ipynb", "🦉.ipynb"),
+        ("softmax.py", "attention.py"),
+        ("Ada\nLovelace.py", "Ada  Lovelace.py", "Ada Lovelace.py", " Ada Lovelace.py"),
+        ("o'neill.py", "O’Neill.py", "-rf.py", "=1+1.py", "con.py"),
+        ("a.b.py", "a.py", "b.ipynb.json", "b.ipynb"),
+    ],
+)
+def test_odd_names_are_each_someone_and_have_a_page_of_their_own(found, files):
+    collected = found(*files)
+    assert len(collected.files) == len(files)
+    assert len(students(collected)) == len(set(files) - {"b.ipynb.json"})
+    pages = page_names(file.student for file in collected.files)
+    assert len(set(pages.values())) == len(students(collected))
+    assert all(re.fullmatch(r"[a-z0-9-]+\.html", name) for name in pages.values())
 
 
 # names from Canvas or Moodle
