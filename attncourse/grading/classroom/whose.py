@@ -67,7 +67,7 @@ def _beside(stem: str, known: Sequence[str]) -> str:
         for pattern in (rf"(.+?)[{_BETWEEN}]+{words}", rf"{words}[{_BETWEEN}]+(.+)"):
             match = re.fullmatch(pattern, stem, re.IGNORECASE)
             if match:
-                return match[1].strip(_BETWEEN)
+                return match[1]
     return ""
 
 
@@ -107,7 +107,7 @@ def _shortened(stems: Mapping[str, str]) -> dict[str, str]:
     ends = zip(min(stems.values(), default=""), max(stems.values(), default=""), strict=False)
     shared = "".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], ends))
     cut = max(shared.rfind(c) for c in "_-") + 1
-    rest = [stem[cut:].strip() for stem in stems.values()]
+    rest = [stem[cut:] for stem in stems.values()]
     number = any(c.isdigit() for c in shared[:cut]) and not any(c.isdigit() for c in "".join(rest))
     cut = cut if len(stems) > 1 and number and all(rest) else 0
-    return {file: stem[cut:].strip() for file, stem in stems.items()}
+    return {file: stem[cut:] for file, stem in stems.items()}
