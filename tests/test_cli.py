@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ import torch
 from click.testing import CliRunner
 
 from attncourse import __version__
-from attncourse.cli import main
+from attncourse.cli import main, questions
 from attncourse.course import exercise as contract
 from attncourse.course import progress, render
 from attncourse.course.exercise import all_exercises, chapters, get, of_chapter
@@ -256,13 +257,13 @@ def test_a_wrong_answer_is_named_and_broken_cells_are_noted(here):
     ]
 
 
-def test_the_result_of_a_check_is_kept_beside_the_file(here):
-    (here / "exercises").mkdir()
-    (here / "exercises/answer.py").write_text("def softmax(x): raise SystemExit")
-    assert attncourse("check", "exercises/answer.py").exit_code == 1
+@pytest.mark.parametrize("folder", [".", "exercises"])
+def test_the_result_of_a_check_is_kept_beside_the_file(here, folder):
+    (here / folder).mkdir(exist_ok=True)
+    (here / folder / "answer.py").write_text("def softmax(x): raise SystemExit")
+    assert attncourse("check", f"{folder}/answer.py").exit_code == 1
     kept = {"state": "failed", "passed": 0, "checks": len(SOFTMAX.checks)}
-    assert progress.load(here / "exercises") == {"softmax": kept}
-    assert progress.load(here) == {}
+    assert progress.load(here / folder) == {"softmax": kept}
 
 
 def test_nothing_is_left_in_the_folder_of_somebody_else(here):
@@ -493,11 +494,11 @@ def test_a_class_is_graded_into_a_folder(here):
     assert lines[1] == "Median 50% of 10 points."
     assert lines[2].startswith("  1 x ")
     assert "(softmax): You divided the scores by their sum." in lines[2]
-    assert lines[3] == "Without anything that can be graded: 1 (see class.html)."
+    assert lines[3] == "Unreadable or missing: 1 (see class.html)."
     assert re.fullmatch(r"Isolation: \w+\. Digest: [0-9a-f]{16}\.", lines[4])
     names = "class.html, students/, gradebook.csv, similarity.csv, results.json, junit.xml"
     assert lines[5:] == [f"Wrote {names} in results."]
-    table = (here / "results/gradebook.csv").read_text().splitlines()
+    table = (here / "results/gradebook.csv").read_text("utf-8-sig").splitlines()
     assert [line.split(",")[3:6] for line in table[1:]] == [
         ["graded", "10", "10"],
         ["graded", "0", "0"],
@@ -505,6 +506,50 @@ def test_a_class_is_graded_into_a_folder(here):
     ]
     again = attncourse("grade", *told)
     assert again.stdout.splitlines()[0] == "3 students, 0 submissions graded, 3 known already."
+
+
+@pytest.fixture
+def unclear(here):
+    """A class of which one student hands in more than the others."""
+    (here / "class").mkdir()
+    for name in ("ada", "bob"):
+        (here / "class" / f"{name}.py").write_text(RIGHT)
+    more = "def attention(q, k, v):\n    raise NotImplementedError\n"
+    (here / "class/cleo.py").write_text(RIGHT + more)
+    return ("grade", "class", "--out", "results", "--jobs", "1", "--seconds", "7")
+
+
+def test_what_is_not_clear_is_refused_with_the_commands_to_choose_from(here, unclear):
+    refusal = attncourse(*unclear)
+    assert (refusal.exit_code, refusal.stdout) == (2, "")
+    lines = refusal.stderr.splitlines()
+    assert lines[0].startswith("Error: which exercises are the assignment? Not all students")
+    assert lines[0].endswith("Say it by one of")
+    commands = [line.strip() for line in lines[1::2]]
+    common = "main grade class --seconds 7.0 --out results --jobs 1"
+    assert [sorted(shlex.split(line)) for line in commands] == [
+        sorted(shlex.split(f"{common} --exercises {names}"))
+        for names in ("softmax", "attention,softmax")
+    ]
+    result = attncourse(*shlex.split(commands[0])[1:])
+    assert result.stdout.startswith("3 students, 0 submissions graded, 3 known already.")
+    assert result.exit_code == 0
+    assert attncourse(*unclear).exit_code == 0
+    changed = attncourse(*shlex.split(commands[1])[1:])
+    assert changed.exit_code == 2
+    assert "--exercises would change what these results were counted by: softmax" in changed.stderr
+    assert "--change" in changed.stderr
+
+
+def test_what_is_not_clear_is_asked_on_a_terminal(here, unclear, monkeypatch):
+    monkeypatch.setattr(questions, "terminal", lambda: True)
+    told = CliRunner().invoke(main, unclear, input="2\n", env={"COLUMNS": "200"})
+    assert told.exit_code == 0, told.output
+    assert "  1  softmax: handed in by 3 of 3 students" in told.stderr
+    assert "  2  attention,softmax: all that anyone handed in" in told.stderr
+    assert "3 students, 0 submissions graded, 3 known already." in told.stdout
+    header = (here / "results/gradebook.csv").read_text("utf-8-sig").splitlines()[0]
+    assert "softmax,attention" in header
 
 
 def test_what_a_class_cannot_be_graded_with_is_refused(here):
@@ -516,6 +561,15 @@ def test_what_a_class_cannot_be_graded_with_is_refused(here):
     (here / "export.csv").write_text("a,b")
     sentences = {
         ("--weights", "w.toml"): "--weights needs --out: it is for grading a class",
+        ("--exercises", "masks"): "--exercises needs --out: it is for grading a class",
+        ("--change",): "--change needs --out: it is for grading a class",
+        ("--out", "r", "--exercises", "softmx"): (
+            "--exercises: there is no exercise and no chapter 'softmx'; did you mean 'softmax'?"
+        ),
+        ("--out", "r", "--moodle", "export.csv"): (
+            "export.csv is not Moodle's grading worksheet: it lacks one of Identifier, Grade, "
+            "Last modified (grade)"
+        ),
         ("--scheduler", "tcp://x:1"): "--scheduler needs --out: it is for grading a class",
         ("--out", "ada.py"): "ada.py is a file: --out takes a folder",
         ("--out", "r", "--junitxml", "j.xml"): (
@@ -543,6 +597,18 @@ def test_doctor_says_what_is_prevented():
 
     result = attncourse("doctor")
     assert (result.exit_code, result.stdout.splitlines()) == (0, doctor())
+
+
+def test_doctor_says_the_same_however_python_is_called(here):
+    program = "from attncourse.cli import main; main(['doctor'])"
+    (here / "folder").mkdir()
+    relative = os.path.relpath(sys.executable, here / "folder")
+    told = [
+        subprocess.run([path, "-c", program], cwd=here / "folder", capture_output=True, check=True)
+        for path in (sys.executable, relative)
+    ]
+    assert told[0].stdout.startswith(b"Isolation of submissions: ")
+    assert told[0].stdout == told[1].stdout
 
 
 # bench

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from attncourse.cli import questions
 from attncourse.cli.console import BadInput
 
 
@@ -18,30 +19,50 @@ def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
 
     if options["scheduler"] is None:
         preload.start()
-    from attncourse.grading.classroom import run
-    from attncourse.grading.classroom.secret import read as read_secret
-    from attncourse.grading.classroom.weights import read
-    from attncourse.grading.judge.allowance import Limits
+    from attncourse.grading.classroom.handed import UnclearError
     from attncourse.grading.sandbox import WARNING, choose
 
+    level = choose(options["isolation"])
+    if level == "limits":
+        click.echo(f"Warning: {WARNING}", err=True)
     try:
-        order = run.Order(
-            level=choose(options["isolation"]),
-            limits=Limits(options["seconds"], int(options["memory"] * 2**30)),
-            jobs=options["jobs"] or _cores(),
-            scheme=read(options["weights"]),
-            canvas=options["canvas"],
-            regrade=options["regrade"],
-            secret=read_secret(options["secret"]) if options["secret"] else None,
-        )
-        if order.level == "limits":
-            click.echo(f"Warning: {WARNING}", err=True)
-        with _cluster(options["scheduler"], order) as scheduler:
-            report = _with_bar(paths, options["out"], order, scheduler)
+        while True:
+            order = _order(level, options)
+            try:
+                with _cluster(options["scheduler"], order) as scheduler:
+                    report = _with_bar(paths, options["out"], order, scheduler)
+                return _tell(report, options["out"])
+            except UnclearError as unclear:
+                options |= questions.answered(unclear, options)
     except KeyboardInterrupt:
         click.echo("Stopped. What is graded is kept: the same command goes on.", err=True)
         return 130
-    return _tell(report, options["out"])
+
+
+def _order(level: str, options: dict[str, Any]) -> Any:
+    """What was asked for by the options."""
+    from attncourse.grading.classroom import assignment, run, secret, weights
+    from attncourse.grading.classroom.exports import Files
+    from attncourse.grading.classroom.settings import Settings
+    from attncourse.grading.judge.allowance import Limits
+
+    words = [word for text in options["exercises"] for word in text.split(",") if word]
+    said = Settings(
+        weights.read(options["weights"]) if options["weights"] else None,
+        assignment.named(words),
+        options["layout"] or "",
+        options["prefer"],
+    )
+    return run.Order(
+        level=level,
+        limits=Limits(options["seconds"], int(options["memory"] * 2**30)),
+        jobs=options["jobs"] or _cores(),
+        said=said,
+        change=options["change"],
+        files=Files(options["canvas"], options["moodle"]),
+        regrade=options["regrade"],
+        secret=secret.read(options["secret"]) if options["secret"] else None,
+    )
 
 
 def _cores() -> int:
@@ -134,10 +155,10 @@ def _many(count: int, what: str) -> str:
 
 def _counts(book: Any) -> dict[str, int]:
     """What a teacher should look at, and how often there is some."""
-    unread = [row for row in book.rows if row.state in ("unreadable", "no exercise found")]
-    return {
-        "Late": sum(row.late is True for row in book.rows),
-        "Without anything that can be graded": len(unread),
+    from attncourse.grading.classroom.remarks import remarks
+
+    told = {remark.heading: len(remark.items) for remark in remarks(book)}
+    return told | {
         "Files handed in by several students": len(book.duplicates),
         "Pairs of answers that are alike": len(book.similar),
         "Files that belong to no one": len(book.left_out),

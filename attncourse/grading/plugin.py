@@ -90,8 +90,10 @@ class Grader:
         self, file_path: Path, parent: pytest.Collector
     ) -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
         """Collect every notebook and .py file as a submission, and nothing else."""
+        from attncourse.grading.judge.content import answers
+
         yield
-        if file_path.suffix in (".ipynb", ".py") and not file_path.name.startswith("."):
+        if answers(file_path.name) and not file_path.name.startswith("."):
             return [items.SubmissionFile.of(parent, file_path)]
         return []
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from attncourse.core.errors import CourseError
+from attncourse.grading.classroom.files import NO_ROOM, WriteError, unwritten
 from attncourse.grading.wire.frames import plain_text
 
 MOST_FILES = 20_000
@@ -23,7 +24,10 @@ class ArchiveError(CourseError):
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """Unpack the regular files of a zip into `folder`, which is empty. Raises ArchiveError."""
+    """Unpack the regular files of a zip into `folder`, which is empty.
+
+    Raises ArchiveError, and WriteError where there is no room.
+    """
     name = plain_text(path.name, 100)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -34,7 +38,11 @@ def unpack(path: Path, folder: Path) -> None:
                 (folder / clone / ".git").mkdir(parents=True, exist_ok=True)
     except ArchiveError:
         raise
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise WriteError(unwritten(folder, error)) from None
+        raise ArchiveError(f"{name} cannot be unpacked: {_reason(error)}") from None
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
         raise ArchiveError(f"{name} cannot be unpacked: {_reason(error)}") from None
     except Exception as error:  # zlib.error and whatever else a damaged stream provokes
         raise ArchiveError(f"{name} is damaged ({type(error).__name__})") from None

@@ -1,112 +1,28 @@
-"""The gradebook: a pure function of what was found, the journal's records and the weights."""
+"""The gradebook: a pure function of what was found, the journal's records and the settings."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from attncourse.course import exercise as contract
-from attncourse.grading.classroom.journal import Entry
-from attncourse.grading.classroom.layouts import Handed, Refused
+from attncourse.grading.classroom.handed import Collected
 from attncourse.grading.classroom.manifest import canonical
 from attncourse.grading.classroom.names import Student
-from attncourse.grading.classroom.records import ExerciseRecord
-from attncourse.grading.classroom.similarity import Answer, Pair, pairs
+from attncourse.grading.classroom.rows import Choosing, Row, of_student
+from attncourse.grading.classroom.scores import File
+from attncourse.grading.classroom.similarity import Pair, pairs
 from attncourse.grading.classroom.weights import Scheme
 
 
 @dataclass(frozen=True)
-class File:
-    """A file that was handed in, with what the journal knows of it; sha256 is of its content."""
-
-    handed: Handed
-    sha256: str
-    entry: Entry
-
-    @property
-    def attempted(self) -> frozenset[str]:
-        """The exercises that it answers, rightly or not."""
-        states = self.entry.exercises
-        return frozenset(n for n, r in states.items() if r["state"] != "not attempted")
-
-
-@dataclass(frozen=True)
-class Score:
-    """One exercise of one student: its record, the file it is from, others that do not count."""
-
-    exercise: str
-    record: ExerciseRecord | None = None
-    file: str = ""
-    instead_of: tuple[str, ...] = ()
-
-    @property
-    def state(self) -> str:
-        """As in the record; what was not handed in is not attempted."""
-        return str(self.record["state"]) if self.record else "not attempted"
-
-    @property
-    def share(self) -> float | None:
-        """The part of the checks that passed, without skipped ones; None if not known yet."""
-        if self.record is None:
-            return 0.0
-        counted = [c for c in self.record["checks"] if c["state"] != "skipped"]
-        if self.state == "needs-regrade" or not counted:
-            return None
-        return sum(c["state"] == "passed" for c in counted) / len(counted)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One student. late is None where the layout does not tell; points None if not known yet.
-
-    state: graded, needs-regrade (a fault of the grader), unreadable, or no exercise found.
-    """
-
-    student: Student
-    late: bool | None
-    state: str
-    files: tuple[File, ...]
-    refused: tuple[Refused, ...]
-    scores: Mapping[str, Score]
-    points: float | None
-
-    @property
-    def notes(self) -> list[str]:
-        """What the student should know beside the checks."""
-        told = [entry.reason for entry in self.refused]
-        for file in self.files:
-            closing = file.entry.closing
-            told += [closing["unreadable"]] if closing["unreadable"] else []
-            told += [f"{file.handed.name}: {note}" for note in closing["notes"]]
-            if not (closing["exercises"] or closing["unreadable"] or closing["fault"]):
-                told.append(f"{file.handed.name} defines no function of any exercise.")
-        return told + self.versions
-
-    def answer(self, name: str) -> Answer | None:
-        """What counts for an exercise, to be compared with others; None if nothing was tried."""
-        file = next((f for f in self.files if f.handed.name == self.scores[name].file), None)
-        if file is None or name not in file.attempted:
-            return None
-        told = file.entry.closing["prints"].get(name)
-        return Answer(self.student, file.handed.name, **told) if told else None
-
-    @property
-    def versions(self) -> list[str]:
-        """Which of several files counts, a sentence for each choice."""
-        chosen: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-        for score in self.scores.values():
-            if score.instead_of:
-                chosen.setdefault((score.file, score.instead_of), []).append(score.exercise)
-        return [
-            f"{file} counts, not {', '.join(others)}: {', '.join(names)}."
-            for (file, others), names in chosen.items()
-        ]
-
-
-@dataclass(frozen=True)
 class Gradebook:
-    """A class: what was graded, for whom, under which conditions."""
+    """A class: what was graded, for whom, under which conditions.
+
+    told says of each student what told whose the files are; apart are sentences on students whose
+    names look the same.
+    """
 
     scheme: Scheme
     exercises: tuple[str, ...]
@@ -114,6 +30,8 @@ class Gradebook:
     left_out: tuple[str, ...]
     manifest: Mapping[str, Any]
     systems: frozenset[str] = frozenset()
+    told: Mapping[Student, str] = ()  # type: ignore[assignment]
+    apart: tuple[str, ...] = ()
 
     def weight(self, name: str) -> float:
         """What an exercise counts, before points."""
@@ -125,9 +43,17 @@ class Gradebook:
         return self.scheme.points * self.weight(name) / everything if everything else 0.0
 
     def points(self, row: Row, name: str) -> float | None:
-        """A student's points for an exercise; None where there are none to be given."""
+        """A student's points for an exercise; None where they are not known."""
         share = row.scores[name].share
-        return None if row.points is None or share is None else round(share * self.worth(name), 2)
+        return None if share is None else round(share * self.worth(name), 2)
+
+    def total(self, row: Row) -> float | None:
+        """A student's points in all, as they are told; None where they are not known."""
+        return None if row.points is None else round(row.points, 2)
+
+    def percent(self, row: Row) -> float | None:
+        """A student's part of all points, from what is not rounded; None where it is not known."""
+        return None if row.points is None else 100 * row.points / self.scheme.points
 
     @cached_property
     def duplicates(self) -> list[list[tuple[Student, str]]]:
@@ -157,61 +83,33 @@ class Gradebook:
 
 def make(
     scheme: Scheme,
+    exercises: Sequence[str],
+    prefer: Sequence[str],
     files: Sequence[File],
-    refused: Sequence[Refused],
-    left_out: Sequence[str],
+    found: Collected,
     manifest: Mapping[str, Any],
-    systems: frozenset[str] = frozenset(),
 ) -> Gradebook:
-    """The gradebook of a class."""
-    given = {name for file in files for name in file.entry.closing["exercises"]}
-    wanted = set(scheme.weights) or given
-    exercises = tuple(name for name in contract.in_order() if name in wanted)
-    students = sorted({f.handed.student for f in files} | {entry.student for entry in refused})
-    empty = Gradebook(scheme, exercises, (), tuple(left_out), manifest, systems)
+    """The gradebook of a class, in which these exercises count."""
+    counted = tuple(name for name in contract.in_order() if name in exercises)
+    empty = Gradebook(
+        scheme,
+        counted,
+        (),
+        tuple(found.left_out),
+        manifest,
+        frozenset(found.systems),
+        found.told,
+        tuple(found.apart),
+    )
+    by = Choosing(counted, {name: empty.worth(name) for name in counted}, tuple(prefer))
+    students = sorted({f.handed.student for f in files} | {e.student for e in found.refused})
     rows = (
-        _row(
-            empty,
+        of_student(
+            by,
             student,
             [file for file in files if file.handed.student == student],
-            [entry for entry in refused if entry.student == student],
+            [entry for entry in found.refused if entry.student == student],
         )
         for student in students
     )
-    return Gradebook(scheme, exercises, tuple(rows), tuple(left_out), manifest, systems)
-
-
-def _row(book: Gradebook, student: Student, files: list[File], refused: list[Refused]) -> Row:
-    scores = {name: _score(name, files) for name in book.exercises}
-    state = _state(files, scores)
-    shares = {name: score.share for name, score in scores.items()}
-    points = None
-    if state == "graded":
-        points = round(sum((shares[n] or 0.0) * book.worth(n) for n in book.exercises), 2)
-    told = [file.handed.late for file in files if file.handed.late is not None]
-    late = any(told) if told else None
-    return Row(student, late, state, tuple(files), tuple(refused), scores, points)
-
-
-def _state(files: list[File], scores: Mapping[str, Score]) -> str:
-    closings = [file.entry.closing for file in files]
-    faults = any(closing["fault"] for closing in closings)
-    if faults or any(score.share is None for score in scores.values()):
-        return "needs-regrade"
-    if any(closing["exercises"] for closing in closings):
-        return "graded"
-    unreadable = not closings or any(closing["unreadable"] for closing in closings)
-    return "unreadable" if unreadable else "no exercise found"
-
-
-def _score(name: str, files: list[File]) -> Score:
-    """The latest version that attempts the exercise counts; if none does, the latest."""
-    have = [file for file in files if name in file.entry.exercises]
-    tried = [file for file in have if name in file.attempted] or have
-    if not tried:
-        return Score(name)
-    counts = max(tried, key=lambda file: (file.handed.rank, file.handed.name))
-    others = tuple(file.handed.name for file in tried if file is not counts)
-    attempted = name in counts.attempted
-    record = counts.entry.exercises[name]
-    return Score(name, record, counts.handed.name, others if attempted else ())
+    return replace(empty, rows=tuple(rows))

@@ -4,8 +4,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from attncourse.grading.classroom.gradebook import Gradebook, Row
+from attncourse.grading.classroom.gradebook import Gradebook
 from attncourse.grading.classroom.names import Student
+from attncourse.grading.classroom.rows import Row
 
 BINS = 10
 
@@ -37,8 +38,7 @@ def graded(book: Gradebook) -> list[Row]:
 
 def percents(book: Gradebook) -> list[float]:
     """Every student's points in per cent."""
-    most = book.scheme.points
-    return [100 * (row.points or 0.0) / most for row in graded(book)]
+    return [book.percent(row) or 0.0 for row in graded(book)]
 
 
 def median(values: Sequence[float]) -> float | None:
@@ -69,7 +69,10 @@ def difficulties(book: Gradebook) -> list[Difficulty]:
         scores = [row.scores[name] for row in rows]
         shares = [score.share for score in scores if score.share is not None]
         passed = sum(score.state == "passed" for score in scores)
-        attempted = sum(score.state not in ("not attempted", "needs-regrade") for score in scores)
+        attempted = sum(
+            score.state not in ("not attempted", "needs-regrade", "unreadable", "unclear")
+            for score in scores
+        )
         found.append(Difficulty(name, passed, attempted, mean(shares) or 0.0))
     return sorted(found, key=lambda one: one.mean)
 

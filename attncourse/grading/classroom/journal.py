@@ -5,6 +5,7 @@ lines of a submission are written together and forced to the disk; the last of t
 What follows the last good line was torn off by a crash, and is cut.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from attncourse.core.errors import CourseError
+from attncourse.grading.classroom.files import unwritten
 from attncourse.grading.classroom.manifest import canonical
 from attncourse.grading.classroom.records import Closing, ExerciseRecord, Record
 
@@ -57,7 +59,11 @@ class Journal:
         self.entries: dict[str, Entry] = {}
         self.manifests: list[str] = []
         self.cut = 0  # bytes that were torn
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._file = os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise JournalError(unwritten(self.path, error)) from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -75,21 +81,29 @@ class Journal:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._times.close()
+        with contextlib.suppress(OSError):
+            self._times.close()
         os.close(self._file)
 
     def add(self, records: Sequence[Record]) -> None:
-        """Write the records of one submission, and do not return before they are on the disk."""
+        """Write the records of one submission, and do not return before they are on the disk.
+
+        Raises ValueError for what is no plain data, and JournalError where nothing can be written.
+        """
         data = "".join(_line(record) for record in records).encode()
-        while data:
-            data = data[os.write(self._file, data) :]
-        os.fsync(self._file)
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+            os.fsync(self._file)
+        except OSError as error:
+            raise JournalError(unwritten(self.path, error)) from None
         self._know(records)
 
     def took(self, job: str, seconds: float) -> None:
         """Write how long a job took, apart from what it gave."""
-        self._times.write(canonical({"job": job, "seconds": round(seconds, 3)}) + "\n")
-        self._times.flush()
+        with contextlib.suppress(OSError):  # nothing depends on it
+            self._times.write(canonical({"job": job, "seconds": round(seconds, 3)}) + "\n")
+            self._times.flush()
 
     def _load(self) -> None:
         """Read what is there; cut what follows the last submission that is whole."""

@@ -1,78 +1,59 @@
 """Which files belong to which student, in the layouts in which classes are handed in.
 
 A folder of notebooks; a folder per student; nbgrader's submitted/STUDENT/ASSIGNMENT/; the bulk
-downloads of Canvas and Moodle; clones of GitHub Classroom; a zip of any of these, and a zip from
-a student. Links are never followed. What is not graded is listed, never dropped.
+downloads of Canvas and Moodle; clones of GitHub Classroom; a folder of each section that holds
+any of these; a zip of them, and a zip from a student. Links are never followed. What is not
+graded is listed, never dropped.
 """
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from attncourse.course import exercise as contract
-from attncourse.grading.classroom import names
+from attncourse.grading.classroom import names, sections, whose
 from attncourse.grading.classroom.archive import ArchiveError, left_out, unpack
-from attncourse.grading.classroom.names import Student, Told
+from attncourse.grading.classroom.handed import ClassError, Collected
+from attncourse.grading.classroom.journal import NAME
+from attncourse.grading.classroom.listing import Listing
+from attncourse.grading.classroom.names import Told
+from attncourse.grading.judge.content import answers
 
-MOST_FILES = 32  # of one student
+Layout = Literal["auto", "folders", "sections"]
+LAYOUTS: tuple[Layout, ...] = ("auto", "folders", "sections")
 
-_ANSWERS = (".ipynb", ".py")
+_DOCUMENTS = (".pdf", ".html", ".htm", ".docx", ".doc", ".odt")  # in which an answer may be shown
 _COURSE = frozenset({"attncourse", "book", "solutions", "tests", "bench"})
+_PACKED = (".rar", ".7z", ".gz", ".tgz", ".bz2", ".xz", ".tar")
 
 
-@dataclass(frozen=True)
-class Handed:
-    """A file that a student handed in; name is the student's own, with its folders.
-
-    late is None where the layout does not tell; rank orders versions of the same work.
-    """
-
-    student: Student
-    name: str
-    path: Path
-    late: bool | None = None
-    rank: tuple[int, int, int] = (0, 0, 0)
-
-
-@dataclass(frozen=True, order=True)
-class Refused:
-    """Something that cannot be graded, and why: one sentence."""
-
-    student: Student
-    name: str
-    reason: str
-
-
-@dataclass
-class Collected:
-    """All that was found. left_out are files that belong to no student."""
-
-    files: list[Handed] = field(default_factory=list)
-    refused: list[Refused] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    systems: set[str] = field(default_factory=set)
-
-
-def collect(paths: Iterable[Path], temporary: Path, out: Path | None = None) -> Collected:
+def collect(
+    paths: Iterable[Path], temporary: Path, out: Path | None = None, layout: str = "auto"
+) -> Collected:
     """What is handed in under `paths`; zips are unpacked below `temporary`.
 
-    Raises ArchiveError if a path itself is a zip that is refused.
+    layout says what a folder among them is: a student's, a section's, or to be found out. Raises
+    ArchiveError if a path itself is a zip that is refused, and UnclearError where it has to be
+    said what the folders are.
     """
-    collector = _Collector(temporary, out.resolve() if out else None)
+    collector = _Collector(temporary, out.resolve() if out else None, layout)
     for path in paths:
-        collector.top(path)
-    return collector.finished()
+        try:
+            collector.top(path)
+        except OSError as error:
+            raise ClassError(f"{error.filename or path} cannot be read: {error.strerror}") from None
+    return collector.listing.finished()
 
 
 class _Collector:
-    """Walks what is given and keeps what it finds."""
+    """Walks what is given and lists what it finds."""
 
-    def __init__(self, temporary: Path, out: Path | None) -> None:
+    def __init__(self, temporary: Path, out: Path | None, layout: str) -> None:
         self.temporary = temporary
         self.out = out
-        self.found = Collected()
-        self.students: dict[Student, int] = {}
+        self.layout = layout
+        self.listing = Listing()
         self.zips = 0
 
     def top(self, path: Path) -> None:
@@ -85,96 +66,115 @@ class _Collector:
             alone = len(inside) == 1 and inside[0].is_dir() and not names.moodle(inside[0].name)
             self.folder(inside[0] if alone else folder)
         else:
-            self.file(path, names.of_file(path.name))
+            self.file(path, whose.of_files([path.name])[path.name])
 
-    def folder(self, folder: Path) -> None:
-        """A folder that holds a class."""
+    def folder(self, folder: Path, section: str = "") -> None:
+        """A folder that holds a class, or a section of one."""
         if (folder / "submitted").is_dir():  # nbgrader's
             folder = folder / "submitted"
         entries = list(self.entries(folder))
         folders = [path for path in entries if path.is_dir() and not path.is_symlink()]
-        stems = [path.stem for path in entries if path.suffix in _ANSWERS]
-        if stems and not folders and set(stems) <= set(contract.chapters()):
-            self.student(Student(names.clean(folder.resolve().name)), folder)
+        files = [path for path in entries if path not in folders]
+        stems = {names.bare(path.name) for path in files if answers(path.name)}
+        if stems and not folders and stems <= set(contract.chapters()):
+            who = folder.resolve().name
+            self.student(names.own(who, "", "the name of the folder"), folder, section)
             return
-        clones = [path.name for path in folders if (path / ".git").exists()]
-        prefix = names.assignment(folder.resolve().name, clones)
-        for path in entries:
-            if path in folders:
-                own = path.name.removeprefix(prefix) if path.name in clones else path.name
-                told = names.moodle(path.name) or Told(Student(names.clean(own)), "")
-                self.student(told.student, path, system=told.system)
-            else:
-                self.file(path, names.of_file(path.name))
+        self.folders(folder, folders, files, section)
+        told = whose.of_files([path.name for path in files])
+        for path in files:
+            self.file(path, told[path.name], section)
 
-    def student(self, student: Student, folder: Path, inside: str = "", system: str = "") -> None:
+    def folders(self, parent: Path, folders: list[Path], files: list[Path], section: str) -> None:
+        """The folders of a class: each is a student's, or a section."""
+        inside = {path: self.peek(path) for path in folders}
+        classes = [] if section else sections.among(inside, files, self.layout)
+        clones = [path.name for path in folders if (path / ".git").exists()]
+        prefix = names.assignment(parent.resolve().name, clones)
+        for path in folders:
+            if path in classes:
+                self.folder(path, names.clean(path.name))
+                continue
+            own = path.name.removeprefix(prefix) if path.name in clones else path.name
+            by = "GitHub Classroom's folders" if path.name in clones else "the name of the folder"
+            told = names.moodle(path.name) or names.nbgrader(path.name) or names.own(own, "", by)
+            self.student(told, path, section)
+
+    def student(self, told: Told, folder: Path, section: str = "", inside: str = "") -> None:
         """A folder that holds one student's work."""
-        self.students.setdefault(student, 0)
-        self.found.systems |= {system} - {""}
+        self.listing.student(told, section)
         of_course = (folder / "attncourse").is_dir()
         try:
             entries = list(self.entries(folder))
         except OSError as error:
-            self.refuse(student, inside, f"{inside or folder.name}: {error.strerror}")
+            self.listing.refuse(told, inside, f"{inside or folder.name}: {error.strerror}", section)
             return
         for path in entries:
             name = f"{inside}{names.clean(path.name)}"
             if path.is_symlink():
-                self.refuse(student, name, f"{name} is a link")
+                self.listing.refuse(told, name, f"{name} is a link", section)
             elif path.is_dir():
                 if not (of_course and path.name in _COURSE):
-                    self.student(student, path, f"{name}/")
-            elif path.suffix.lower() in (*_ANSWERS, ".zip"):
-                self.file(path, Told(student, name))
+                    self.student(told, path, section, f"{name}/")
+            else:
+                self.handed(path, told, name, section)
 
-    def file(self, path: Path, told: Told) -> None:
+    def file(self, path: Path, told: Told, section: str = "") -> None:
         """One file of a class."""
-        suffix, name = path.suffix.lower(), names.clean(told.name)
-        self.found.systems |= {told.system} - {""}
-        if suffix not in (*_ANSWERS, ".zip") and not told.system:
-            self.found.left_out.append(name)
+        name = names.clean(told.name or path.name)
+        gradable = answers(path.name) or path.suffix.lower() in (".zip", *_PACKED)
+        if not gradable and not told.system:
+            self.listing.leave_out(f"{section}/{name}" if section else name)
         elif path.is_symlink() or not path.is_file():
-            self.refuse(told.student, name, f"{name} is a link or no regular file")
-        elif suffix == ".zip":
-            self.zip(path, told, name)
-        elif suffix not in _ANSWERS:
-            self.refuse(told.student, name, f"{name} is no notebook and no .py file")
+            self.listing.refuse(told, name, f"{name} is a link or no regular file", section)
         else:
-            self.take(path, told, name)
+            packed = self.packed_class(path, told)
+            if packed:
+                self.folder(packed, section)
+                return
+            self.listing.student(told, section)
+            self.handed(path, told, name, section)
 
-    def take(self, path: Path, told: Told, name: str) -> None:
-        """A notebook or a .py file."""
-        count = self.students.get(told.student, 0) + 1
-        self.students[told.student] = count
-        if count > MOST_FILES:
-            self.refuse(told.student, name, f"{name} is one of more than {MOST_FILES} files")
-            return
-        rank = (names.version(name), told.number, int(path.stat().st_mtime))
-        self.found.files.append(Handed(told.student, name, path, told.late, rank))
+    def packed_class(self, path: Path, told: Told) -> Path | None:
+        """The folder of a zip among a class that holds a class itself, and is no student's."""
+        if told.system or path.suffix.lower() != ".zip":
+            return None
+        try:
+            folder = self.unpacked(path)
+        except ArchiveError:
+            return None  # told of the student
+        inside = list(self.entries(folder))
+        if len(inside) == 1 and inside[0].is_dir():
+            folder, inside = inside[0], list(self.entries(inside[0]))
+        return folder if sections.holds_class(folder, inside) else None
 
-    def zip(self, path: Path, told: Told, name: str) -> None:
+    def handed(self, path: Path, told: Told, name: str, section: str) -> None:
+        """A file of a student: graded, unpacked, or noted as something else."""
+        suffix = path.suffix.lower()
+        if answers(path.name):
+            self.listing.take(path, told, name, section)
+        elif suffix == ".zip":
+            self.zip(path, told, name, section)
+        elif suffix in _PACKED:
+            reason = f"{name} is packed in a way that is not opened: a zip is"
+            self.listing.refuse(told, name, reason, section)
+        elif suffix in _DOCUMENTS:
+            reason = f"{name} is no notebook and no .py file"
+            self.listing.refuse(told, name, reason, section, unread=False)
+        else:
+            self.listing.notice(told, name, section)
+
+    def zip(self, path: Path, told: Told, name: str, section: str) -> None:
         """A zip that a student handed in."""
-        self.students.setdefault(told.student, 0)
         if path.is_relative_to(self.temporary / "inner"):
-            self.refuse(told.student, name, f"{name} is a zip within a zip")
+            self.listing.refuse(told, name, f"{name} is a zip within a zip", section)
             return
         try:
             folder = self.unpacked(path, "inner")
         except ArchiveError as error:
-            self.refuse(told.student, name, str(error))
+            self.listing.refuse(told, name, str(error), section)
             return
-        before = len(self.found.files)
-        self.student(told.student, folder, f"{name}/")
-        late = told.late, told.number
-        self.found.files[before:] = [
-            Handed(f.student, f.name, f.path, late[0], (f.rank[0], late[1], f.rank[2]))
-            for f in self.found.files[before:]
-        ]
-
-    def refuse(self, student: Student, name: str, reason: str) -> None:
-        """List what cannot be graded."""
-        self.students.setdefault(student, 0)
-        self.found.refused.append(Refused(student, name, reason))
+        self.student(told, folder, section, f"{name}/")
 
     def unpacked(self, path: Path, place: str = "outer") -> Path:
         """The folder into which a zip was unpacked. Raises ArchiveError."""
@@ -184,19 +184,20 @@ class _Collector:
         unpack(path, folder)
         return folder
 
+    def peek(self, folder: Path) -> list[Path]:
+        """What lies in a folder; nothing if it cannot be read, which is told later."""
+        try:
+            return list(self.entries(folder))
+        except OSError:
+            return []
+
     def entries(self, folder: Path) -> Iterator[Path]:
-        """What lies in a folder, in order, but for what is never looked at and the results."""
+        """What lies in a folder, in order, but for what is never looked at and any results."""
         for name in sorted(os.listdir(folder)):
             path = folder / name
-            if not left_out(name) and not (self.out and path.resolve() == self.out):
-                yield path
-
-    def finished(self) -> Collected:
-        """Everything in order, with those who handed in nothing that can be graded."""
-        refused = {entry.student for entry in self.found.refused}
-        for student, count in self.students.items():
-            if not count and student not in refused:
-                self.refuse(student, "", "no notebook and no .py file was handed in")
-        self.found.files.sort(key=lambda file: (file.student, file.name, file.rank))
-        self.found.refused.sort()
-        return self.found
+            if left_out(name) or (self.out and path.resolve() == self.out):
+                continue
+            if (path / NAME).is_file() and (path / "times.jsonl").is_file():
+                self.listing.leave_out(f"{names.clean(name)}/ (results of an earlier run)")
+                continue
+            yield path

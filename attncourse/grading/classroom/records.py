@@ -175,5 +175,8 @@ def _figure(checks: Sequence[CheckResult]) -> Figure | None:
 
 
 def _number(value: float) -> float | str:
-    """Four digits; what JSON has no number for is a string."""
-    return float(f"{value:.4g}") + 0.0 if math.isfinite(value) else str(value)
+    """Four digits, as many as are finite; what JSON has no number for is a string."""
+    if not math.isfinite(value):
+        return str(value)
+    rounded = float(f"{value:.4g}") + 0.0
+    return rounded if math.isfinite(rounded) else value  # the largest numbers round to infinity

@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 
 from attncourse.core.errors import CourseError
+from attncourse.grading.classroom.files import unwritten
+from attncourse.grading.classroom.settings import changes
 
 NAME = "secret"
 LEAST = 16  # characters
@@ -23,13 +25,36 @@ def own(out: Path) -> bytes:
     """
     path = out / NAME
     if not path.exists():
-        with tempfile.NamedTemporaryFile("w", dir=out, prefix=f"{NAME}-") as file:  # rights: 0600
-            file.write(secrets.token_hex(32) + "\n")
+        _write(path, secrets.token_hex(32).encode())
+    return read(path)
+
+
+def keep(out: Path, secret: bytes, change: bool) -> bytes:
+    """Keep a secret that was given, so that later runs draw the same inputs.
+
+    Raises UnclearError if the results have another and were not asked to change.
+    """
+    path = out / NAME
+    if path.exists() and read(path) != secret:
+        if not change:
+            raise changes("secret", "another secret", "this one, by which all would be graded anew")
+        path.unlink()
+    if not path.exists():
+        _write(path, secret)
+    return secret
+
+
+def _write(path: Path, secret: bytes) -> None:
+    """Write it whole, or not at all; where another process was faster, its own stays."""
+    try:
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f"{NAME}-") as file:  # 0600
+            file.write(secret + b"\n")
             file.flush()
             os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):
-                os.link(file.name, path)  # whole, or not at all
-    return read(path)
+                os.link(file.name, path)
+    except OSError as error:
+        raise SecretError(unwritten(path, error)) from None
 
 
 def read(path: Path) -> bytes:

@@ -11,7 +11,9 @@ from attncourse.course import report
 from attncourse.course.calls import Misconception
 from attncourse.course.checking import CheckResult, Result
 from attncourse.course.exercise import get
-from attncourse.grading.classroom.gradebook import Gradebook, Row, Score
+from attncourse.grading.classroom.gradebook import Gradebook
+from attncourse.grading.classroom.rows import Row
+from attncourse.grading.classroom.scores import Score
 
 # ..., expected 0.25. / expected the int 4. / expected True.
 _VALUE = r"(?:the \w+ )?(?:'[^']*'|\"[^\"]*\"|-?[\d.]*\d(?:e[+-]?\d+)?|-?inf|nan|True|False)"
@@ -42,12 +44,23 @@ def next_hint(score: Score) -> str:
     return hints[0] if hints and score.state in ("failed", "not attempted") else ""
 
 
+def unknown(score: Score) -> str:
+    """Why there is no grade for an exercise."""
+    if score.unclear:
+        return f"no grade yet: {', '.join(score.unclear)} differ, and it is not clear which counts"
+    return f"no grade yet: it may be in {', '.join(score.hidden)}, which could not be read"
+
+
 def feedback(book: Gradebook, row: Row) -> str:
     """All that a student is told, as plain text."""
-    told = [f"{row.points:g} of {book.scheme.points:g} points"] if row.points is not None else []
+    told = (
+        [f"{book.total(row):g} of {book.scheme.points:g} points"] if row.points is not None else []
+    )
     for name in book.exercises:
         score = row.scores[name]
-        if score.record is None:
+        if score.hidden or score.unclear:
+            told.append(f"{name}: {unknown(score)}")
+        elif score.record is None:
             told.append(f"{report.MARKS['not attempted']} {name}: not handed in")
         elif score.state == "needs-regrade":
             told.append(f"{name}: to be graded again")

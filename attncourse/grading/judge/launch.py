@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 
 from attncourse.grading.sandbox import mounts
@@ -65,7 +64,7 @@ class Launched:
 
 def _command(level: str, folder: str, descriptor: int) -> list[str]:
     program = f"import sys; sys.path.append({str(mounts.PACKAGE.parent)!r}); {_RUN}"
-    python = [sys.executable, "-s", "-P", "-B", "-c", program, str(descriptor), level, folder]
+    python = [mounts.interpreter(), "-s", "-P", "-B", "-c", program, str(descriptor), level, folder]
     bwrap = shutil.which("bwrap") if level == "bubblewrap" else None
     return [*(mounts.bubblewrap(bwrap, folder) if bwrap else []), *python]
 

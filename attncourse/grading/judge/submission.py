@@ -4,22 +4,17 @@ The file is only opened here. Its text is parsed where a zygote's child can be h
 that a hostile one costs at most that child; nothing of it runs before it is graded.
 """
 
-import errno
-import os
-import stat
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from attncourse.course import exercise as contract
+from attncourse.grading.judge.content import plain, shown, text
 from attncourse.grading.parsing.fingerprints import Print
 from attncourse.grading.parsing.parser import Cell, Function, Parsed, UnreadableError, parse
-from attncourse.grading.wire.frames import plain_text
 
-__all__ = ["Cell", "Submission", "UnreadableError", "content", "read", "shown"]
-
-LARGEST_FILE = 8 * 2**20  # bytes
+__all__ = ["Cell", "Submission", "UnreadableError", "read", "settled"]
 
 
 @runtime_checkable
@@ -66,19 +61,14 @@ class Submission:
         return reached
 
 
-def shown(path: Path) -> str:
-    """The name of a file, fit to be shown on a terminal or a page."""
-    return plain_text(path.name, 200)
-
-
 def read(path: Path, parser: Parser | None = None) -> Submission:
     """Read the submission in `path`; parsed by `parser` where one is given, or else here.
 
     A link is followed only where nothing is a stranger's: without a parser. Raises
     UnreadableError for what is no notebook or .py.
     """
-    text = _text(path, follow=parser is None)
-    found = (parser.parse if parser else parse)(text, shown(path))
+    source = text(path, follow=parser is None)
+    found = (parser.parse if parser else parse)(source, plain(shown(path)))
     chapters = contract.names()
     defined = frozenset(name for name in found.defined if name in chapters)
     of_chapter = {name for name, chapter in chapters.items() if chapter == found.chapter}
@@ -111,34 +101,3 @@ def _in_order(names: Container[str]) -> tuple[str, ...]:
 def _unread(function: Function, found: Parsed) -> bool:
     """Does it stand in a cell that could not be read?"""
     return any(note.startswith(f"{function.label} could not be read") for note in found.notes)
-
-
-def content(path: Path, name: str, follow: bool = False) -> bytes:
-    """The bytes of a regular file, which is called `name`, of no more than the limit.
-
-    A link is an error unless it is to be followed. Raises UnreadableError.
-    """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-    try:
-        with os.fdopen(os.open(path, flags), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UnreadableError(f"{name} is not a regular file")
-            read = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        link = error.errno == errno.ELOOP and not follow
-        reason = "is a link" if link else f"cannot be read: {error.strerror}"
-        raise UnreadableError(f"{name} {reason}") from None
-    if len(read) > LARGEST_FILE:
-        raise UnreadableError(f"{name} is larger than {LARGEST_FILE // 2**20} MiB")
-    return read
-
-
-def _text(path: Path, follow: bool) -> str:
-    try:
-        text = content(path, shown(path), follow).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UnreadableError(f"{shown(path)} is not a text file in UTF-8") from None
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip():
-        raise UnreadableError(f"{shown(path)} is empty")
-    return text

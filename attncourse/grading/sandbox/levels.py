@@ -109,7 +109,7 @@ def trial() -> None:
 
 def _try(command: list[str]) -> str | None:
     python = [
-        sys.executable,
+        mounts.interpreter(),
         "-I",
         "-c",
         f"import sys; sys.path.append({str(mounts.PACKAGE.parent)!r}); {_TRIAL}",

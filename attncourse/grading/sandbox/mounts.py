@@ -1,5 +1,6 @@
 """Which files a worker may read: Python, its packages, and of this one what holds no answer."""
 
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -135,13 +136,26 @@ def _wanted(entry: str) -> bool:
     return name in LIBRARIES
 
 
+def interpreter() -> str:
+    """Python's path without the folders that it was called through, which are not mounted."""
+    return os.path.abspath(sys.executable)
+
+
 def bubblewrap(program: str, folder: str) -> list[str]:
     """The command that runs what follows it in namespaces of its own, seeing only `readable`.
 
     No network, no other process, no home, no environment; what can be written to is a folder in
     memory.
     """
-    words = [program, "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"]
+    words = [
+        os.path.abspath(program),
+        "--unshare-all",
+        "--unshare-user",
+        "--uid",
+        "65534",
+        "--gid",
+        "65534",
+    ]
     words += ["--hostname", "worker", "--cap-drop", "ALL", "--proc", "/proc"]
     words += ["--size", str(16 * 2**20), "--tmpfs", "/tmp", "--dir", folder]
     for device in (str(NULL), *_RANDOM):
@@ -156,8 +170,8 @@ def bubblewrap(program: str, folder: str) -> list[str]:
 
 def _mounted() -> list[str]:
     """What is mounted: the roots and the folders of the interpreter itself, outermost first."""
-    interpreter = {sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parent)}
-    wanted = {str(path) for path in roots()} - {*_RANDOM} | interpreter - {"/", "/usr"}
+    own = {sys.prefix, sys.base_prefix, str(Path(sys.executable).resolve().parent)}
+    wanted = {str(path) for path in roots()} - {*_RANDOM} | own - {"/", "/usr"}
     wanted |= {path for path in _SYSTEM if Path(path).exists()}
     wanted |= {"/usr/bin"} if sys.base_prefix == "/usr" else set()
     return sorted(wanted, key=lambda path: (len(Path(path).parts), path))

@@ -4,17 +4,24 @@ import made_class
 import pytest
 
 from attncourse.grading.classroom import run, schedule
-from attncourse.grading.classroom.weights import Scheme
+from attncourse.grading.classroom.exports import Files
+from attncourse.grading.classroom.settings import Settings
 from attncourse.grading.judge.allowance import Limits
 from attncourse.grading.sandbox import choose
+
+SAID = ("scheme", "exercises", "layout", "prefer")
+FILES = ("canvas", "moodle")
 
 
 @pytest.fixture(scope="session")
 def order():
-    """What a teacher asks for, with changes."""
+    """What a teacher asks for, with changes: of the order, of what counts, of files to fill."""
 
     def make(**changes):
-        told = {"level": choose("auto"), "limits": Limits(seconds=2.0), "scheme": Scheme()}
+        said = {k: changes.pop(k) for k in SAID if k in changes}
+        files = {k: changes.pop(k) for k in FILES if k in changes}
+        told = {"level": choose("auto"), "limits": Limits(seconds=2.0)}
+        told |= {"said": Settings(**said), "files": Files(**files)}
         return run.Order(**told | changes)
 
     return make

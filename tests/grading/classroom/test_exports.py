@@ -14,7 +14,7 @@ from attncourse.course.exercise import get
 from attncourse.grading.classroom import weights
 from attncourse.grading.classroom.exports import canvas, moodle, results
 from attncourse.grading.classroom.exports.canvas import ExportError
-from attncourse.grading.classroom.exports.files import cell, table
+from attncourse.grading.classroom.files import cell, table
 from attncourse.grading.classroom.weights import WeightsError
 from attncourse.grading.classroom.words import without_expected
 
@@ -61,7 +61,7 @@ EXPORT = (
 
 
 def rows(path):
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file, strict=True))
 
 
@@ -69,13 +69,13 @@ def test_the_gradebook_has_a_line_for_each_student(written):
     _, out = written["canvas"]
     found = {row["student"]: row for row in rows(out / "gradebook.csv")}
     assert len(found) == 11
-    ada = found["lovelaceada"]
+    ada = found["Lovelace, Ada"]
     assert list(ada) == [
         *("student", "number", "late", "state", "softmax", "attention"),
         *("points", "points_possible", "percent", "files", "notes"),
     ]
     assert list(ada.values()) == (
-        ["lovelaceada", "1001", "no", "graded", "15", "0", "15", "20", "75", "a.py", ""]
+        ["Lovelace, Ada", "1001", "no", "graded", "15", "0", "15", "20", "75", "a.py", ""]
     )
     assert found["lovelacedan"]["late"] == "yes"
     strange = found["'=cmd|' C calc'!A0"]
@@ -91,11 +91,10 @@ def test_canvas_gets_its_own_export_back_with_one_column_filled(written):
     assert found[2] == ["    Points Possible", "", "", "", "", "40"]
     assert found[3] == ["Lovelace, Ada", "1001", "s1", "ada", "A", "30"]
     assert found[6] == ["Nobody, Here", "77", "s4", "nobody", "'=1+1", "3.5"]
-    (note,) = report.notes
-    assert note.startswith("export.csv does not name: '=") or note.startswith(
-        "export.csv does not name: ="
-    )
-    assert "lovelaceada" not in note
+    stranger, absent = report.notes
+    assert stranger.startswith("export.csv does not name: =")
+    assert "Ada" not in stranger
+    assert absent == "1 of 3 in the course handed in nothing: Nobody, Here."
 
 
 def test_canvas_knows_a_student_by_number_login_or_name(tmp_path, trusted):
@@ -112,7 +111,7 @@ def test_canvas_knows_a_student_by_number_login_or_name(tmp_path, trusted):
     )
     found = list(csv.reader(io.StringIO((tmp_path / "out/canvas.csv").read_text())))
     assert [row[-1] for row in found[3:]] == ["40", "40", "40", "3.5"]
-    assert report.notes == []
+    assert report.notes == ["1 of 4 in the course handed in nothing: Nobody, Here."]
 
 
 def test_canvas_may_export_with_semicolons(written, tmp_path):
@@ -161,6 +160,59 @@ def test_moodle_always_gets_a_grade_and_feedback(written):
     assert words.endswith("○ attention: not handed in")
 
 
+WORKSHEET = (
+    "Identifier,Full name,Status,Grade,Maximum grade,Last modified (grade),Feedback comments\n"
+    "Participant 7001,Ada Lovelace,Submitted,,50.00,-,\n"
+    "Participant 7099,Nobody Here,,3.00,50.00,-,well\n"
+)
+
+
+def test_a_worksheet_that_was_downloaded_is_filled_and_nothing_else_is_changed(written, tmp_path):
+    (tmp_path / "w.csv").write_text(WORKSHEET)
+    report, _ = written["moodle"]
+    text, notes = moodle.text(report.book, tmp_path / "w.csv")
+    header, ada, nobody = csv.reader(io.StringIO(text))
+    assert ",".join(header) + "\n" == WORKSHEET.splitlines(keepends=True)[0]
+    assert ada[:6] == ["Participant 7001", "Ada Lovelace", "Submitted", "37.5", "50.00", "-"]
+    assert ada[6].startswith("15 of 20 points<br>")
+    assert nobody == ["Participant 7099", "Nobody Here", "", "3.00", "50.00", "-", "well"]
+    assert notes[0].startswith("moodle.csv leaves out, for want of a grade: Bert")
+    (tmp_path / "w.csv").write_text("a,b\n")
+    with pytest.raises(ExportError, match="w.csv is not Moodle's grading worksheet: it lacks one"):
+        moodle.text(report.book, tmp_path / "w.csv")
+
+
+SPLIT = (
+    "LastName,FirstName,ID,SIS Login ID,Section,Week 2 (12),Final Score\n"
+    ",,,,,Manual Posting,\n"
+    "    Points Possible,,,,,40,(read only)\n"
+    "Lovelace,Ada,1001,ada,A and B,,\n"
+)
+
+
+def test_an_export_with_last_and_first_names_is_filled_as_canvas_takes_it(written, tmp_path):
+    (tmp_path / "export.csv").write_text(SPLIT)
+    text, _ = canvas.text(written["canvas"][0].book, tmp_path / "export.csv")
+    found = list(csv.reader(io.StringIO(text)))
+    assert found[0] == ["LastName", "FirstName", "ID", "SIS Login ID", "Section", "Week 2 (12)"]
+    assert found[2][0] == "    Points Possible"
+    assert found[3] == ["Lovelace", "Ada", "1001", "ada", "A and B", "30"]
+
+
+def test_tables_for_people_say_that_they_are_utf_8_and_imports_do_not(written):
+    for name in ("gradebook.csv", "similarity.csv"):
+        assert (written["canvas"][1] / name).read_bytes().startswith(b"\xef\xbb\xbf")
+    assert (written["canvas"][1] / "canvas.csv").read_bytes().startswith(b"Student,ID")
+    assert (written["moodle"][1] / "moodle.csv").read_bytes().startswith(b"Identifier,")
+
+
+def test_names_of_the_export_stand_on_every_page(written):
+    out = written["canvas"][1]
+    page = (out / "students/lovelace-ada-1001.html").read_text()
+    assert "<h1>Lovelace, Ada</h1>" in page
+    assert "Lovelace, Ada (1001)" in (out / "class.html").read_text()
+
+
 def test_what_moodle_shows_as_a_page_holds_no_code_of_a_submission(written, monkeypatch):
     monkeypatch.setattr(moodle, "feedback", lambda book, row: "<script>a & b</script>\n1 < 2")
     text, _ = moodle.text(written["moodle"][0].book)
@@ -177,7 +229,7 @@ def test_junit_has_a_case_for_every_check(written):
     assert root.get("tests") == str(len(cases))
     assert root.get("errors") == "1"
     assert root.get("failures") == str(len(list(root.iter("failure"))))
-    right = [case for case in cases if case.get("classname") == "lovelaceada (1001).softmax"]
+    right = [case for case in cases if case.get("classname") == "Lovelace, Ada (1001).softmax"]
     assert [list(case) for case in right] == [[]] * CHECKS
 
 
@@ -209,6 +261,7 @@ def test_no_cell_is_a_formula(start):
     (made,) = csv.reader(io.StringIO(table([[f"{start}1+1", -1.5, None, "a=b"]])))
     assert made[0].startswith("'") or made[0].lstrip()[0] not in "=+-@"
     assert made[1:] == ["-1.5", "", "a=b"]
+    assert cell("-") == "-"
 
 
 def test_cells_hold_no_control_and_no_direction_characters():

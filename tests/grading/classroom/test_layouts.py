@@ -5,7 +5,7 @@ import os
 import made_class
 import pytest
 
-from attncourse.grading.classroom import layouts, names
+from attncourse.grading.classroom import listing, names
 from attncourse.grading.classroom.archive import ArchiveError
 from attncourse.grading.classroom.layouts import collect
 from attncourse.grading.classroom.names import Student
@@ -116,7 +116,7 @@ def test_who_hands_in_nothing_to_grade_is_listed(tmp_path, temporary):
     (folder / "grades.csv").write_text("x")
     found = collect([folder], temporary)
     assert [(entry.student, entry.reason) for entry in found.refused] == [
-        (Student("Eve Adams", "9"), "no notebook and no .py file was handed in"),
+        (Student("Eve Adams", "9"), "essay.pdf is no notebook and no .py file"),
         (Student("zed", "12"), "report.docx is no notebook and no .py file"),
     ]
     assert found.left_out == ["grades.csv"]
@@ -156,10 +156,10 @@ def test_a_zip_of_the_class_that_is_none_is_refused(tmp_path, temporary):
 
 
 def test_no_more_files_of_a_student_than_the_limit(tmp_path, temporary, monkeypatch):
-    monkeypatch.setattr(layouts, "MOST_FILES", 2)
+    monkeypatch.setattr(listing, "MOST_FILES", 2)
     made_class.lay(
         tmp_path / "c", "folders", [("ada", dict.fromkeys(("a.py", "b.py", "c.py"), ""))]
     )
-    found = collect([tmp_path / "c"], temporary)
+    found = collect([tmp_path / "c"], temporary, None, "folders")
     assert [file.name for file in found.files] == ["a.py", "b.py"]
     assert [entry.reason for entry in found.refused] == ["c.py is one of more than 2 files"]

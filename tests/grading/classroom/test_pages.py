@@ -7,9 +7,9 @@ import pytest
 from made_class import DIVIDED, SOFTMAX, STUB, notebook
 
 from attncourse.course.exercise import get
-from attncourse.grading.classroom import pages
 from attncourse.grading.classroom.names import Student
 from attncourse.grading.classroom.pages import heatmap
+from attncourse.grading.classroom.pages.naming import page_names
 
 VOID = {"meta", "rect", "br", "hr", "img", "link"}
 EVIL = "def softmax(x):\n    raise ValueError('<script>alert(1)</script>')\n"
@@ -60,8 +60,7 @@ def out(tmp_path_factory, trusted):
 
 
 def page(out, name):
-    found = [p for p in (out / "students").iterdir() if p.name.startswith(f"{name}-")]
-    return found[0].read_text(encoding="utf-8")
+    return (out / "students" / f"{name}.html").read_text(encoding="utf-8")
 
 
 def everything(out):
@@ -111,7 +110,7 @@ def test_a_learner_is_told_no_expected_value_and_no_other_student(out):
     for path in (out / "students").iterdir():
         text = Reader(path.read_text(encoding="utf-8")).text
         assert not re.search(r"expected (-?\d|True|False)", text)
-        others = {"ada", "bob", "eve", "mal", "zoe"} - {path.name.split("-")[0]}
+        others = {"ada", "bob", "eve", "mal", "zoe"} - {path.stem}
         assert not [name for name in others if re.search(rf"\b{name}\b", text)]
 
 
@@ -126,16 +125,61 @@ def test_the_class_page_tells_what_a_teacher_acts_on(out):
     text = Reader((out / "class.html").read_text(encoding="utf-8")).text
     assert "7 students" in text
     assert re.search(r"in softmax · 2 students You divided the scores by their sum\.", text)
-    assert "Unreadable or missing <b>x : <b>x.ipynb is not a Jupyter notebook: it is not" in text
-    assert "Late lovelaceada (1)" in text
-    assert re.search(r"The same file from several students ada \(ada.py\)\s?, zoe \(zoe.py\)", text)
+    reason = "<b>x : <b>x.ipynb is not a Jupyter notebook: it is not JSON."
+    assert (
+        f"Unreadable or missing 1 What is not known has no points, and is never 0. {reason}" in text
+    )
+    assert (
+        "Exceptions 1 The answer raises. The first one of each. mal : softmax: your function"
+        in text
+    )
+    assert "Late 1 lovelaceada (1)" in text
+    assert re.search(
+        r"The same file from several students 1 ada \(ada.py\)\s?, zoe \(zoe.py\)", text
+    )
+
+
+def test_what_to_look_at_stands_first_and_cells_lead_to_their_section(out):
+    read = Reader((out / "class.html").read_text(encoding="utf-8"))
+    assert next(told["id"] for tag, told in read.tags if tag == "h2") == "look"
+    links = {told["href"] for tag, told in read.tags if tag == "a"}
+    assert "students/bob.html#softmax" in links
+
+
+def test_what_decided_who_is_who_is_told(out):
+    text = Reader((out / "class.html").read_text(encoding="utf-8")).text
+    who = text.partition("Who is who")[2]
+    assert "6 by the name of the file" in who
+    assert "1 by Canvas's names of files lovelaceada (1) : softmax.ipynb" in who
 
 
 def test_no_two_students_share_a_page():
     names = [Student("Zoë"), Student("Zoe"), Student("zoe"), Student("zoe", "1"), Student("李")]
-    found = {pages.page_name(student) for student in names}
-    assert len(found) == 5
-    assert all(re.fullmatch(r"[a-z0-9-]+\.html", name) for name in found)
+    found = page_names(names)
+    assert len(set(found.values())) == 5
+    assert all(re.fullmatch(r"[a-z0-9-]+\.html", name) for name in found.values())
+    assert found[Student("zoe", "1")] == "zoe-1.html"
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("Ada Lovelace", "ada-lovelace.html"),
+        ("Lovelace, Ada", "lovelace-ada.html"),
+        ("Łukasz Strauß", "lukasz-strauss.html"),
+        ("Jörg Ångström", "jorg-angstrom.html"),
+        ("Анна Щукина", "anna-shchukina.html"),
+        ("Σοφία", "sofia.html"),
+    ],
+)
+def test_a_page_is_called_as_its_student(name, file):
+    assert page_names([Student(name)]) == {Student(name): file}
+
+
+@pytest.mark.parametrize("name", ["李明", "../../etc", "<b>", "1"])
+def test_a_name_without_letters_of_its_own_gets_a_hash(name):
+    (file,) = page_names([Student(name)]).values()
+    assert re.fullmatch(r"(student-[0-9a-f]{8}|etc|b)\.html", file)
 
 
 def test_a_picture_marks_what_is_not_finite():

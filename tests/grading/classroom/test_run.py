@@ -118,7 +118,8 @@ def test_other_limits_grade_anew_and_say_so(tmp_path, folder, trusted, order):
     trusted(folder, out)
     report = trusted(folder, out, limits=run.Limits(seconds=3.0))
     assert counted(report) == (3, 0)
-    assert report.notes == ["The course, the limits or the isolation changed: all was graded anew."]
+    changed = "The course, the limits, the isolation or the secret changed: all was graded anew."
+    assert report.notes == [changed]
 
 
 def test_two_runs_give_the_same_bytes(tmp_path, folder, graded):
@@ -148,6 +149,26 @@ def test_regrade_takes_a_student_or_an_exercise(tmp_path, folder, trusted):
         run.ClassError, match="no exercise and no student 'bobb'; did you mean 'bob'?"
     ):
         trusted(folder, out, regrade=("bobb",))
+
+
+@pytest.mark.parametrize("word", ["Ada Lovelace", "Lovelace, Ada", "lovelace ada", "ada_lovelace"])
+def test_regrade_finds_a_name_whichever_part_stands_first(tmp_path, trusted, word):
+    names = {"Ada Lovelace": SOFTMAX, "Bob Byron": DIVIDED}
+    folder = made_class.lay(
+        tmp_path / "class", "folders", [(name, {"a.py": text}) for name, text in names.items()]
+    )
+    trusted(folder, tmp_path / "out")
+    assert trusted(folder, tmp_path / "out", regrade=(word,)).graded == 1
+
+
+def test_regrade_takes_the_name_of_the_export_or_of_the_file(tmp_path, trusted):
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class/ada1.py").write_text(SOFTMAX)
+    export = tmp_path / "export.csv"
+    export.write_text('Student,ID,SIS Login ID,Section,W (1)\n"Lovelace, Ada",1001,ada1,A,\n')
+    for word in ("ada1", "1001", "Ada Lovelace", "Lovelace, Ada (1001)"):
+        report = trusted(tmp_path / "class", tmp_path / "out", regrade=(word,), canvas=export)
+        assert report.graded == 1
 
 
 def test_a_fault_of_the_grader_is_no_grade_and_is_tried_again(

@@ -176,7 +176,7 @@ def test_a_class_gets_its_pairs_in_every_form(tmp_path, graded):
     report = graded(folder, tmp_path / "out")
     (pair,) = report.book.similar
     assert [side.student.name for side in pair.sides] == ["<b>eve", "ada"]
-    with (tmp_path / "out/similarity.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "out/similarity.csv").open(newline="", encoding="utf-8-sig") as file:
         (row,) = csv.DictReader(file)
     assert list(row) == [
         *("exercise", "share", "shared", "student_1", "number_1", "file_1", "lines_1"),

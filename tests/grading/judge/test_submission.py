@@ -14,13 +14,9 @@ from attncourse.grading.confined import definitions, surroundings
 from attncourse.grading.confined.definitions import Definitions
 from attncourse.grading.judge import reading
 from attncourse.grading.judge.allowance import Limits
+from attncourse.grading.judge.content import LARGEST_FILE
 from attncourse.grading.judge.judging import RemoteAnswer
-from attncourse.grading.judge.submission import (
-    LARGEST_FILE,
-    UnreadableError,
-    read,
-    settled,
-)
+from attncourse.grading.judge.submission import UnreadableError, read, settled
 from attncourse.grading.judge.worker import Worker
 from attncourse.grading.parsing.magics import to_python
 

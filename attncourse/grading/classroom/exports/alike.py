@@ -1,6 +1,6 @@
 """similarity.csv: a line for each pair of answers that are alike, with the lines they share."""
 
-from attncourse.grading.classroom.exports.files import table
+from attncourse.grading.classroom.files import table
 from attncourse.grading.classroom.gradebook import Gradebook
 from attncourse.grading.classroom.similarity import Pair
 

@@ -1,49 +1,48 @@
 """canvas.csv: Canvas's own export of its gradebook, with the column of one assignment filled.
 
-Canvas takes Student, ID, SIS User ID, SIS Login ID, Section and the columns of assignments, each
-"Name (id)"; a row "Points Possible" stands above the students. The cell of a student without a
-grade stays as it was exported, so that it changes nothing.
+Canvas takes Student (or LastName and FirstName), ID, SIS User ID, SIS Login ID, Section and the
+columns of assignments, each "Name (id)"; a row "Points Possible" stands above the students. The
+cell of a student without a grade stays as it was exported, so that it changes nothing. There is
+no byte order mark: after one, Canvas does not find LastName.
 """
 
-import csv
-import io
 import re
-import unicodedata
 from pathlib import Path
 
-from attncourse.core.errors import CourseError
-from attncourse.grading.classroom.exports.files import printable, table
-from attncourse.grading.classroom.gradebook import Gradebook, Row
+from attncourse.grading.classroom.files import table
+from attncourse.grading.classroom.gradebook import Gradebook
+from attncourse.grading.classroom.roster import ExportError, Person
+from attncourse.grading.classroom.roster import table as read
+from attncourse.grading.classroom.rows import Row
 from attncourse.grading.classroom.weights import Scheme
 
 COLUMNS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 
+_NAMES = ("LastName", "FirstName")
+_KEPT = ("Student", *_NAMES, *COLUMNS[1:4], "Integration ID", "Root Account", "Section")
 _ASSIGNMENT = re.compile(r".*\(\d+\)\s*")
 
 
-class ExportError(CourseError):
-    """The export cannot be filled; the message is one sentence."""
-
-
 def text(book: Gradebook, export: Path) -> tuple[str, list[str]]:
-    """The filled export, and whom of the class it does not know. Raises ExportError."""
+    """The filled export, and who of the class and of the export is missing. Raises ExportError."""
     header, lines = _read(export)
     column = _column(book.scheme, header, export)
-    kept = [*COLUMNS, header[column]]
-    filled: list[list[object]] = [list(kept)]
+    kept = [name for name in header if name in _KEPT]
+    filled: list[list[object]] = [[*kept, header[column]]]
     possible, named = book.scheme.points, set()
+    rows = {row.student: row for row in book.rows}
     for line in lines:
         told = dict(zip(header, line, strict=False))
-        if not told["ID"].strip():  # the rows above the students
-            if told["Student"].strip() == "Points Possible":
+        cell: object = told[header[column]]
+        if _above(told):
+            if "Points Possible" in line[0]:
                 possible = _number(told[header[column]], possible)
-            filled.append([told.get(name, "") for name in kept])
-            continue
-        row = _match(book, told)
-        named |= {row.student} if row else set()
-        grade = _grade(book, row, possible)
-        cell = told[header[column]] if grade is None else grade
-        filled.append([*(told.get(name, "") for name in COLUMNS), cell])
+        else:
+            row = rows.get(_person(told).student)
+            named |= {row.student} if row else set()
+            grade = _grade(book, row, possible)
+            cell = cell if grade is None else grade
+        filled.append([*(told[name] for name in kept), cell])
     strangers = [str(row.student) for row in book.rows if row.student not in named]
     notes = [f"{export.name} does not name: {', '.join(strangers)}."] if strangers else []
     return table(filled), notes
@@ -55,24 +54,31 @@ def see(scheme: Scheme, export: Path) -> None:
     _column(scheme, header, export)
 
 
+def people(export: Path) -> list[Person]:
+    """The students of the export. Raises ExportError."""
+    header, lines = _read(export)
+    told = (dict(zip(header, line, strict=False)) for line in lines)
+    return [_person(one) for one in told if not _above(one)]
+
+
 def _read(export: Path) -> tuple[list[str], list[list[str]]]:
     """The headings and the lines. Raises ExportError."""
-    try:
-        content = export.read_text(encoding="utf-8-sig")
-        first = content.partition("\n")[0]
-        comma = (
-            ";" if first.count(";") > first.count(",") else ","
-        )  # as the teacher's Canvas is set
-        lines = csv.reader(io.StringIO(content), delimiter=comma, strict=True)
-        rows = [row for row in lines if any(row)]
-    except OSError as error:
-        raise ExportError(f"{export} cannot be read: {error.strerror}") from None
-    except (csv.Error, ValueError):
-        raise ExportError(f"{export} is not a CSV file in UTF-8") from None
-    header = [name.strip() for name in rows[0]] if rows else []
-    if not {"Student", "ID", "Section"} <= set(header):
+    header, lines = read(export)
+    named = "Student" in header or set(_NAMES) <= set(header)
+    if not named or not {"ID", "Section"} <= set(header):
         raise ExportError(f"{export} is not Canvas's export: it lacks Student, ID or Section")
-    return header, [row + [""] * (len(header) - len(row)) for row in rows[1:]]
+    return header, lines
+
+
+def _person(told: dict[str, str]) -> Person:
+    name = told["Student"] if "Student" in told else ", ".join(told[part] for part in _NAMES)
+    logins = {told.get(column, "").strip() for column in ("SIS Login ID", "SIS User ID")}
+    return Person(name.strip(), told["ID"].strip(), frozenset(logins - {""}))
+
+
+def _above(told: dict[str, str]) -> bool:
+    """Is it one of the rows above the students?"""
+    return not told["ID"].strip()
 
 
 def _column(scheme: Scheme, header: list[str], export: Path) -> int:
@@ -93,25 +99,6 @@ def _column(scheme: Scheme, header: list[str], export: Path) -> int:
 
 def _identity(name: str) -> str:
     return name.rpartition("(")[2].rstrip(") ")
-
-
-def _match(book: Gradebook, told: dict[str, str]) -> Row | None:
-    """The student of a line: by Canvas's number, by login, by name; None if not one alone."""
-    for fits in (
-        lambda student: bool(student.number) and student.number == told["ID"].strip(),
-        lambda student: student.name in (told.get("SIS Login ID"), told.get("SIS User ID")),
-        lambda student: _letters(student.name) == _letters(told["Student"]),
-    ):
-        rows = [row for row in book.rows if fits(row.student)]
-        if len(rows) == 1:
-            return rows[0]
-    return None
-
-
-def _letters(name: str) -> str:
-    """A name as Canvas writes it in the names of files: lastnamefirst."""
-    plain = unicodedata.normalize("NFKC", printable(name)).casefold()
-    return "".join(c for c in plain if c.isalnum())
 
 
 def _grade(book: Gradebook, row: Row | None, possible: float) -> float | None:

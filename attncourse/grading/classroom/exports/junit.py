@@ -6,8 +6,9 @@ from xml.etree.ElementTree import Element, SubElement
 
 from attncourse.course import report
 from attncourse.grading.classroom import words
-from attncourse.grading.classroom.exports.files import printable
-from attncourse.grading.classroom.gradebook import Gradebook, Row
+from attncourse.grading.classroom.files import printable
+from attncourse.grading.classroom.gradebook import Gradebook
+from attncourse.grading.classroom.rows import Row
 
 COUNTS = {"failure": "failures", "error": "errors", "skipped": "skipped"}
 
@@ -35,6 +36,11 @@ def _cases(book: Gradebook, row: Row) -> Iterator[Element]:
         for check in words.result(record, show_expected=True).checks:
             kind = {"passed": "", "skipped": "skipped"}.get(check.state, "failure")
             yield _case(row, name, check.name, kind, "\n".join(report.advice(check)))
+    for name in book.exercises:
+        score = row.scores[name]
+        told = score.unclear or score.hidden
+        if told and row.state not in ("unreadable", "no exercise found"):
+            yield _case(row, name, score.state, "error", f"{score.state}: {', '.join(told)}")
     if row.state != "graded":
         yield _case(row, row.state, row.state, "error", " ".join(row.notes) or row.state)
 

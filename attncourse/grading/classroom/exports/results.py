@@ -6,7 +6,9 @@ from importlib import resources
 from typing import Any
 
 from attncourse.course import exercise as contract
-from attncourse.grading.classroom.gradebook import File, Gradebook, Row, Score
+from attncourse.grading.classroom.gradebook import Gradebook
+from attncourse.grading.classroom.rows import Row
+from attncourse.grading.classroom.scores import File, Score
 from attncourse.grading.classroom.similarity import Pair
 
 VERSION = 1
@@ -53,6 +55,7 @@ def document(book: Gradebook) -> dict[str, Any]:
         ],
         "similar": [_pair(pair) for pair in book.similar],
         "left_out": list(book.left_out),
+        "apart": list(book.apart),
     }
 
 
@@ -79,7 +82,8 @@ def _student(book: Gradebook, row: Row) -> dict[str, Any]:
         **_who(row.student),
         "late": row.late,
         "state": row.state,
-        "points": row.points,
+        "told_by": book.told.get(row.student, ""),
+        "points": book.total(row),
         "files": [_file(file) for file in row.files],
         "refused": [{"file": entry.name, "reason": entry.reason} for entry in row.refused],
         "notes": row.notes,
@@ -103,5 +107,7 @@ def _score(book: Gradebook, row: Row, score: Score) -> dict[str, Any]:
         "points": book.points(row, score.exercise),
         "file": score.file,
         "instead_of": list(score.instead_of),
+        "unclear": list(score.unclear),
+        "hidden": list(score.hidden),
         **told,
     }

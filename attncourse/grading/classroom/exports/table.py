@@ -1,7 +1,8 @@
 """gradebook.csv: a line for each student."""
 
-from attncourse.grading.classroom.exports.files import table
-from attncourse.grading.classroom.gradebook import Gradebook, Row
+from attncourse.grading.classroom.files import table
+from attncourse.grading.classroom.gradebook import Gradebook
+from attncourse.grading.classroom.rows import Row
 
 BEFORE = ("student", "number", "late", "state")
 AFTER = ("points", "points_possible", "percent", "files", "notes")
@@ -22,6 +23,14 @@ def _line(book: Gradebook, row: Row) -> list[object]:
     before = [row.student.name, row.student.number, _LATE[row.late], row.state]
     each = [book.points(row, name) for name in book.exercises]
     most = book.scheme.points
-    percent = None if row.points is None else round(100 * row.points / most, 1)
+    percent = book.percent(row)
     files = "; ".join(file.handed.name for file in row.files)
-    return [*before, *each, row.points, most, percent, files, " ".join(row.notes)]
+    return [
+        *before,
+        *each,
+        book.total(row),
+        most,
+        None if percent is None else round(percent, 1),
+        files,
+        " ".join(row.notes),
+    ]

@@ -1,10 +1,8 @@
 """The reports in HTML: one for each student, one for the class. Static, without JavaScript."""
 
 import functools
-import hashlib
 import re
 import textwrap
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,16 +12,25 @@ from markupsafe import Markup, escape
 
 from attncourse.course import exercise as contract
 from attncourse.course import report
+from attncourse.course.checking import Result
 from attncourse.grading.classroom import insight, words
-from attncourse.grading.classroom.exports.files import replace
-from attncourse.grading.classroom.gradebook import Gradebook, Row
+from attncourse.grading.classroom.files import replace
+from attncourse.grading.classroom.gradebook import Gradebook
 from attncourse.grading.classroom.names import Student
 from attncourse.grading.classroom.pages import heatmap
+from attncourse.grading.classroom.pages.naming import page_names
+from attncourse.grading.classroom.remarks import remarks
+from attncourse.grading.classroom.rows import Row
+from attncourse.grading.classroom.scores import Score
 from attncourse.grading.sandbox import WARNING
 
 __all__ = ["write"]
 
-MARKS: dict[str, str] = {str(k): v for k, v in report.MARKS.items()} | {"needs-regrade": "!"}
+MARKS: dict[str, str] = {str(k): v for k, v in report.MARKS.items()} | {
+    "needs-regrade": "!",
+    "unclear": "?",
+    "unreadable": "?",
+}
 
 CLASS, STUDENTS = "class.html", "students"
 
@@ -47,7 +54,7 @@ def write(book: Gradebook, out: Path) -> list[str]:
         "marks": MARKS,
         "warning": WARNING if book.manifest["isolation"] == "limits" else "",
     }
-    pages = {row.student: page_name(row.student) for row in book.rows}
+    pages = page_names(row.student for row in book.rows)
     folder = out / STUDENTS
     for row in book.rows:
         text = environment.get_template("student.html").render(common | _student(book, row))
@@ -58,14 +65,6 @@ def write(book: Gradebook, out: Path) -> list[str]:
     made = environment.get_template("class.html").render(common | _class(book, pages))
     replace(out / CLASS, made)
     return [CLASS, f"{STUDENTS}/"]
-
-
-def page_name(student: Student) -> str:
-    """The file of a student's page: readable, and no two students' the same."""
-    plain = unicodedata.normalize("NFKD", str(student)).encode("ascii", "ignore").decode()
-    readable = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40]
-    exact = hashlib.sha256(f"{student.name}\0{student.number}".encode()).hexdigest()[:8]
-    return f"{readable or 'student'}-{exact}.html"
 
 
 @functools.lru_cache(maxsize=4096, typed=True)  # most is said to many
@@ -84,6 +83,7 @@ def _student(book: Gradebook, row: Row) -> dict[str, Any]:
         "passed": sum(section["state"] == "passed" for section in sections),
         "first": next((s for s in todo if s["state"] == "failed"), todo[0] if todo else None),
         "most": book.scheme.points,
+        "total": book.total(row),
     }
 
 
@@ -106,7 +106,7 @@ def _section(book: Gradebook, row: Row, name: str) -> dict[str, Any]:
         "title": exercise.title,
         "chapter": exercise.chapter,
         "state": score.state,
-        "headline": report.headline(result) if score.record else f"{name}: not handed in",
+        "headline": _headline(score, result),
         "passed": result.passed,
         "of": len(exercise.checks),
         "points": book.points(row, name),
@@ -120,10 +120,16 @@ def _section(book: Gradebook, row: Row, name: str) -> dict[str, Any]:
     }
 
 
+def _headline(score: Score, result: Result) -> str:
+    if score.hidden or score.unclear:
+        return f"{score.exercise}: {words.unknown(score)}"
+    return report.headline(result) if score.record else f"{score.exercise}: not handed in"
+
+
 def _class(book: Gradebook, pages: Mapping[Student, str]) -> dict[str, Any]:
     percents = insight.percents(book)
     bins = insight.distribution(percents)
-    rows = book.rows
+    known = [row for row in book.rows if row.points is not None]
     return {
         "pages": {student: f"{STUDENTS}/{name}" for student, name in pages.items()},
         "percents": percents,
@@ -134,21 +140,16 @@ def _class(book: Gradebook, pages: Mapping[Student, str]) -> dict[str, Any]:
         "difficulties": insight.difficulties(book),
         "mistakes": insight.mistakes(book),
         "titles": {name: contract.get(name).title for name in book.exercises},
-        "late": [row for row in rows if row.late],
-        "regrade": [row for row in rows if row.state == "needs-regrade"],
-        "unreadable": [row for row in rows if _troubles(row)],
-        "troubles": {row.student: _troubles(row) for row in rows},
-        "replaced": [row for row in rows if row.versions],
+        "unknown": len(book.rows) - len(known),
+        "late": sum(row.late is True for row in book.rows),
+        "remarks": remarks(book),
+        "ways": _ways(book),
     }
 
 
-def _troubles(row: Row) -> list[str]:
-    """What of a student's files could not be graded, and why."""
-    told = [entry.reason for entry in row.refused]
-    for file in row.files:
-        closing = file.entry.closing
-        if closing["unreadable"]:
-            told.append(closing["unreadable"])
-        elif not closing["exercises"] and not closing["fault"]:
-            told.append(f"{file.handed.name} defines no function of any exercise.")
-    return told
+def _ways(book: Gradebook) -> list[tuple[str, list[Row]]]:
+    """What told whose the files are, and of whom."""
+    found: dict[str, list[Row]] = {}
+    for row in book.rows:
+        found.setdefault(book.told.get(row.student, ""), []).append(row)
+    return sorted(found.items(), key=lambda way: -len(way[1]))
