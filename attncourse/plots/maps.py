@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import matplotlib.pyplot as plt
+import numpy as np
 from torch import Tensor
 
 from attncourse.plots.matrices import heatmap
@@ -46,7 +47,7 @@ def attention_map(
 
 def word_map(weights: Tensor, words: Sequence[str], *, title: str = "", ax: Any = None) -> Any:
     """Draw weights (n, n) as a matrix with the words of its tokens on both axes."""
-    side = 1.4 + 0.28 * len(words)
+    side = 1.4 + 0.34 * len(words)
     ax = ax or plt.subplots(figsize=(side, side))[1]
     heatmap(weights, title=title, rows=words, columns=words, ax=ax, numbers=LARGE)
     ax.images[0].set_clim(0.0, 1.0)
@@ -78,24 +79,24 @@ def link_map(weights: Tensor, words: Sequence[str], *, title: str = "", ax: Any 
 def map_overview(sentence: str, model: Reader, *, figure: Any = None) -> Any:
     """Draw the maps of all heads of a model side by side, a row a layer; returns the figure.
 
-    The tokens stand on the axes of the first map only: what is to be seen here is the form.
+    No words: what is to be seen here is the form. `attention_map` draws one of them with words.
     """
     maps = model.maps(sentence)
     layers, h = maps.shape[:2]
-    figure = figure or plt.figure(figsize=(0.4 + 0.75 * h, 0.5 + 0.75 * layers))
-    axes = figure.subplots(layers, h, squeeze=False, gridspec_kw={"wspace": 0.1, "hspace": 0.1})
-    for layer in range(layers):
-        for head in range(h):
-            ax = axes[layer][head]
-            ax.imshow(maps[layer, head].numpy(), cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
-            ax.set(xticks=[], yticks=[])
-            ax.spines[:].set_linewidth(0.4)
-    for layer in range(layers):
-        axes[layer][0].set_ylabel(str(layer), rotation=0, ha="right", va="center")
-    for head in range(h):
-        axes[0][head].set_title(str(head), fontsize="medium")
-    figure.supxlabel("head: keys across, queries down in each", fontsize="medium")
-    figure.supylabel("layer", fontsize="medium")
+    width, height = 0.75 * h + 0.6, 0.75 * layers + 0.8  # inches, of which 0.6 left, 0.4 below
+    figure = figure or plt.figure(figsize=(width, height))
+    space = {"left": 0.6 / width, "right": 0.99, "bottom": 0.4 / height, "top": 1 - 0.4 / height}
+    axes = figure.subplots(layers, h, squeeze=False, gridspec_kw=space | {"wspace": 0.1})
+    for (layer, head), ax in np.ndenumerate(axes):
+        ax.imshow(maps[layer, head].numpy(), cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_linewidth(0.4)
+    for layer, ax in enumerate(axes[:, 0]):
+        ax.set_ylabel(str(layer), rotation=0, ha="right", va="center")
+    for head, ax in enumerate(axes[0]):
+        ax.set_title(str(head), fontsize="medium")
+    figure.supxlabel("head (in each map, keys across and queries down)", fontsize="medium", y=0)
+    figure.supylabel("layer", fontsize="medium", x=0)
     return figure
 
 

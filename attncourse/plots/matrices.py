@@ -87,11 +87,12 @@ def comparison_png(actual: Tensor, expected: Tensor) -> bytes:
 
 
 def _write_numbers(ax: Any, values: Tensor, bound: float, least: float) -> None:
-    """Write the entries from `least` on; those of a large matrix with two figures, small."""
-    digits, size = (2, None) if values.numel() <= 64 else (1, "x-small")
+    """Write the entries from `least` on; those of a large matrix small."""
+    small = values.numel() <= 64
     for i, row in enumerate(values.tolist()):
         for j, value in enumerate(row):
             if not value < least:
                 colour = "w" if abs(value) > 0.6 * bound else INK
-                text = f"{value:.{digits}f}".removeprefix("0" if digits == 1 else "")
+                text = f"{value:.2f}" if small else f"{value:.2f}".removeprefix("0")
+                size = None if small else "x-small"
                 ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=size)
