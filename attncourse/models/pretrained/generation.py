@@ -11,15 +11,19 @@ from attncourse.models.pretrained.past import Past
 
 Choice = Callable[[Tensor], Any]
 
-_SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+SYSTEM = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"  # the model's own
 
 
 class NoNumbersError(CourseError):
     """A model's logits are not finite, so that there is no next token."""
 
 
-def chat_frame(prompt: str, *, system: str = _SYSTEM) -> str:
-    """A prompt in the frame in which SmolLM2-Instruct was trained, up to where it answers."""
+def chat_frame(prompt: str, *, system: str = "") -> str:
+    """A prompt in the frame in which SmolLM2-Instruct was trained, up to where it answers.
+
+    Its template begins with a system's turn, `SYSTEM` where the user gives none. That is 21 tokens,
+    computed before every answer: here there is such a turn only where it is given.
+    """
     turns = (("system", system), ("user", prompt))
     said = "".join(f"<|im_start|>{who}\n{what}<|im_end|>\n" for who, what in turns if what)
     return f"{said}<|im_start|>assistant\n"
