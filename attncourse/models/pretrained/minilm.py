@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +48,7 @@ class MiniLM:
         self.tensors, self.tokenizer, self.sockets = tensors, tokenizer, sockets
 
     @classmethod
-    def load(cls, **sockets: Function | None) -> Self:
+    def load(cls, **sockets: Any) -> "MiniLM":
         """The model, with anybody's functions in its sockets: `MiniLM.load(attention=mine)`.
 
         Each takes a function with the signature of the library's, and gives it
@@ -112,7 +112,9 @@ class MiniLM:
     def words(self, text: str | Sequence[int]) -> list[str]:
         """A label for each token, to stand on an axis: the word, "-case" for a later piece."""
         pieces = [str(self.tokenizer.id_to_token(i)) for i in self._ids(text)]
-        return readable([f" {p}" if IN_WORD not in p else p.removeprefix(IN_WORD) for p in pieces])
+        return readable(
+            [p.removeprefix(IN_WORD) if p.startswith(IN_WORD) else f" {p}" for p in pieces]
+        )
 
     def _ids(self, text: str | Sequence[int]) -> list[int]:
         return self.encode(text) if isinstance(text, str) else list(text)

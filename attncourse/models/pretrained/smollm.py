@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from itertools import islice, takewhile
-from typing import Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,7 +55,7 @@ class SmolLM:
         self.sockets = sockets
 
     @classmethod
-    def load(cls, **sockets: Function | None) -> Self:
+    def load(cls, **sockets: Any) -> "SmolLM":
         """The model, with anybody's functions in its sockets: `SmolLM.load(attention=mine)`.
 
         Each takes a function with the signature of the library's, and gives it

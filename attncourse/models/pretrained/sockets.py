@@ -33,7 +33,7 @@ class Sockets:
     of `WAYS`.
     """
 
-    def __init__(self, own: Mapping[str, Function], given: Mapping[str, Function | None]) -> None:
+    def __init__(self, own: Mapping[str, Function], given: Mapping[str, Any]) -> None:
         self.given = {name: f for name, f in given.items() if f is not None}
         for name, function in self.given.items():
             if name not in own:
