@@ -21,15 +21,17 @@ RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 class Plug:
     """The sockets that a function fills.
 
-    model is the one whose sockets they are; neutral: the right function changes nothing; whole:
-    the function needs all tokens at once, so that nothing is cached; choice makes of a function
+    model is the one whose sockets they are; neutral: the right function changes nothing; cached:
+    it can do with the new token alone; brief: it takes longer than others, so that less is tried;
+    choice makes of a function
     that is no part of the model one that picks the next token from its logits.
     """
 
     sockets: Callable[[Function], Sockets]
     model: str = "SmolLM"
     neutral: bool = True
-    whole: bool = False
+    cached: bool = True
+    brief: bool = False
     choice: Callable[[Function], Function] | None = None
 
 
@@ -105,8 +107,8 @@ PLUGS: dict[str, Plug] = {
     "quantize_int8": Plug(_quantized, neutral=False),
     "dequantize": Plug(_dequantized, neutral=False),
     "sliding_window_mask": Plug(_window_mask, neutral=False),
-    "sliding_window_attention": Plug(_window_attention, neutral=False, whole=True),
-    "topk_attention": Plug(_top, neutral=False),
+    "sliding_window_attention": Plug(_window_attention, neutral=False, cached=False, brief=True),
+    "topk_attention": Plug(_top, neutral=False, brief=True),
     "sample": Plug(_nothing, choice=_sampled),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),

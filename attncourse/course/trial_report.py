@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from attncourse.course.trying import HEADS, PAIRS, PROMPTS, QUERY, SENTENCE, Told, Trial
+from attncourse.course.trying import HEADS, LITTLE, PAIRS, PROMPTS, QUERY, SENTENCE, Told, Trial
 
 _NAMES = {"SmolLM": "SmolLM2", "MiniLM": "MiniLM"}
 _NEAR = 0.005  # of a perplexity, or a similarity: what rounding may do
@@ -44,7 +44,7 @@ def notes(trial: Trial) -> Iterator[str]:
         yield "Weights are NaN, and so is all that is computed from them."
     elif maps is not None:
         yield from _of_weights(trial, maps)
-    if trial.amount.guessed < 256:
+    if trial.amount == LITTLE:
         yield "Your function takes long, so less is tried: fewer words, less prose."
     if not yours.problem and _same(trial):
         yield f"That nothing changes proves nothing: check({trial.name}) looks closer."
