@@ -42,6 +42,10 @@ class MiniLM:
 
     Source: Wang et al. 2020; Reimers and Gurevych 2019; Hugging Face's BertModel is the same
     function.
+
+    >>> model = MiniLM.load()  # or MiniLM.load(attention=mine)
+    >>> model.words("it is big"), model.maps("it is big").shape
+    (['[CLS]', 'it', 'is', 'big', '[SEP]'], torch.Size([6, 12, 5, 5]))
     """
 
     def __init__(self, tensors: dict[str, Tensor], tokenizer: Any, sockets: Sockets) -> None:

@@ -48,6 +48,10 @@ class SmolLM:
     tokens serves input and output. In float32, without gradients.
 
     Source: Ben Allal et al. 2025; Hugging Face's LlamaForCausalLM is the same function.
+
+    >>> model = SmolLM.load()  # or SmolLM.load(attention=mine)
+    >>> model.generate("What is the capital of France?")
+    'The capital of France is Paris.'
     """
 
     def __init__(self, parts: Parts, sockets: Sockets) -> None:
