@@ -21,16 +21,14 @@ def try_(path: Path, exercises: tuple[str, ...]) -> None:
     For example:  attncourse try exercises/masks.ipynb
                   attncourse try exercises/masks.ipynb causal_mask
     """
-    from attncourse.course.exercise import nearest
     from attncourse.course.plugs import PLUGS
-    from attncourse.course.trying import trial
+    from attncourse.course.trying import no_place, trial
     from attncourse.grading.confined.definitions import Definitions
     from attncourse.grading.judge.submission import read
 
     for name in exercises:
         if name not in PLUGS:
-            offer = nearest(name, PLUGS) or f"those that have one: {', '.join(PLUGS)}"
-            raise BadInput(f"{name} has no place in a model; {offer}")
+            raise BadInput(no_place(name))
     found, notes = Definitions(read(path).cells).run()
     written = [name for name in exercises or PLUGS if callable(found.get(name))]
     for note in notes:

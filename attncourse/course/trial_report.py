@@ -39,7 +39,7 @@ def notes(trial: Trial) -> Iterator[str]:
     """What is true of the model with this function, and how to go on."""
     yours, maps = trial.yours, trial.yours.maps
     if yours.problem:
-        yield f"{yours.problem[:1].upper()}{yours.problem[1:]}."
+        yield f"{yours.problem[:1].upper()}{yours.problem[1:].rstrip('.')}."
     if maps is not None and not maps.isfinite().all():
         yield "Weights are NaN, and so is all that is computed from them."
     elif maps is not None:
@@ -76,8 +76,8 @@ def as_html(trial: Trial) -> str:
 
 def _verdict(trial: Trial) -> str:
     yours, right = trial.yours, trial.right
-    if yours.problem:
-        return "it does not run"
+    if yours.problem and not (yours.words or yours.similarities):
+        return "it does not run" if yours.perplexity is None else "it runs in part"
     if yours.words != right.words:
         return "it writes other words"
     if _same(trial):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from attncourse.core.errors import CourseError
-from attncourse.course.exercise import nearest
+from attncourse.course.exercise import names, nearest
 from attncourse.course.plugs import PLUGS, Function, Plug, right
 from attncourse.models.pretrained.generation import likeliest
 from attncourse.models.pretrained.minilm import MiniLM
@@ -102,7 +102,7 @@ def in_a_model(exercise: str | Function, function: Function | None = None) -> Tr
     name = exercise if isinstance(exercise, str) else getattr(exercise, "__name__", "")
     given = function if isinstance(exercise, str) else exercise
     if name not in PLUGS:
-        return Sentence(_no_place(name))
+        return Sentence(no_place(name))
     if not callable(given):
         return Sentence(f"in_a_model needs your function as well: in_a_model({name!r}, {name}).")
     try:
@@ -131,7 +131,13 @@ def _trial(name: str, function: Function) -> Trial:
     maps = _attempt(lambda: _model(plug, function).maps(SENTENCE))
     slow = process_time() - began > SLOW
     amount = LITTLE if slow else BRIEF if plug.brief else WHOLE
-    yours = maps if isinstance(maps, Told) else _told(plug, function, amount, maps)
+    if isinstance(
+        maps, Told
+    ):  # the values of a map have another width: words may come all the same
+        yours = _told(plug, function, amount, None)
+        yours = replace(yours, problem=yours.problem or f"there is no map: {maps.problem}")
+    else:
+        yours = _told(plug, function, amount, maps)
     theirs = _right(plug.model, "" if plug.neutral else name, amount)
     return Trial(name, plug.model, amount, labels, theirs, yours)
 
@@ -144,7 +150,7 @@ def _right(model: str, name: str, amount: Amount) -> Told:
     return _told(plug, function, amount, _model(plug, function).maps(SENTENCE))
 
 
-def _told(plug: Plug, function: Function, amount: Amount, maps: Tensor) -> Told:
+def _told(plug: Plug, function: Function, amount: Amount, maps: Tensor | None) -> Told:
     """All that a model shows, or as much as there is before it fails."""
     model = _model(plug, function)
     if isinstance(model, MiniLM):
@@ -181,9 +187,12 @@ def _model(plug: Plug, function: Function | None = None) -> SmolLM | MiniLM:
     return (MiniLM if plug.model == "MiniLM" else SmolLM).load(**sockets)
 
 
-def _no_place(name: str) -> str:
+def no_place(name: str) -> str:
     """Why there is nothing to try."""
-    if not name:
-        return "in_a_model takes the exercise's name where a function has none of its own."
-    offer = nearest(name, PLUGS) or f"those that have one: {', '.join(PLUGS)}."
-    return f"{name} has no place in a model; {offer}"
+    if not name.isidentifier():
+        return (
+            'this function has no name of its own: say in_a_model("softmax", yours), or the like.'
+        )
+    every = f"those that have one: {', '.join(PLUGS)}."
+    offer = "" if name in names() else nearest(name, PLUGS)
+    return f"{name} has no place in a model; {offer or every}"

@@ -1,5 +1,6 @@
 """A learner's function in a model: what is shown beside the right one, and what is said of it."""
 
+import functools
 import math
 import re
 
@@ -94,9 +95,32 @@ def test_a_function_that_raises_is_one_sentence_beside_what_is_right():
 
     trial = in_a_model(softmax)
     assert headline(trial) == "Your softmax in SmolLM2: it does not run."
-    sentence = "The function in the socket softmax, layer 0, raised NotImplementedError."
-    assert list(notes(trial)) == [sentence]
+    sentence = "The function in the socket softmax, layer 0, raised NotImplementedError when given "
+    assert list(notes(trial)) == [f"{sentence}(9, 64, 64)."]
     assert "    right  The capital of France is Paris" in repr(trial)
+
+
+def test_as_many_keys_as_queries_is_told_with_the_shapes():
+    def attention(q, k, v, *, mask):
+        return attncourse.attention(q, k.reshape(q.shape), v, mask=mask)
+
+    trial = in_a_model(attention)
+    assert trial.yours.perplexity == pytest.approx(trial.right.perplexity)
+    assert headline(trial) == "Your attention in SmolLM2: it runs in part."
+    (note,) = notes(trial)
+    assert re.search(r"when given \(9, 1, 64\), \(9, \d\d, 64\), \(9, \d\d, 64\): shape", note)
+
+
+def test_values_as_wide_as_keys_write_words_and_have_no_map():
+    def attention(q, k, v, *, mask):
+        return torch.zeros_like(q) + attncourse.attention(q, k, v, mask=mask)
+
+    trial = in_a_model(attention)
+    assert trial.yours.words == trial.right.words
+    (note,) = notes(trial)
+    assert note.startswith("There is no map: the function in the socket attention, layer 0, raised")
+    assert "    yours  –" in repr(trial)
+    assert "<img" not in trial._repr_html_()
 
 
 def test_a_mistake_without_a_voice_is_not_called_right():
@@ -138,7 +162,13 @@ def test_what_cannot_be_tried_is_a_sentence():
         "in_a_model needs your function as well: in_a_model('softmax', softmax)."
     )
     assert "softmax, attention, masked_softmax" in repr(in_a_model("zzz", print))
-    assert "exercise's name" in repr(in_a_model(torch.nn.Softmax(-1)))
+    for nameless in (torch.nn.Softmax(-1), functools.partial(torch.softmax, dim=-1), lambda x: x):
+        assert repr(in_a_model(nameless)).startswith(
+            "this function has no name of its own: say in_"
+        )
+    assert repr(in_a_model("padding_mask", print)).startswith(
+        "padding_mask has no place in a model; those that have one: softmax,"
+    )
 
 
 def test_an_absent_model_is_a_sentence_with_the_command(monkeypatch):

@@ -66,7 +66,7 @@ class Sockets:
             return self._functions[name](*given, **kwargs)
         except (Exception, SystemExit) as error:
             said = str(error).partition("\n")[0][:200]
-            what = type(error).__name__ + (f": {said}" if said else "")
+            what = type(error).__name__ + _given(args) + (f": {said}" if said else "")
             raise SocketError(f"{place(name, layer)} raised {what}") from error
 
 
@@ -101,6 +101,12 @@ def fitting(name: str, layer: int | None, result: object, like: Tensor) -> Tenso
 def shaped(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """A tensor of that shape without numbers."""
     return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def _given(args: tuple[Any, ...]) -> str:
+    """The shapes of the tensors that a function was given."""
+    shapes = [str(tuple(x.shape)) for x in args if isinstance(x, Tensor)]
+    return f" when given {', '.join(shapes)}" if shapes else ""
 
 
 def _dtype(x: Tensor) -> str:
