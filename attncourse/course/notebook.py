@@ -12,6 +12,7 @@ from attncourse.course.checking import Result, run
 from attncourse.course.kernel import KernelAnswer
 from attncourse.course.kinds import describe
 from attncourse.course.patience import allowed
+from attncourse.course.plugs import offer
 
 
 class NotPassedError(AssertionError):
@@ -122,7 +123,7 @@ def _next_step(result: Result) -> str:
     if result.state == "not attempted":
         return f"Replace `raise NotImplementedError` in {result.exercise} and run the cell again."
     if result.state != "failed":
-        return ""
+        return offer(result.exercise) if result.state == "passed" else ""
     hints = contract.get(result.exercise).hints
     left = max(0, len(hints) - progress.hints_given(result.exercise))
     return f'Stuck? hint("{result.exercise}") shows the next hint ({left} left).' if left else ""

@@ -6,8 +6,8 @@ import textwrap
 
 import pytest
 import torch
-from attempts import RIGHT, WRONG
 from survivors import fails
+from tried import RIGHT, WRONG
 
 from attncourse.course.exercise import get
 from attncourse.course.rules import parameters

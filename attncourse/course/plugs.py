@@ -1,0 +1,115 @@
+"""How the function of an exercise goes into a pretrained model: into which socket, as what."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import attncourse
+
+Function = Callable[..., Any]
+Sockets = Mapping[str, Function]
+
+WINDOW, TOP = 8, 4  # of the exercises whose function takes a size
+RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
+
+
+@dataclass(frozen=True)
+class Plug:
+    """The sockets that a function fills.
+
+    model is the one whose sockets they are; neutral: the right function changes nothing; cached:
+    it can do with the new token alone; brief: it takes longer than others, so that less is tried;
+    choice makes of a function
+    that is no part of the model one that picks the next token from its logits.
+    """
+
+    sockets: Callable[[Function], Sockets]
+    model: str = "SmolLM"
+    neutral: bool = True
+    cached: bool = True
+    brief: bool = False
+    choice: Callable[[Function], Function] | None = None
+
+
+def right(name: str) -> Function:
+    """The library's function of that name."""
+    return getattr(attncourse, name)
+
+
+def offer(name: str) -> str:
+    """One line on what to try after a check that passed; nothing where there is no model for it."""
+    if name not in PLUGS:
+        return ""
+    return f"See it in a language model: from attncourse import in_a_model; in_a_model({name})"
+
+
+def _into(socket: str) -> Callable[[Function], Sockets]:
+    return lambda function: {socket: function}
+
+
+def _window_mask(function: Function) -> Sockets:
+    """The window as the model's mask: n queries are the last of m tokens."""
+    return {"mask": lambda n, m: function(m, WINDOW, causal=True)[m - n :]}
+
+
+def _window_attention(function: Function) -> Sockets:
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        return function(q, k, v, window=WINDOW, causal=True)
+
+    return {"attention": attention}
+
+
+def _top(function: Function) -> Sockets:
+    """Without a mask: the model asks for one query at a time, with the keys that it may see."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Any:
+        return function(q, k, v, top=min(TOP, k.shape[-2]))
+
+    return {"attention": attention}
+
+
+def _quantized(function: Function) -> Sockets:
+    def storage(x: Tensor) -> Any:
+        values, scale = function(x)
+        return attncourse.dequantize(values, scale)
+
+    return {"storage": storage}
+
+
+def _dequantized(function: Function) -> Sockets:
+    return {"storage": lambda x: function(*attncourse.quantize_int8(x))}
+
+
+def _nothing(function: Function) -> Sockets:
+    return {}
+
+
+def _sampled(function: Function) -> Function:
+    return partial(function, **RANDOM, generator=torch.Generator().manual_seed(0))
+
+
+PLUGS: dict[str, Plug] = {
+    "softmax": Plug(_into("softmax")),
+    "attention": Plug(_into("attention")),
+    "masked_softmax": Plug(_into("masked_softmax")),
+    "causal_mask": Plug(_into("mask")),
+    "rotary": Plug(_into("rotary")),
+    "rms_norm": Plug(_into("norm")),
+    "split_heads": Plug(_into("split_heads")),
+    "merge_heads": Plug(_into("merge_heads")),
+    "swiglu": Plug(_into("feed_forward")),
+    "grouped_query_attention": Plug(_into("grouped_attention")),
+    "decode_step": Plug(_into("cache")),
+    "quantize_int8": Plug(_quantized, neutral=False),
+    "dequantize": Plug(_dequantized, neutral=False),
+    "sliding_window_mask": Plug(_window_mask, neutral=False),
+    "sliding_window_attention": Plug(_window_attention, neutral=False, cached=False, brief=True),
+    "topk_attention": Plug(_top, neutral=False, brief=True),
+    "sample": Plug(_nothing, choice=_sampled),
+    "layer_norm": Plug(_into("norm"), model="MiniLM"),
+    "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
+}
