@@ -29,7 +29,8 @@ def try_(path: Path, exercises: tuple[str, ...]) -> None:
     for name in exercises:
         if name not in PLUGS:
             raise BadInput(no_place(name))
-    found, notes = Definitions(read(path).cells).run()
+    done = Definitions(read(path).cells).run()
+    found, notes = done.functions, done.notes
     written = [name for name in exercises or PLUGS if callable(found.get(name))]
     for note in notes:
         click.echo(f"Note: {note}", err=True)
