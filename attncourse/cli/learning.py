@@ -85,7 +85,8 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
 
     All cells run in a separate process, as in Jupyter: an endless loop costs one exercise, not
     the terminal. What your functions print is shown. The result is kept for `attncourse status`
-    where your own notebooks are: here, in exercises/, or where results were kept before. Exits with 0 if everything attempted passed, with 1 if something failed.
+    where your own notebooks are: here, in exercises/, or where results were kept before. Exits
+    with 0 if everything attempted passed, with 1 if something failed.
 
     \b
     For example:  attncourse check exercises/masks.ipynb

@@ -628,7 +628,7 @@ def test_cells_that_cannot_be_stopped_are_given_up_for_good(zygote):
     source = f"def double(x): return x\nif True:\n    {ignoring.replace(chr(10), chr(10) + '    ')}"
     with Worker(submitted(source), QUICK, zygote) as worker:
         told = (
-            "while its definitions were loaded, it used more processor time than it may (0.9 s, or "
+            "while its cells were run, it used more processor time than it may (0.9 s, or "
             "20 times what the solution takes), and was stopped."
         )
         expected = Failure("TimeoutError", told, fatal=True)
@@ -637,16 +637,16 @@ def test_cells_that_cannot_be_stopped_are_given_up_for_good(zygote):
         assert worker._process is None  # no second process is started
 
 
-def test_definitions_that_end_the_process_are_given_up_for_good(zygote):
+def test_cells_that_end_the_process_are_given_up_for_good(zygote):
     with Worker(submitted("import os\nos._exit(7)\n"), LIMITS, zygote) as worker:
-        reason = "while its definitions were loaded, the process that ran it exited with code 7."
+        reason = "while its cells were run, the process that ran it exited with code 7."
         assert ask(worker, "double", 1).failure == Failure("ProcessEnded", reason, fatal=True)
         assert worker._process is None
 
 
-def test_definitions_too_large_to_be_sent_are_given_up_for_good(zygote):
+def test_cells_too_large_to_be_sent_are_given_up_for_good(zygote):
     with Worker(submitted("A = '" + "x" * 2**25 + "'"), LIMITS, zygote) as worker:
-        reason = "its definitions cannot be loaded: the value is too large to be sent."
+        reason = "its cells cannot be run: the value is too large to be sent."
         assert ask(worker, "double", 1).failure == Failure("LoadError", reason, fatal=True)
 
 
