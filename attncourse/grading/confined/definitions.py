@@ -26,6 +26,7 @@ from attncourse.course.clock import OutOfTime, limited
 from attncourse.course.execution import is_stub
 from attncourse.course.forbidden import asks_for_your_own
 from attncourse.grading.confined import surroundings
+from attncourse.grading.confined.imports import import_the_rest
 from attncourse.grading.parsing.parser import AWAIT, Cell, compiled
 
 LONGEST = 5.0  # seconds of processor time where the system sets no limit

@@ -612,13 +612,10 @@ def test_a_cell_that_raises_while_it_is_loaded_costs_only_itself(zygote):
 
 
 def test_a_statement_that_never_ends_costs_only_itself(zygote):
-    source = "while True: pass\ndef double(x): return 2 * x\nimport time\ntime.sleep(100)\n"
+    source = "while True: pass\ndef double(x): return 2 * x\n"
     with Worker(submitted(source), QUICK, zygote) as worker:
         assert ask(worker, "double", 4).value == 8
-        assert worker.notes == (
-            "answer.py, line 1 was stopped: it computed for too long",
-            "answer.py, line 4 was stopped: it waited for too long",
-        )
+        assert worker.notes == ("answer.py, line 1 was stopped: it computed for too long",)
         worker.begin()
         assert ask_as_it_is(worker, "double").failure.kind == "TypeError"
 
