@@ -624,13 +624,10 @@ def test_cells_that_cannot_be_stopped_are_given_up_for_good(zygote):
     ignoring = "from signal import signal\nfor n in (27, 14): signal(n, 1)\nwhile True: pass"
     source = f"def double(x): return x\nif True:\n    {ignoring.replace(chr(10), chr(10) + '    ')}"
     with Worker(submitted(source), QUICK, zygote) as worker:
-        told = (
-            "while its cells were run, it used more processor time than it may (0.9 s, or "
-            "20 times what the solution takes), and was stopped."
-        )
-        expected = Failure("TimeoutError", told, fatal=True)
-        assert ask(worker, "double", 1).failure == expected
-        assert ask(worker, "double", 1).failure == expected
+        failure = ask(worker, "double", 1).failure
+        assert (failure.kind, failure.fatal) == ("TimeoutError", True)
+        assert re.match("while its cells were run, it .* was stopped.$", failure.message)
+        assert ask(worker, "double", 1).failure == failure
         assert worker._process is None  # no second process is started
 
 
