@@ -25,8 +25,8 @@ import torch
 from attncourse.course.clock import OutOfTime, limited
 from attncourse.course.execution import is_stub
 from attncourse.course.forbidden import asks_for_your_own
-from attncourse.course.library import NAME, refuse
 from attncourse.grading.confined import surroundings
+from attncourse.grading.confined.imports import import_the_rest
 from attncourse.grading.parsing.parser import AWAIT, Cell, compiled
 
 LONGEST = 5.0  # seconds of processor time where the system sets no limit
@@ -82,6 +82,10 @@ class _Statement:
     binds: frozenset[str]
     imports: frozenset[str]
     stopped: str = ""  # why it was stopped once, and is not tried again
+
+    def tree(self, cell: Cell) -> ast.stmt:
+        """Its syntax."""
+        return ast.parse(cell.source).body[self.number]
 
 
 class _Run:
@@ -140,16 +144,15 @@ class _Run:
             statement.stopped = str(error)
             return error
         except (Exception, SystemExit) as error:
-            imported = asks_for_your_own(error) and _import_the_rest(
-                cell, statement, self.namespace
-            )
+            refused = asks_for_your_own(error)
+            imported = refused and import_the_rest(statement.tree(cell), self.namespace)
             return None if imported else error
         finally:
             self.left -= time.thread_time() - before
         return None
 
     def _note(self, cell: Cell, statement: _Statement, error: BaseException, rest: str) -> None:
-        line = ast.parse(cell.source).body[statement.number].lineno
+        line = statement.tree(cell).lineno
         for frame, number in _frames(error):
             line = number if frame.f_code is statement.code else line
         reason = str(error).partition("\n")[0][:200]
@@ -214,41 +217,3 @@ def _seconds_left() -> float:
     """Seconds of processor time that this process may still use."""
     most = resource.getrlimit(resource.RLIMIT_CPU)[0]
     return LONGEST if most == resource.RLIM_INFINITY else max(0.1, most - time.process_time())
-
-
-def _import_the_rest(cell: Cell, statement: _Statement, namespace: dict[str, Any]) -> bool:
-    """Import what may be had, name by name; the other names say so when they are used.
-
-    ``from attncourse import attention, flops``: the first is an answer, the second is not. False
-    for what is no import.
-    """
-    tree = ast.parse(cell.source).body[statement.number]
-    if not isinstance(tree, ast.Import | ast.ImportFrom):
-        return False
-    for alias in tree.names:
-        single = ast.copy_location(type(tree)(**vars(tree) | {"names": [alias]}), tree)
-        try:
-            exec(compile(ast.Module([single], []), "<import>", "exec"), namespace)
-        except Exception:
-            for name in sys.modules[NAME].__all__ if alias.name == "*" else (alias.name,):
-                bound = alias.asname or (name if isinstance(tree, ast.ImportFrom) else NAME)
-                namespace.setdefault(bound, _Unavailable(f"{NAME}.{name.rpartition('.')[2]}"))
-    return True
-
-
-class _Unavailable:
-    """Stands for what an answer may not use: any use of it says so."""
-
-    def __init__(self, name: str) -> None:
-        self.__name = name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        refuse(self.__name)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return refuse(self.__name)
-
-    def __mro_entries__(self, bases: Any) -> Any:
-        refuse(self.__name)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from attncourse.course.library import close_for_good, refuse
+from attncourse.grading.confined.inert import USED, Bars, Inert
 from attncourse.grading.sandbox.mounts import LIBRARIES, NAME, hidden
 
 # What chapters import, so that a child finds it there.
@@ -31,9 +32,6 @@ USUAL = (
 _NOTEBOOK = f"{NAME}.course.notebook"
 _DRAWING = ("matplotlib", "seaborn", "plotly")
 _STOOD_IN_FOR = (*_DRAWING, "IPython", "ipywidgets", "tqdm")
-
-# The modules that were asked to draw since this was last cleared.
-DRAWN: set[str] = set()
 
 # What a submission's own `check("softmax", mine)` was asked about, by name.
 CHECKED: dict[str, Any] = {}
@@ -52,7 +50,7 @@ class _Modules(MetaPathFinder, Loader):
         return None
 
     def create_module(self, spec: ModuleSpec) -> types.ModuleType:
-        return (_Bars if spec.name.partition(".")[0] == "tqdm" else _Inert)(spec.name)
+        return (Bars if spec.name.partition(".")[0] == "tqdm" else Inert)(spec.name)
 
     def exec_module(self, module: types.ModuleType) -> None:
         """Nothing to run."""
@@ -71,76 +69,6 @@ class _Known(MetaPathFinder):
 
     def __getattr__(self, name: str) -> Any:  # what else it can, such as the packages' versions
         return getattr(self.finder, name)
-
-
-class _Inert(types.ModuleType):
-    """A module, and anything in it, that takes every call and does nothing."""
-
-    __all__ = ()
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)
-        return self
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        DRAWN.add(self.__name__.partition(".")[0])
-        decorates = len(args) == 1 and isinstance(args[0], types.FunctionType) and not kwargs
-        return args[0] if decorates else self  # @interact leaves the function what it is
-
-    def __getitem__(self, key: Any) -> Any:
-        return self
-
-    def __iter__(self) -> Any:
-        return iter((self, self))
-
-    def __or__(self, other: Any) -> Any:
-        return self
-
-    __ror__ = __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __or__
-
-    def __len__(self) -> int:
-        return 2  # as many as it is iterated over
-
-    def __float__(self) -> float:
-        return 0.0
-
-    def __lt__(self, other: Any) -> bool:
-        return False
-
-    __gt__ = __le__ = __ge__ = __lt__
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        return None
-
-    def __mro_entries__(self, bases: Any) -> tuple[type, ...]:
-        return (object,)
-
-
-class _Bars(_Inert):
-    """tqdm: what runs through a bar runs through what the bar is about."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name == "trange":
-            return lambda *numbers, **options: _Bar(range(*numbers))
-        return _Bar if name in ("tqdm", "tqdm_notebook") else super().__getattr__(name)
-
-
-class _Bar(_Inert):
-    """A bar, or nothing but a name, over what it is about."""
-
-    def __init__(self, about: Any = (), *args: Any, **options: Any) -> None:
-        super().__init__("tqdm")
-        self._about = about
-
-    def __iter__(self) -> Any:
-        return iter(self._about)
-
-    def __len__(self) -> int:
-        return len(self._about)
 
 
 class _Muffled(io.TextIOBase):
@@ -175,19 +103,19 @@ def _uncompiled(model: Any = None, **options: Any) -> Any:
 
 def ipython() -> dict[str, Any]:
     """The names that Jupyter gives to every notebook."""
-    nothing = _Inert("IPython")
+    nothing = Inert("IPython")
     return {"display": nothing, "get_ipython": lambda: nothing, "In": [""], "Out": {}, "_": ""}
 
 
 def begin() -> None:
     """A submission's cells are about to run: nothing was checked, nothing drawn."""
     CHECKED.clear()
-    DRAWN.clear()
+    USED.clear()
 
 
 def drawn() -> list[str]:
     """The modules that were asked to draw."""
-    return sorted(DRAWN.intersection(_DRAWING))
+    return sorted(USED.intersection(_DRAWING))
 
 
 def prepare() -> None:

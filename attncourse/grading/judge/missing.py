@@ -34,6 +34,8 @@ def missing(submission: Submission, notes: Sequence[str], exercise: Exercise) ->
 
 def nothing_found(submission: Submission, notes: Sequence[str]) -> str:
     """What is told of a submission that defines no function of any exercise."""
+    if submission.notes and not submission.cells:
+        return " ".join(submission.notes)
     asked = (renamed(submission, exercise) for exercise in contract.all_exercises().values())
     questions = [f"{question[0].upper()}{question[1:]}" for question in asked if question]
     told = [f"{submission.path.name} defines no function of any exercise.", *questions[:1]]

@@ -72,7 +72,9 @@ def read(path: Path, parser: Parser | None = None) -> Submission:
     chapters = contract.names()
     defined = frozenset(name for name in found.defined if name in chapters)
     of_chapter = {name for name, chapter in chapters.items() if chapter == found.chapter}
+    # of a file of which nothing can be read nothing is graded: that is no 0
     unread = {f.name for f in found.functions if f.name in chapters and _unread(f, found)}
+    unread = unread if found.cells else set()
     return Submission(
         path,
         found.cells,

@@ -47,7 +47,7 @@ class Worker:
     """Holds one submission's functions in a confined process; started when first needed.
 
     A worker that hangs, exits or dies is ended with all its children; only the exercise at
-    fault is lost. The next one finds its definitions as if nothing had run: they are loaded
+    fault is lost. The next one finds its functions as if nothing had run: all cells are run
     anew, in the same process if that says that nothing else is left there, or in another.
     Without a zygote it makes its own.
 
@@ -134,7 +134,7 @@ class Worker:
         return outcome
 
     def start(self) -> Process | None:
-        """The process, which is started unless it runs, with the definitions loaded.
+        """The process, which is started unless it runs, in which all cells have run.
 
         None, for good, if they do not load or the submission has used up its time.
         """
@@ -180,19 +180,19 @@ class Worker:
         return self._zygotes().level == "limits"
 
     def _loaded(self, process: Process) -> Process | None:
-        """The process, after it has run the definitions; None, for good, if that fails."""
+        """The process, after it has run the cells; None, for good, if that fails."""
         try:
             self._run(process, Load(encode_cells(self.submission.cells), self._forbidden))
         except ChannelError as error:
             kind, reason = self._lost(error)
-            self._unloadable = _fatal(kind, f"while its definitions were loaded, {reason}")
+            self._unloadable = _fatal(kind, f"while its cells were run, {reason}")
         except ValueError as error:
             self._end()
-            self._unloadable = _fatal("LoadError", f"its definitions cannot be loaded: {error}.")
+            self._unloadable = _fatal("LoadError", f"its cells cannot be run: {error}.")
         return self._process
 
     def _renew(self, process: Process) -> bool:
-        """Have it run the definitions anew, if it says that nothing else is left there."""
+        """Have it run the cells anew, if it says that nothing else is left there."""
         try:
             used = process.extend(self.account.seconds)
             if used is None:
@@ -204,7 +204,7 @@ class Worker:
             return False
 
     def _run(self, process: Process, order: Load | Renew) -> Ran:
-        """Have it run the definitions, and keep what it notes. Raises ChannelError."""
+        """Have it run the cells, and keep what it notes. Raises ChannelError."""
         read = functools.partial(claimed, Ran)
         ran, _ = process.ask(Request(order), read, self.account.left)
         self.account.slept += process.patience.slept

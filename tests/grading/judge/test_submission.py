@@ -604,10 +604,11 @@ def test_code_that_nests_too_deeply_is_read_in_bounded_time(file, text):
 
 
 def test_what_would_stand_in_a_cell_that_cannot_be_read_is_known(cells):
-    submission = cells("def softmax(x:\n    return", "def other():\n    nonlocal x\n")
+    submission = cells("def softmax(x:\n    return", "def other():\n    nonlocal x\n", "1")
     names = [(function.name, function.label) for function in submission.functions]
     assert names == [("softmax", "code cell 1"), ("other", "code cell 2")]
     assert submission.exercises == ("softmax",)
+    assert cells("def softmax(x:\n    return").exercises == ()  # nothing can be read: no 0
 
 
 def test_a_backslash_in_a_docstring_warns_no_one(file, cells):
