@@ -80,6 +80,7 @@ ctypes is not available in an exercise that forbids functions
 @ is not available while a submission is graded
 No module named '@'
 cannot import name '@' from '@'
+can't start new thread
 EOF when reading a line
 the value is too large to be sent
 """.strip()
@@ -87,7 +88,7 @@ the value is too large to be sent
     .splitlines()
 )
 
-NOT_SHOWN = "what it says is not shown, since it could tell the inputs"
+NOT_SHOWN = "its text is not shown, since the inputs are secret; in your notebook it is"
 
 _RAISED = "your function raised "
 _TYPE = re.compile(r"(your function returned |part \d+ .*?)(an? .*?)(; expected .*)", re.DOTALL)
@@ -103,7 +104,8 @@ float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 complex64 complex1
 / * + - @ ** // % & | ~ < > <= >=
 """
 _WORDS = frozenset(_OF_PYTHON.split())
-_KINDS = frozenset(name for name in vars(builtins) if isinstance(vars(builtins)[name], type))
+_LIBRARIES = {"EinopsError", "LinAlgError", "_LinAlgError", "AxisError", "TypeCheckError"}
+_KINDS = _LIBRARIES | {name for name, value in vars(builtins).items() if isinstance(value, type)}
 
 
 def _pattern(sentence: str) -> re.Pattern[str]:

@@ -557,6 +557,26 @@ ATTACKS: dict[str, Attack] = {
     for name, attack in group.items()
 }
 
+# What computes until it is stopped, or fills what there is: a few of them are tried every time.
+LONG = (
+    "exit: a handler that answers",
+    "exit: a generator that never ends",
+    "exit: recursion without a limit",
+    "liar: a dict of a million",
+    "bomb: memory bit by bit",
+    "bomb: memory mapped and shared",
+    "bomb: a power tower",
+    "bomb: a reduction of ten billion",
+    "bomb: a list that doubles",
+    "bomb: a text that doubles",
+    "bomb: a pattern that backtracks",
+    "bomb: many definitions",
+    "bomb: output past Python",
+    "notebook: thousands of cells",
+    "forbidden: by what a decomposition wraps",
+    "neighbour: it gives the next more time",
+)
+
 # What must hold too where only limits on time, memory and processes are to be had.
 WITH_LIMITS_ONLY = (
     "exit: exit at once",

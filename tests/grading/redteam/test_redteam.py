@@ -13,7 +13,7 @@ import table
 import target
 import torch
 from attack import RIGHT
-from attacks import ATTACKS, WITH_LIMITS_ONLY
+from attacks import ATTACKS, LONG, WITH_LIMITS_ONLY
 
 from attncourse.course import exercise as contract
 from attncourse.grading.judge import judging, reading
@@ -194,7 +194,13 @@ def weak(limited, exercise, tmp_path_factory):
     return ready(limited, exercise, tmp_path_factory)
 
 
-@pytest.mark.parametrize("name", ATTACKS)
+def each(names):
+    """The attacks of these names; the long ones take turns."""
+    marks = {name: [pytest.mark.by_turns] for name in LONG}
+    return [pytest.param(name, marks=marks.get(name, ())) for name in names]
+
+
+@pytest.mark.parametrize("name", each(ATTACKS))
 def test_an_attack_is_held(name, strong, exercise, canary, server, tmp_path):
     got = attacked(name, strong, exercise, canary, server, tmp_path)
     assert "SECRET" not in got.told.replace("'SECRET'", "") + got.printed
@@ -207,6 +213,7 @@ def test_an_attack_is_held(name, strong, exercise, canary, server, tmp_path):
     assert not [pid for pid in children(strong) if b"sleep" in _command(pid)]
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("name", [name for name, a in ATTACKS.items() if a.confined])
 def test_what_must_be_confined_is_held_by_the_kernel_alone(
     name, kernel, exercise, canary, server, tmp_path
@@ -219,6 +226,7 @@ def test_what_must_be_confined_is_held_by_the_kernel_alone(
     assert not connected(server)
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("name", WITH_LIMITS_ONLY)
 def test_an_attack_is_held_by_limits_alone(name, weak, exercise, canary, server, tmp_path):
     before = children(weak)
@@ -233,7 +241,7 @@ def test_the_table_tells_of_every_attack():
     assert len(ATTACKS) > 60
     assert told.count("\n| ") == len(ATTACKS) + 1
     assert {name.partition(":")[0] for name in ATTACKS} == set(table.KINDS)
-    assert set(WITH_LIMITS_ONLY) <= set(ATTACKS)
+    assert {*WITH_LIMITS_ONLY, *LONG} <= set(ATTACKS)
 
 
 def test_what_an_attack_aims_at_is_there():
