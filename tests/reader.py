@@ -149,6 +149,7 @@ class Reader:
 
     def audit(self, theme: str, pixels: int) -> list[str]:
         """What axe finds that is serious or critical."""
+        self.driver.execute_async_script(STILL)  # a colour on its way to another has no contrast
         self.theme(theme)
         self.width(pixels)
         self.driver.execute_async_script(NEXT_FRAMES)

@@ -60,7 +60,7 @@ def set_repository(root: Path, url: str) -> list[Path]:
     if not _ADDRESS.fullmatch(url) or not is_set(url):
         raise ValueError(
             "the repository's address is https://HOST/ACCOUNT/NAME, "
-            f"as in https://github.com/ada/attncourse: got {url or 'nothing'}"
+            f"as in https://github.com/ada/attncourse: got {url!r}"
         )
     config = root / "_config.yml"
     texts = {config: _SETTING.sub(rf"\g<1>{url}", config.read_text(encoding="utf-8"))}

@@ -81,7 +81,7 @@ def test_the_command_says_what_it_did_or_why_not(checkout: Path) -> None:
     assert done.stdout == f"The repository is {ADA}: 4 files name it anew.\n"
     refused = subprocess.run([*command, ""], cwd=checkout, capture_output=True, text=True)
     assert refused.returncode == 1
-    assert refused.stderr.endswith("as in https://github.com/ada/attncourse: got nothing\n")
+    assert refused.stderr.endswith("as in https://github.com/ada/attncourse: got ''\n")
 
 
 @pytest.mark.parametrize(
