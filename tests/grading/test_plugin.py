@@ -46,7 +46,8 @@ def mistaken(name):
 
 ALL = f"{CHECKS} of {CHECKS} passed"
 NONE = f"0 of {CHECKS} passed, {CHECKS} failed"
-ONE_WRONG = f"{CHECKS - 1} of {CHECKS} passed, 1 failed"
+TWO_WRONG = f"{CHECKS - 2} of {CHECKS} passed, 2 failed"
+THREE_WRONG = f"{CHECKS - 3} of {CHECKS} passed, 3 failed"
 STUB = f"0 of {CHECKS} passed, {CHECKS} not attempted"
 NOTHING = "0 of 1 passed, 1 failed"
 
@@ -54,8 +55,8 @@ NOTHING = "0 of 1 passed, 1 failed"
 SUBMISSIONS = {
     "solution.ipynb": (notebook(RIGHT), "softmax", ALL),
     "stub.ipynb": (notebook("def softmax(x):\n    raise NotImplementedError"), "softmax", STUB),
-    "mistake-1.py": (mistaken("no_maximum_subtracted"), "softmax", ONE_WRONG),
-    "mistake-2.py": (mistaken("mean_subtracted"), "softmax", ONE_WRONG),
+    "mistake-1.py": (mistaken("no_maximum_subtracted"), "softmax", TWO_WRONG),
+    "mistake-2.py": (mistaken("mean_subtracted"), "softmax", THREE_WRONG),
     "mistake-3.py": (mistaken("no_exponential"), "softmax", NONE),
     "hang.py": (body("import time", "time.sleep(3600)"), "softmax", NONE),
     "exit.py": (body("os._exit(0)"), "softmax", NONE),
