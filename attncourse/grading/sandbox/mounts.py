@@ -30,7 +30,7 @@ VISIBLE = (
     "measure.analytic",
     "measure.cost",
     "measure.weights",
-    "plots",
+    "plots.*",
     "testing",
 )
 
