@@ -35,7 +35,7 @@ VISIBLE = (
     "measure.analytic",
     "measure.cost",
     "measure.weights",
-    "plots",
+    "plots.*",
     "testing",
 )
 
