@@ -16,7 +16,9 @@ from pathlib import Path
 
 import click
 
+from attncourse.course import exercise as contract
 from attncourse.grading.classroom import run
+from attncourse.grading.classroom.settings import Settings
 from attncourse.grading.judge.allowance import Limits
 from attncourse.grading.sandbox import choose
 
@@ -39,7 +41,8 @@ def main(count: int, first: int, jobs: int, seconds: float) -> None:
         for number in range(first, first + count):
             (folder / f"m{number:06}.ipynb").write_bytes(mutant(number))
         before = time.monotonic()
-        order = run.Order(level=choose("auto"), limits=Limits(seconds=seconds), jobs=jobs)
+        said = Settings(exercises=tuple(contract.in_order()))
+        order = run.Order(choose("auto"), Limits(seconds=seconds), jobs, said)
         run.grade_class([folder], out, order, _listen(count))
         took = time.monotonic() - before
         results = json.loads((out / "results.json").read_text(encoding="utf-8"))

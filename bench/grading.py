@@ -54,7 +54,8 @@ def main(
         paths = made.write(folder / "class", students, exercises, distinct=distinct)
         level = choose(isolation)
         click.echo(f"{students} submissions, {exercises} exercises, {jobs} processes, {level}")
-        ours = _ours(folder, jobs, level) / students
+        names = [exercise.name for exercise in made.chosen(exercises)]
+        ours = _ours(folder, jobs, level, names) / students
         click.echo(_told("attncourse grade --out", ours))
         if nbgrader is not None:
             theirs = autograde.seconds(nbgrader, folder / "nbgrader", paths[:sample], jobs)
@@ -65,15 +66,15 @@ def main(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _ours(folder: Path, jobs: int, level: str) -> float:
-    """Seconds to grade the class."""
+def _ours(folder: Path, jobs: int, level: str, names: list[str]) -> float:
+    """Seconds to grade the class, of which these exercises are the assignment."""
     out = folder / "results"
     shutil.rmtree(out, ignore_errors=True)
     program = "import sys; from attncourse.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "grade", str(folder / "class"), "--out", str(out)]
     before, used = time.monotonic(), _cpu()
     subprocess.run(
-        [*command, "--jobs", str(jobs), "--isolation", level],
+        [*command, "--jobs", str(jobs), "--isolation", level, "--exercises", ",".join(names)],
         check=True,
         stdout=subprocess.DEVNULL,
         env=os.environ | {"OMP_NUM_THREADS": "1"},

@@ -60,7 +60,8 @@ def command(folder: Path, out: Path, jobs: int) -> list[str]:
     """What a teacher types."""
     script = Path(sys.executable).with_name("attncourse")
     words = [str(script), "grade", str(folder), "--out", str(out), "--jobs", str(jobs)]
-    return [*words, "--secret", str(folder.parent / "secret")]
+    names = ",".join(exercise.name for exercise in made.chosen(None))
+    return [*words, "--secret", str(folder.parent / "secret"), "--exercises", names]
 
 
 def survived(

@@ -41,8 +41,8 @@ def write(
     return paths
 
 
-def chosen(count: int) -> list[Exercise]:
-    """The first exercises of the course."""
+def chosen(count: int | None) -> list[Exercise]:
+    """The first exercises of the course, or all."""
     return list(all_exercises().values())[:count]
 
 
