@@ -2,6 +2,9 @@
 
 from attncourse.course.execution import Failure
 
+NO_GRADIENTS = ". NumPy computes no gradients: use torch's function of the same name"
+OTHER_NAMES = ". In torch `axis` is called `dim`, and `keepdims` is `keepdim`"
+
 
 def in_words(failure: Failure) -> str:
     """What the learner is told of a failure of their function."""
@@ -15,7 +18,7 @@ def in_words(failure: Failure) -> str:
 def _remedy(failure: Failure) -> str:
     """What to do where NumPy was given tensors; nothing where that was not the reason."""
     if "requires grad" in failure.message and "numpy" in failure.message:
-        return ". NumPy computes no gradients: use torch's function of the same name"
+        return NO_GRADIENTS
     if "was given a PyTorch tensor" in failure.message:
-        return ". In torch `axis` is called `dim`, and `keepdims` is `keepdim`"
+        return OTHER_NAMES
     return ""

@@ -8,7 +8,7 @@ from attncourse.course.execution import Failure, execute
 from attncourse.course.failures import in_words
 from attncourse.testing import gaussian
 
-TENSORS = "NumPy's functions are not made for tensors: use torch's"
+TENSORS = "was given a PyTorch tensor: use PyTorch's own function"
 GRADIENTS = "NumPy computes no gradients: use torch's function of the same name"
 
 

@@ -11,8 +11,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from attncourse.course.checking import CheckResult, Result
+from attncourse.course.failures import NO_GRADIENTS, OTHER_NAMES
 from attncourse.course.forbidden import aliases, message
+from attncourse.course.places import WIDEST
 from attncourse.grading.judge.submission import Submission
 
 # What Python and PyTorch say: # is a size or some, @ a word of the submission's or of Python's.
@@ -95,7 +99,9 @@ _TYPE = re.compile(r"(your function returned |part \d+ .*?)(an? .*?)(; expected 
 _ARGUMENT = re.compile(r"(your function modified its argument )(.*?)(; work on .*)", re.DOTALL)
 _OURS = ("your function returned ", "part ")
 _ASKED = re.compile(r"(?<=^there is not enough memory): it asked for [\d.]+ GiB at once$")
-_PLACE = re.compile(r" \(line (\d+): (.*)\)$", re.DOTALL)
+_PLACE = re.compile(r" \(((?:[^():]{1,200}, )?line \d.*)\)$", re.DOTALL)
+_STEP = re.compile(r"(?:(.{1,200}), )?line (\d{1,6})(?:, in (.{1,200}?))?: (.*)", re.DOTALL)
+_NUMPY = re.compile(r"; numpy(?:'s (\w+))? was given a PyTorch tensor: use PyTorch's own function$")
 _OF_PYTHON = """
 Tensor NoneType int float str bool tuple list dict set function module ndarray Module torch double
 half Double Float Half Bool Long Int BFloat16 BFloat numpy math method torch.return_types.max
@@ -103,6 +109,7 @@ builtin_function_or_method a an numpy array tensor of shape sparse_coo sparse_cs
 float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 complex64 complex128 numbers
 / * + - @ ** // % & | ~ < > <= >=
 """
+_OF_FRAMES = ("lambda", "listcomp", "genexpr", "dictcomp", "setcomp", "module", "locals")
 _WORDS = frozenset(_OF_PYTHON.split())
 _LIBRARIES = {"EinopsError", "LinAlgError", "_LinAlgError", "AxisError", "TypeCheckError"}
 _KINDS = _LIBRARIES | {name for name, value in vars(builtins).items() if isinstance(value, type)}
@@ -124,7 +131,7 @@ class Veil:
         self, submission: Submission, sizes: Iterable[int], refused: Iterable[str]
     ) -> None:
         sources = [cell.source for cell in submission.cells]
-        self.lines = {line.strip() for source in sources for line in source.splitlines()}
+        self.lines = {cell.label: cell.source.splitlines() for cell in submission.cells}
         self.words = frozenset(re.findall(r"[^\W\d]\w*", "\n".join(sources)))
         self.sizes = {0, 1, 2, 3, *sizes}
         names = tuple(refused)
@@ -143,15 +150,39 @@ class Veil:
         return check
 
     def _raised(self, told: str) -> str:
+        remedy = next((words for words in (NO_GRADIENTS, OTHER_NAMES) if told.endswith(words)), "")
+        told = told.removesuffix(remedy)
         found = _PLACE.search(told)
-        mine = found is not None and found[2].strip() in self.lines
+        mine = found is not None and self._steps(found[1])
         place = found[0] if found and mine else ""
         kind, _, said = (told[: found.start()] if found else told).partition(": ")
         said = _ASKED.sub("", said)
+        numpy = _NUMPY.search(said)
+        known = not numpy or numpy[1] is None or hasattr(np, numpy[1])
+        plain = said[: numpy.start()] if numpy else said
         kind = kind if kind in _KINDS or kind in self.words else "an exception"
-        if not said or (mine and said in place) or self._known(said):
-            return f"{_RAISED}{kind}{': ' * bool(said)}{said}{place}"
+        if not said or (mine and said in place) or (known and self._known(plain)):
+            return f"{_RAISED}{kind}{': ' * bool(said)}{said}{place}{remedy}"
         return f"{_RAISED}{kind}{place}; {NOT_SHOWN}."
+
+    def _steps(self, place: str) -> bool:
+        """Are these lines of the submission's own, each where it is said to be?"""
+        label = ""
+        for step in place.split(" → "):
+            if step == "…":
+                continue
+            found = _STEP.fullmatch(step)
+            if found is None:
+                return False
+            label = found[1] or label
+            lines, number = self.lines.get(label, []), int(found[2])
+            line = lines[number - 1].strip() if 0 < number <= len(lines) else None
+            names = re.findall(r"\w+", found[3] or "")
+            if line is None or line[:WIDEST] != found[4].strip():
+                return False
+            if not all(name in self.words or name in _OF_FRAMES for name in names):
+                return False
+        return True
 
     def _known(self, said: str) -> bool:
         """Is it a sentence of Python's or PyTorch's, with sizes and words that are known?"""

@@ -246,12 +246,12 @@ def reversed_keys(q, k, v, *, mask=None):
 
 ATTEMPTS = {
     "weighted_mean": [
-        (at_least_one, NONE),
+        (at_least_one, {"sum_clamped_at_one"}),
         (small_number_1e_4, NONE),
         (root_of_weights, NONE),
         (average_instead_of_sum, NONE),
         (divided_twice, NONE),
-        (nan_to_zero, NONE),
+        (nan_to_zero, {"nan_in_the_gradient"}),
         (ones_for_zero_weights, NONE),
         (mean_for_zero_weights, NONE),
         (minus_smallest, NONE),

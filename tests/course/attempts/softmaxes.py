@@ -237,7 +237,7 @@ ATTEMPTS = {
         (clamped_at_seven_hundred, NONE),
         (clamped_from_above_only, NONE),
         (nan_to_num_at_the_end, NONE),
-        (float_inside, NONE),
+        (float_inside, {"float32_throughout"}),
         (half_precision_forgotten, NONE),
         (detached, NONE),
         (maximum_not_detached_but_doubled, NONE),

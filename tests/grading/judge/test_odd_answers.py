@@ -55,22 +55,22 @@ FAILS = {
         "def softmax(x):\n    try:\n        1 / 0\n    except Exception as e:\n"
         "        raise RuntimeError(f'bad {x.sum()}') from e\n",
         0,
-        f"raised RuntimeError (line 7: raise RuntimeError(f'bad {{x.sum()}}') from e); {NOT_SHOWN}",
+        f"raised RuntimeError (a.py, line 7: raise RuntimeError(f'bad {{x.sum()}}') from e); {NOT_SHOWN}",
     ),
     "a group of exceptions": (
         "def softmax(x):\n    raise ExceptionGroup(str(x.sum()), [ValueError(1)])\n",
         0,
-        "raised ExceptionGroup (line 4: ",
+        "raised ExceptionGroup (a.py, line 4: ",
     ),
     "a key that is the input": (
         "def softmax(x):\n    return {}[x]\n",
         0,
-        "raised KeyError (line 4",
+        "raised KeyError (a.py, line 4",
     ),
     "a warning that is an error": (
         "def softmax(x):\n    warnings.simplefilter('error')\n    warnings.warn(str(x.sum()))\n",
         0,
-        f"raised UserWarning (line 5: warnings.warn(str(x.sum()))); {NOT_SHOWN}",
+        f"raised UserWarning (a.py, line 5: warnings.warn(str(x.sum()))); {NOT_SHOWN}",
     ),
     "sizes that do not fit": (
         "def softmax(x):\n    return x.exp() / x.exp().sum(-1)\n",
@@ -80,7 +80,7 @@ FAILS = {
     "a thread": (
         "import threading\ndef softmax(x):\n    threading.Thread(target=print).start()\n",
         0,
-        "raised RuntimeError: can't start new thread (line 5",
+        "raised RuntimeError: can't start new thread (a.py, line 5",
     ),
 }
 

@@ -21,7 +21,7 @@ HIDDEN = f"; {NOT_SHOWN}."
 @pytest.fixture(scope="module")
 def over():
     """What the veil makes of one message."""
-    cell = Cell("a.py", SOURCE, (0,))
+    cell = Cell("a.py", SOURCE, script=True)
     made = Veil(Submission(Path("a.py"), (cell,)), {5, 8, 37, 40}, ("softmax",))
 
     def one(message):
@@ -32,7 +32,7 @@ def over():
 
 
 SHOWN = [
-    "your function raised MemoryError: there is not enough memory (line 2: return x @ k)",
+    "your function raised MemoryError: there is not enough memory (a.py, line 2: return x @ k)",
     "your function returned a float64 tensor of shape (37, 8); expected a float64 tensor of shape "
     "(5, 8).",
     "your function returned a tuple of 2; expected a float64 tensor of shape (5, 8).",
@@ -40,13 +40,13 @@ SHOWN = [
     "(5, 8).",
     "part 1 of your result came as None; expected a float64 tensor of shape (5, 8).",
     "your function raised RuntimeError: mat1 and mat2 shapes cannot be multiplied (5x8 and 37x8) "
-    "(line 2: return x @ k)",
-    "your function raised Own: my words (line 4: raise Own('my words'))",
+    "(a.py, line 2: return x @ k)",
+    "your function raised Own: my words (a.py, line 4: raise Own('my words'))",
     "your function raised ZeroDivisionError: division by zero",
     "your function raised TypeError: unsupported operand type(s) for /: 'Tensor' and 'NoneType'",
-    "your function raised NameError: name 'k' is not defined (line 2: return x @ k)",
+    "your function raised NameError: name 'k' is not defined (a.py, line 2: return x @ k)",
     "your function raised IndexError: Dimension out of range (expected to be in range of [-2, 1], "
-    "but got 3) (line 2: return x @ k)",
+    "but got 3) (a.py, line 2: return x @ k)",
     "your function returned None; expected a float64 tensor of shape (5, 8). A function without "
     "`return` gives None.",
     "your function returned a numpy array; expected a float64 tensor of shape (5, 8).",

@@ -672,7 +672,7 @@ ONCE = {
 @pytest.mark.parametrize("what", ONCE)
 def test_definitions_that_run_only_once_cost_no_later_exercise(what, confined, exercise):
     source = "import torch\n" + ONCE[what].replace("X", "return 2 * x + plus")
-    cell = Cell("answer.py", source, tuple(range(len(compile(source, "", "exec", 1024).body))))
+    cell = Cell("answer.py", source, script=True)
     there = Submission(Path("answer.py"), (cell,), ("double",), frozenset({"double"}))
     with Worker(there, LIMITS, confined) as worker:
         for _ in range(3):
