@@ -38,6 +38,8 @@ __all__ = [
     "run",
 ]
 
+NOT_RUN = "(not run)"
+
 
 @dataclass(frozen=True)
 class LocalAnswer:
@@ -107,7 +109,7 @@ def each_check(exercise: Exercise, one: Callable[[str], CheckResult]) -> list[Ch
     results: list[CheckResult] = []
     for name, check in exercise.checks.items():
         lost = next((result for result in results if result.fatal), None)
-        description = f"{first_line(check)} (not run)"
+        description = f"{first_line(check)} {NOT_RUN}"
         results.append(replace(lost, name=name, description=description) if lost else one(name))
     return results
 

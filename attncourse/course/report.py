@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from attncourse.course.calls import Misconception
-from attncourse.course.checking import CheckResult, Result, State
+from attncourse.course.checking import NOT_RUN, CheckResult, Result, State
 from attncourse.course.kinds import matrix_of
 
 MARKS: dict[State, str] = {"passed": "✔", "failed": "✘", "not attempted": "○", "skipped": "–"}
@@ -71,7 +71,7 @@ def lines(result: Result) -> Iterator[Line]:
     for check in result.checks:
         folded = check.misconception in explained
         said = [] if folded else advice(replace(check, misconception=None))
-        again = bool(said) and told.issuperset(said)
+        again = bool(said) and told.issuperset(said) and not check.description.endswith(NOT_RUN)
         text = f"{check.description} {AGAIN}" if again else check.description
         yield Line(1, MARKS[check.state], text, check.state)
         yield from (Line(3, "", each, check.state) for each in said if each not in told)
