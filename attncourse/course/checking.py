@@ -174,7 +174,9 @@ def _one_kind(results: Sequence[CheckResult], calls: Mapping[str, list[Call]]) -
     if first is None:
         return list(results)
     return [
-        replace(each, message=first.message) if _follows(each, first, calls) else each
+        replace(each, message=first.message, unusable=True)
+        if _follows(each, first, calls)
+        else each
         for each in results
     ]
 

@@ -64,11 +64,13 @@ def _unread(book: Gradebook) -> Iterator[Item]:
 def _missing(book: Gradebook) -> Iterator[Item]:
     """Functions that a file was expected to hold: a name was changed, or a cell is broken."""
     for row, score in _scores(book):
-        told = _messages(score)
-        if score.state == "not attempted" and any("defines no function" in one for one in told):
+        told = next(iter(_messages(score)), "")
+        if "defines no function" in told:
             notes = [note for note in row.notes if "could not be read" in note]
             words = " ".join([f"{score.file} defines no function {score.exercise}.", *notes[:1]])
             yield Item(row.student, words, score.exercise)
+        elif told.lower().startswith("there is no `"):
+            yield Item(row.student, f"{score.file}: {told}", score.exercise)
 
 
 def _having(begins: Callable[[str], bool]) -> Callable[[Gradebook], Iterator[Item]]:

@@ -23,7 +23,7 @@ def missing(submission: Submission, notes: Sequence[str], exercise: Exercise) ->
     if told is None:
         state, told = (
             "not attempted",
-            f"{submission.path.name} defines no function {exercise.name}.",
+            f"{submission.name} defines no function {exercise.name}.",
         )
     checks = (
         CheckResult(name, first_line(check), state, told, unusable=True)
@@ -38,7 +38,7 @@ def nothing_found(submission: Submission, notes: Sequence[str]) -> str:
         return " ".join(submission.notes)
     asked = (renamed(submission, exercise) for exercise in contract.all_exercises().values())
     questions = [f"{question[0].upper()}{question[1:]}" for question in asked if question]
-    told = [f"{submission.path.name} defines no function of any exercise.", *questions[:1]]
+    told = [f"{submission.name} defines no function of any exercise.", *questions[:1]]
     return " ".join([*told, *submission.notes, *notes])
 
 
@@ -65,7 +65,7 @@ def _lost(submission: Submission, notes: Iterable[str], name: str) -> str | None
     told = [note for note in (*submission.notes, *notes) if note.startswith(_of(cells[-1]))]
     if told:
         return f"there is no `{name}`, since {told[0]}"
-    return f"`{name}` is no function once all of {submission.path.name} has run."
+    return f"`{name}` is no function once all of {submission.name} has run."
 
 
 def _of(label: str) -> tuple[str, str]:

@@ -145,7 +145,8 @@ class Veil:
         told = check.message
         if told.startswith(_RAISED):
             return replace(check, message=self._raised(told.removeprefix(_RAISED)))
-        if check.unusable and not check.fatal and not any(map(told.startswith, self.refusals)):
+        ours = check.unusable or told.startswith(_OURS)
+        if ours and not check.fatal and not any(map(told.startswith, self.refusals)):
             return replace(check, message=self._returned(told))
         return check
 
