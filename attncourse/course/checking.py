@@ -88,17 +88,17 @@ class Result:
         return next((check.message for check in self.checks if check.fault), "")
 
 
-def run(exercise: Exercise, answer: Answer) -> Result:
+def run(exercise: Exercise, answer: Answer, made: Callable[..., Call] = Call) -> Result:
     """Run every check; then name the mistake behind each failure.
 
-    After a fatal failure (the process was lost) the remaining checks are not run and fail with
-    the same message.
+    Each call is recorded as it is `made`. After a fatal failure (the process was lost) the
+    remaining checks are not run and fail with the same message.
     """
     calls: dict[str, list[Call]] = {}
 
     def one(name: str) -> CheckResult:
         answer.begin()
-        result, calls[name] = attempt(exercise, name, answer)
+        result, calls[name] = attempt(exercise, name, answer, made)
         return result
 
     return explain(exercise, each_check(exercise, one), calls)
