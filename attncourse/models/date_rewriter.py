@@ -131,7 +131,7 @@ def train(
     for _ in range(steps):
         loss = model.loss(*dates(32, each=each, generator=generator))
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
 
 
