@@ -23,8 +23,6 @@ def warm_up() -> Traces:
     torch.set_num_threads(1)
     random.seed(0)
     _try((None, "gradients", "largest_tensor"))
-    with refused(("softmax",)):  # has the tables of operators made
-        pass
     # a grammar that jsonschema builds for seconds where it finds this package; not for notebooks
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     for version in ('3, "nbformat_minor": 0', *(f'4, "nbformat_minor": {n}' for n in range(6))):
@@ -32,6 +30,8 @@ def warm_up() -> Traces:
     decode(*encode({}, torch.ones(2)))
     surroundings.prepare()
     traces = Traces()
+    with refused(("softmax",)):  # once all is imported: tables of what PyTorch holds are made
+        pass
     _settle_down()
     return traces
 
