@@ -3,11 +3,12 @@
 import gc
 import random
 import sys
+from collections.abc import Sequence
 
 import torch
 
 from attncourse.course.execution import execute
-from attncourse.course.forbidden import refused
+from attncourse.course.forbidden import refuse_for_good, refused
 from attncourse.grading.confined import surroundings
 from attncourse.grading.confined.traces import Traces
 from attncourse.grading.parsing import parser as parsing
@@ -34,6 +35,13 @@ def warm_up() -> Traces:
         pass
     _settle_down()
     return traces
+
+
+def refuse(forbidden: Sequence[str], traces: Traces) -> None:
+    """Refuse functions for good, in all children from now on: that is as it should be there."""
+    refuse_for_good(forbidden)
+    traces.expect(traces.places)
+    _settle_down()
 
 
 def warm_up_counting() -> None:
