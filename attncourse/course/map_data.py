@@ -17,7 +17,7 @@ from attncourse.models.pretrained.minilm import MiniLM
 from attncourse.models.pretrained.smollm import SmolLM
 
 PATH = Path("book/_static/interactive/data/maps.js")
-# 101 signs that need no escape in a script: of weights nearly all are among the first
+# 101 signs, of which nearly all that come up need no escape
 ALPHABET = "".join(map(chr, range(33, 127))).translate({34: None, 92: None}) + "àáâãäåæçè"
 SENTENCES = {
     "MiniLM": (
@@ -71,7 +71,7 @@ def models() -> list[dict[str, Any]]:
 
 def script() -> str:
     """The whole file."""
-    data = json.dumps({"alphabet": ALPHABET, "models": models()}, ensure_ascii=False, indent=0)
+    data = json.dumps({"alphabet": ALPHABET, "models": models()}, indent=0)
     head = "Written by `python -m attncourse.course.map_data`: weights of all heads, in hundredths."
     return f"/* {head} */\nwindow.attncourse.maps = {data};\n"
 
