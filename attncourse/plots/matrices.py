@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from attncourse.plots.showing import as_html
+from attncourse.plots.showing import figure_html
 from attncourse.plots.style import (
     HIDDEN,
     INK,
@@ -24,7 +24,6 @@ from attncourse.plots.style import (
     label,
     largest,
 )
-from attncourse.plots.svg import svg
 
 SMALL = 64  # entries, up to which a matrix has its numbers written in
 
@@ -112,7 +111,7 @@ def comparison_html(
     actual: Tensor, expected: Tensor, *, mask: Tensor | None = None, alt: str = ""
 ) -> str:
     """The picture of `comparison` for a notebook's output, light or dark as the notebook is."""
-    return as_html(svg(comparison(actual, expected, mask=mask)), alt)
+    return figure_html(comparison(actual, expected, mask=mask), alt)
 
 
 def comparison_png(actual: Tensor, expected: Tensor) -> bytes:

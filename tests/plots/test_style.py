@@ -81,6 +81,8 @@ def test_the_page_has_the_same_colours():
     )
     assert light == ROLES
     assert night == {role: dark(colour) for role, colour in ROLES.items()}
+    others = [path for path in ROOT.glob("book/_static/*.css") if path.name != "roles.css"]
+    assert not any("--role-query:" in path.read_text(encoding="utf-8") for path in others)
 
 
 def test_maps_go_from_the_page_to_their_colour():
