@@ -56,9 +56,9 @@ def read(weights: str, layers: int, h: int, n: int, *, causal: bool) -> Tensor:
 
 def models() -> list[dict[str, Any]]:
     """What the browser offers: models with their sizes, sentences with words and weights."""
-    found = []
-    loaded = {"MiniLM": (MiniLM.load(), False), "SmolLM2": (SmolLM.load(), True)}
-    for name, (model, causal) in loaded.items():
+    found: list[dict[str, Any]] = []
+    for name, model in (("MiniLM", MiniLM.load()), ("SmolLM2", SmolLM.load())):
+        causal = isinstance(model, SmolLM)
         texts = []
         for sentence in SENTENCES[name]:
             maps = model.maps(sentence)

@@ -79,7 +79,7 @@ def bundle(picture: Any) -> dict[str, str]:
 
 
 def figure_html(picture: Any, alt: str) -> str:
-    """A figure, or panels, for the HTML of a notebook's output, light or dark as the notebook is."""
+    """A figure, or panels, for a notebook's output: light or dark, as the notebook is."""
     return as_html(svg(picture), alt)
 
 
