@@ -26,7 +26,12 @@ _TITLED = re.compile(r"(?P<title>.*?)\s*<(?P<target>[^<>]+)>\s*$", re.DOTALL)
 _TARGET = re.compile(r"^\(([\w-]+)\)= *$\n?", re.MULTILINE)
 _LABEL_OF_FORMULA = re.compile(r"^(\s*\$\$) *\([\w-]+\) *$", re.MULTILINE)
 _UNSEEN = re.compile(r"^(?:%.*|\+\+\+.*)$\n?", re.MULTILINE)
-_MISSING = {"question": "To be written.", "options": [], "right": "1", "explanation": ""}
+_MISSING: dict[str, Any] = {
+    "question": "To be written.",
+    "options": [],
+    "right": "1",
+    "explanation": "",
+}
 _SILENT = ("bibliography", "contents", "tableofcontents", "raw", "eval-rst", "include")
 
 
