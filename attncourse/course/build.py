@@ -31,8 +31,8 @@ def files(root: Path) -> dict[Path, str]:
         if (root / path).is_file() and (text := _with_boxes(root / path)):
             found[path] = text
     for page in map(Path, passages.PAGES):
-        if (root / page).is_file():
-            found[page] = passages.renewed((root / page).read_text(encoding="utf-8"), root)
+        if (root / page).is_file() and (text := passages.page_renewed(root / page, root)):
+            found[page] = text
     return found
 
 
