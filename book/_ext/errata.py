@@ -21,7 +21,7 @@ from attncourse.course.claims import VERDICTS, Claim
 from attncourse.course.contents import CHAPTERS, TITLES
 from elements import element, loads
 
-HEADS = ("claim", "verdict", "what is true", "proof")
+HEADS = ("Claim", "Verdict", "What is true", "Proof")
 
 
 class OfArticles(SphinxDirective):
@@ -79,79 +79,51 @@ class Errata(OfArticles):
 
     def run(self) -> list[nodes.Node]:
         """Put it on the page."""
-        settled, articles = self.claims(), self.articles()
-        whole = sum(article["claims"] for article in articles.values())
         box = element("div", "errata", data_errata="claims")
-        box += nodes.paragraph("", so_far(settled, whole))
-        box += self.counts(settled, articles)
-        box += element("form", "errata-controls", role="search", aria_label="Choose claims")
-        table = element("table", "errata-claims")
-        head = element("thead")
-        head += row("th", [nodes.Text(word.capitalize()) for word in HEADS], scope="col")
-        body = element("tbody")
-        body += [self.claim(claim) for claim in settled]
+        box += element("form", "errata-controls", aria_label="Choose claims")
+        table = element(
+            "table", "errata-claims", role="table"
+        )  # also where it is laid out as cards
+        head, line = element("thead", role="rowgroup"), element("tr", role="row")
+        for word in HEADS:
+            cell = element("th", scope="col", role="columnheader")
+            cell += nodes.Text(word)
+            line += cell
+        head += line
+        body = element("tbody", role="rowgroup")
+        body += [self.claim(claim) for claim in self.claims()]
         table += [head, body]
         box += table
         return [box]
 
-    def counts(self, settled: list[Claim], articles: dict[str, Any]) -> nodes.Node:
-        """How many claims of each article have which verdict."""
-        table = element("table", "errata-counts")
-        head, body = element("thead"), element("tbody")
-        words = ("article", *VERDICTS, "settled", "claims")
-        head += row("th", [nodes.Text(word.capitalize()) for word in words], scope="col")
-        for name, article in articles.items():
-            own = [claim for claim in settled if claim.article == name]
-            body += self.count(name, own, article["claims"])
-        total = sum(article["claims"] for article in articles.values())
-        body += self.count("all", settled, total)
-        table += [head, body]
-        return table
-
-    def count(self, name: str, own: list[Claim], whole: int) -> nodes.Node:
-        """A line of the counts."""
-        found = by_verdict(own)
-        numbers = [*(found[verdict] for verdict in VERDICTS), sum(found.values()), whole]
-        line = element("tr")
-        first = element("th", scope="row")
-        first += nodes.Text(name)
-        line += first
-        for number in numbers:
-            cell = element("td")
-            cell += nodes.Text(str(number))
-            line += cell
-        return line
-
     def claim(self, claim: Claim) -> nodes.Node:
         """A row: what is said, the verdict, what is true, where it is shown."""
-        data = {"article": claim.article, "chapter": claim.chapter, "verdict": claim.verdict}
-        line = element("tr", **{f"data_{key}": value for key, value in data.items()})
+        title = TITLES.get(claim.chapter, claim.chapter)
+        line = element(
+            "tr",
+            role="row",
+            data_article=claim.article,
+            data_chapter=claim.chapter,
+            data_title=title,
+            data_place=list(TITLES).index(claim.chapter) if claim.chapter in TITLES else -1,
+            data_verdict=claim.verdict,
+        )
         line["ids"] = [claim.identity.lower()]
-        line["attributes"]["data-title"] = TITLES.get(claim.chapter, claim.chapter)
-        said = element("td", "errata-says")
+        said = element("td", "errata-says", role="cell")
         number = element("span", "errata-id")
         number += nodes.Text(claim.identity)
         said += number
         self.parsed(claim.says, said)
-        verdict = element("td", "errata-verdict")
+        verdict = element("td", "errata-verdict", f"errata-{claim.verdict}", role="cell")
         verdict += nodes.Text(claim.verdict)
         proof = f"{{ref}}`{where(claim)} <{claim.proof}>`"
-        cells = [
-            self.parsed(claim.answer, element("td", "errata-answer")),
-            self.parsed(proof, element("td", "errata-proof")),
+        line += [
+            said,
+            verdict,
+            self.parsed(claim.answer, element("td", "errata-answer", role="cell")),
+            self.parsed(proof, element("td", "errata-proof", role="cell")),
         ]
-        line += [said, verdict, *cells]
         return line
-
-
-def row(tag: str, cells: Iterable[nodes.Node], **attributes: object) -> nodes.Node:
-    """A row of a table."""
-    line = element("tr")
-    for held in cells:
-        cell = element(tag, **attributes)
-        cell += held
-        line += cell
-    return line
 
 
 def place(claim: Claim) -> tuple[str, str, int]:
@@ -170,13 +142,19 @@ def where(claim: Claim) -> str:
 
 def titled(article: dict[str, Any]) -> list[nodes.Node]:
     """An article's title with our translation; what it is about where it has none."""
-    author = f", by {article['author']}" if "author" in article else ""
     if "title" not in article:
         return [nodes.Text(f"(no title, no author) {article['about']}.")]
-    title = element("span", lang="zh")
-    title += nodes.Text(article["title"])
     first = "(no title; the first heading) " if article.get("heading") else ""
-    return [nodes.Text(first), title, nodes.Text(f" ({article['about']}){author}.")]
+    found = [nodes.Text(first), chinese(article["title"]), nodes.Text(f" ({article['about']})")]
+    author = article.get("author")
+    return [*found, *([nodes.Text(", by "), chinese(author)] if author else []), nodes.Text(".")]
+
+
+def chinese(text: str) -> nodes.Node:
+    """Words for which a browser has another face, and a screen reader another voice."""
+    held = element("span", lang="zh")
+    held += nodes.Text(text)
+    return held
 
 
 def by_verdict(settled: Iterable[Claim]) -> Counter[str]:

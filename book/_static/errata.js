@@ -1,68 +1,63 @@
-/* The errata's table: filters by article, chapter and verdict, and columns that sort. */
+/* The errata's table: filters by article, chapter and verdict, and an order. */
 (function () {
   "use strict";
 
-  const box = document.querySelector(".errata");
-  const form = box.querySelector(".errata-controls");
-  const table = box.querySelector(".errata-claims");
-  const rows = [...table.tBodies[0].rows];
-  const asked = new URLSearchParams(location.search);
+  const form = document.querySelector(".errata-controls");
+  const body = document.querySelector(".errata-claims tbody");
+  const rows = [...body.rows];
+  const asked = new URLSearchParams(location.search); // errata.html?chapter=masks
   const said = document.createElement("output");
+  const natural = new Intl.Collator("en", { numeric: true });
 
-  const name = { article: (row) => row.dataset.article, chapter: (row) => row.dataset.title, verdict: (row) => row.dataset.verdict };
-  const chosen = {};
-  for (const key of ["article", "chapter", "verdict"]) {
+  function offer(name, options) {
     const label = document.createElement("label");
     const select = document.createElement("select");
-    select.name = key;
-    select.append(new Option("all", ""));
-    const found = new Map(rows.map((row) => [row.dataset[key], name[key](row)]));
-    for (const [value, words] of found) select.append(new Option(words, value));
-    if (found.has(asked.get(key))) select.value = asked.get(key);
-    label.append(`${key[0].toUpperCase()}${key.slice(1)} `, select);
+    select.name = name;
+    for (const [value, words] of options) select.append(new Option(words, value));
+    if (options.some(([value]) => value === asked.get(name))) select.value = asked.get(name);
+    label.append(`${name[0].toUpperCase()}${name.slice(1)} `, select);
     form.append(label);
-    chosen[key] = select;
+    return select;
   }
+
+  const keys = ["article", "chapter", "verdict"];
+  const filters = keys.map((key) => {
+    const title = key === "chapter" ? "title" : key;
+    const found = new Map(rows.map((row) => [row.dataset[key], row.dataset[title]]));
+    return offer(key, [["", "all"], ...found]);
+  });
+  const order = offer("order", [["article", "by article"], ["chapter", "by chapter"], ["verdict", "by verdict"]]);
   form.append(said);
+
+  const worst = ["wrong", "imprecise", "right"];
+  const places = {
+    article: () => 0,
+    chapter: (row) => Number(row.dataset.place),
+    verdict: (row) => worst.indexOf(row.dataset.verdict),
+  };
+  const place = (row) => places[order.value](row);
 
   function choose() {
     let count = 0;
     for (const row of rows) {
-      row.hidden = Object.entries(chosen).some(([key, { value }]) => value && row.dataset[key] !== value);
+      row.hidden = filters.some(({ name, value }) => value && row.dataset[name] !== value);
       count += !row.hidden;
     }
     said.textContent = `${count} of ${rows.length} shown`;
+    body.append(...[...rows].sort((a, b) => place(a) - place(b) || natural.compare(a.id, b.id)));
   }
   form.addEventListener("change", choose);
   form.addEventListener("submit", (event) => event.preventDefault());
   choose();
 
-  /* who comes by a link to a claim sees it */
+  /* who comes by a link to a claim sees it, whatever was chosen before */
   function reach() {
-    const row = rows.find((row) => `#${row.id}` === location.hash);
+    const row = rows.find(({ id }) => `#${id}` === location.hash);
     if (!row?.hidden) return;
-    form.reset();
-    for (const select of Object.values(chosen)) select.value = "";
+    for (const filter of filters) filter.value = "";
     choose();
     row.scrollIntoView();
   }
   window.addEventListener("hashchange", reach);
   reach();
-
-  const headings = [...table.tHead.rows[0].cells];
-  const words = (row, column) => row.cells[column].textContent.trim();
-  const order = new Intl.Collator("en", { numeric: true });
-  headings.forEach((heading, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...heading.childNodes);
-    heading.append(button);
-    button.addEventListener("click", () => {
-      const down = heading.ariaSort === "ascending";
-      for (const other of headings) other.removeAttribute("aria-sort");
-      heading.ariaSort = down ? "descending" : "ascending";
-      const sorted = rows.toSorted((a, b) => order.compare(words(a, column), words(b, column)));
-      table.tBodies[0].append(...(down ? sorted.reverse() : sorted));
-    });
-  });
 })();
