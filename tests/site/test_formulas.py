@@ -8,6 +8,8 @@ import pytest
 from math_core import LatexError
 
 from attncourse.course.prose import markdown, read_as_markdown
+from attncourse.plots.dark import dark
+from attncourse.plots.style import ROLES
 from pages import PAGES, ROOT, source
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -98,3 +100,9 @@ def test_parts_of_a_formula_may_stand_below_each_other() -> None:
 def test_the_face_has_its_licence_beside_it() -> None:
     folder = Path(ROOT, "book", "_static", "fonts")
     assert "SIL OPEN FONT LICENSE" in (folder / "LICENSE.txt").read_text(encoding="utf-8").upper()
+
+
+def test_the_roles_have_the_same_colours_in_formulas_as_in_figures() -> None:
+    css = (ROOT / "book/_static/attncourse.css").read_text(encoding="utf-8")
+    for name, colour in ROLES.items():
+        assert re.findall(rf"--role-{name}: (#\w+);", css) == [colour, dark(colour)]
