@@ -54,6 +54,8 @@ borrowed = (
             "wrong_axes_of_length_one_dropped",
             "wrong_matrix_times_query",
             "wrong_weights_times_matrix",
+            "wrong_no_maximum_subtracted",
+            "wrong_over_the_first_axis",
             "right_by_einsum",
             "right_by_cold_query",
         ),
@@ -62,8 +64,8 @@ borrowed = (
 
 
 def wrong_temperature_cancelled(query, keys, values, *, temperature=1.0):
-    """You divide the weights by the temperature and then by their sum, which takes it out again.
-    Divide the scores, before the softmax.
+    """Your result does not change with the temperature: what happens to all weights alike, their
+    sum takes out again. Divide the scores, before the softmax.
     """
     scores = (keys * query[..., None, :]).sum(dim=-1)
     weights = torch.softmax(scores, dim=-1) / temperature
