@@ -94,7 +94,7 @@ def test_maps_go_from_the_page_to_their_colour():
 
 def test_numbers_can_be_read_on_the_darkest_tint_of_a_role():
     for colour in TEXT.values():
-        tint = matplotlib.colors.to_hex(style.shades(colour)(1.0))
+        tint = matplotlib.colors.to_hex(style.shades(colour)(style.TINT))
         assert contrast(INK, tint) >= 4.5
         assert contrast(dark(INK), dark(tint)) >= 4.5
 
