@@ -153,4 +153,12 @@ def _write_numbers(ax: Any, values: Tensor, bound: float, least: float) -> None:
                 colour = PAGE if abs(value) > 0.6 * bound else INK
                 text = f"{value:.2f}" if small else f"{value:.2f}".removeprefix("0")
                 size = 9 if small else 7.5
-                ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=size)
+                ax.text(
+                    j,
+                    i,
+                    text.replace("-", "−"),
+                    ha="center",
+                    va="center",
+                    color=colour,
+                    fontsize=size,
+                )

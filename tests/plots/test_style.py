@@ -153,3 +153,10 @@ def test_settings_say_nothing_of_where_figures_go():
     with style.styled():
         assert matplotlib.rcParams["figure.facecolor"] == "none"
     assert dict(matplotlib.rcParams) == before
+
+
+def test_pages_that_draw_import_the_style():
+    pages = [path.read_text(encoding="utf-8") for path in ROOT.glob("book/*.ipynb")]
+    drawing = [page for page in pages if "plt.show()" in page]
+    assert drawing
+    assert all("from attncourse.plots import" in page for page in drawing)
