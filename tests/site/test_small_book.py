@@ -226,9 +226,11 @@ def test_a_page_loads_what_it_uses(built: Path) -> None:
 
 def test_a_formula_is_copied_as_tex(page: Reader) -> None:
     script = """
-    const words = document.querySelector("span.math").closest("p");
+    const paragraphs = [...document.querySelectorAll("article p")];
+    const words = paragraphs.find(p => p.textContent.startsWith("A formula"));
     getSelection().selectAllChildren(words);
-    const copied = new ClipboardEvent("copy", { clipboardData: new DataTransfer(), bubbles: true, cancelable: true });
+    const form = { clipboardData: new DataTransfer(), bubbles: true, cancelable: true };
+    const copied = new ClipboardEvent("copy", form);
     words.dispatchEvent(copied);
     return [copied.clipboardData.getData("text/plain"), copied.defaultPrevented];
     """
