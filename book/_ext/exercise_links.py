@@ -1,10 +1,12 @@
 """What a page offers of the repository and Colab: all of it, or nothing while there is none.
 
 Chapters name no repository. Its address is the one in _config.yml; as long as OWNER stands there
-for the account, every link into it would be dead, and none is built.
+for the account, every link into it would be dead, and none is built. Colab opens a page's copy in
+plain Markdown, since it shows no directive.
 """
 
 import posixpath
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
@@ -14,8 +16,8 @@ from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
 
 from attncourse.course.bootstrap import is_set
+from attncourse.course.plain import COLAB, FOLDER, GITHUB
 
-GITHUB = "https://github.com/"
 BUTTONS = (
     "use_repository_button",
     "use_issues_button",
@@ -29,6 +31,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", drop_dead_buttons, priority=100)
     app.add_directive("hosted", Hosted)
     app.connect("doctree-read", add_colab_links)
+    app.connect("html-page-context", open_copies, priority=900)  # when the theme has its buttons
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -74,3 +77,15 @@ def add_colab_links(app: Sphinx, doctree: nodes.document) -> None:
             link = nodes.reference("", "open in Colab", refuri=f"{base}/{path}", internal=False)
             place = download.parent.index(download) + 1
             download.parent[place:place] = [nodes.Text(" ("), link, nodes.Text(")")]
+
+
+def open_copies(app: Sphinx, page: str, template: str, context: Any, doctree: Any) -> None:
+    """Let Colab's button open the page's copy."""
+    name = f"{posixpath.basename(page)}.ipynb"
+    if not Path(app.srcdir, FOLDER, name).is_file():
+        return
+    for group in context.get("header_buttons", ()):
+        for button in group.get("buttons", ()):
+            address = str(button.get("url", ""))
+            if address.startswith(COLAB) and address.endswith(f"/{page}.ipynb"):
+                button["url"] = address.removesuffix(f"{page}.ipynb") + f"{FOLDER}/{name}"
