@@ -224,6 +224,7 @@ def test_a_repository_that_is_named_is_led_to(built: Path) -> None:
     colab = "https://colab.research.google.com/github/ada/attncourse/blob/main"
     assert f"{colab}/exercises/masks.ipynb" in links
     assert small_book.URL in links
+    assert "Words where Colab can open it." in html
 
 
 def test_a_page_loads_what_it_uses(built: Path) -> None:
