@@ -42,8 +42,8 @@ def files(root: Path) -> dict[Path, str]:
     found |= {path: _text(page) for path, page in pages.items() if path.stem in CHAPTERS}
     found |= copies.files(root, pages)
     for page in map(Path, passages.PAGES):
-        if (root / page).is_file():
-            found[page] = passages.renewed((root / page).read_text(encoding="utf-8"), root)
+        if (root / page).is_file() and (text := passages.page_renewed(root / page, root)):
+            found[page] = text
     return found
 
 
