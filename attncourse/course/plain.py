@@ -231,7 +231,6 @@ _PLAIN: dict[str, _Directive] = {
     "figure": _figure,
     "image": _figure,
     "list-table": _list_table,
-    "grid": lambda block, book: plain(block.body, book),  # its argument counts columns
     "hosted": lambda block, book: plain(block.body, book) if book.base else "",
     **dict.fromkeys(
         ("note", "warning", "tip", "hint", "important", "caution", "admonition", "seealso"),
