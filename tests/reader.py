@@ -42,7 +42,8 @@ return {
     .filter(e => !e.querySelector("mjx-container") || e.querySelector("mjx-merror"))
     .map(e => e.textContent),
   images: [...document.images].map(i => ({
-    src: i.src, alt: i.alt, loaded: i.complete && i.naturalWidth > 0,
+    src: i.src, alt: i.closest("[role=img]")?.ariaLabel ?? i.alt,
+    loaded: i.complete && i.naturalWidth > 0,
   })),
   stops: [...article.querySelectorAll("mjx-container[tabindex], mjx-container [tabindex]")]
     .filter(e => e.scrollWidth <= e.clientWidth).length,

@@ -16,6 +16,7 @@ from PIL import Image
 from sphinx.application import Sphinx
 
 import card
+import figures
 
 # an asset of the theme or an extension, and what on a page needs it
 NEEDED_BY = {
@@ -149,6 +150,7 @@ MENDED: tuple[Callable[[BeautifulSoup, Sphinx, Path], None], ...] = (
     fold_dropdowns,
     drop_assets,
     search_sections,
+    figures.draw_twice,
     lazy_images,
     describe,
     name_controls,
@@ -197,14 +199,17 @@ def shortened(text: str) -> str:
 
 
 def measure(path: Path) -> tuple[int, int] | None:
-    """Width and height of an image in pixels; None where it does not say."""
+    """Width and height of an image in pixels; None where it does not say.
+
+    Of a drawing, whose unit is the point, there are four pixels to three.
+    """
     if not path.is_file():
         return None
     if path.suffix != ".svg":
         with Image.open(path) as image:
             return image.size
     box = ElementTree.parse(path).getroot().get("viewBox", "").split()
-    return (round(float(box[2])), round(float(box[3]))) if len(box) == 4 else None
+    return (round(float(box[2]) * 4 / 3), round(float(box[3]) * 4 / 3)) if len(box) == 4 else None
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
