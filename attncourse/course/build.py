@@ -9,7 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
-from attncourse.course import boxes, chapters, links, passages, render, rules
+from attncourse.course import boxes, budgets, chapters, claims, links, passages, render, rules
 from attncourse.course.bootstrap import repository_url
 from attncourse.course.contents import CHAPTERS, ROOT, TITLES, toc
 from attncourse.course.exercise import all_exercises, broken
@@ -60,8 +60,9 @@ def problems(root: Path) -> list[str]:
     unruly = [found for e in all_exercises().values() for found in rules.broken_rules(e)]
     url, pages = repository_url(root), sorted((root / "book").glob("*.ipynb"))
     faults = [found for page in pages for found in chapters.problems(page, url)]
+    faults += [found for page in budgets.written(root) for found in budgets.problems(page)]
     places = [*rules.misplaced(), *unlisted(root), *links.problems(root / "book")]
-    return [*broken().values(), *unruly, *stale, *places, *faults]
+    return [*broken().values(), *unruly, *stale, *places, *faults, *claims.problems(root)]
 
 
 def drift(root: Path) -> list[Path]:

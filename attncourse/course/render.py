@@ -7,7 +7,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from attncourse.course import source
-from attncourse.course.bootstrap import bootstrap_cell, repository_url
+from attncourse.course.bootstrap import bootstrap_of, repository_url
 from attncourse.course.contents import CHAPTERS
 from attncourse.course.exercise import Exercise, broken, chapters, first_line, names, of_chapter
 
@@ -44,7 +44,7 @@ def paths() -> list[Path]:
 
 def _text(chapter: str, folder: str, url: str) -> str:
     solved = folder == "solutions"
-    cells = [_heading(chapter, solved), bootstrap_cell(url), _code("imports", IMPORTS)]
+    cells = [_heading(chapter, solved), _code("imports", IMPORTS)]
     shown: set[Any] = set()
     for exercise in of_chapter(chapter):
         cells += [
@@ -60,6 +60,7 @@ def _text(chapter: str, folder: str, url: str) -> str:
             "language_info": {"name": "python"},
         },
     )
+    notebook.cells.insert(1, bootstrap_of(notebook, url))
     return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
 
 

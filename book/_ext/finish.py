@@ -31,7 +31,6 @@ NEEDED_BY = {
     "searchtools.js": "#search-results",
     "language_data.js": "#search-results",
     "searchindex.js": "#search-results",
-    "mathjax/": ".math",
 }
 CARD = "A course: a book, a tested PyTorch library, and exercises that name your mistake"
 WORDS = 155  # characters of a description, which search engines cut at about 160
@@ -44,7 +43,7 @@ def drop_assets(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:
     for tag in soup.select("script, link[rel=stylesheet], link[rel=preload]"):
         address = str(tag.get("src") or tag.get("href") or "").split("?")[0]
         needs = [where for part, where in NEEDED_BY.items() if part in address]
-        if any(not soup.select_one(where) for where in needs) or _leftover(tag, soup):
+        if any(not soup.select_one(where) for where in needs) or _leftover(tag):
             tag.decompose()
         elif tag.name == "script" and address and not address.endswith(ASKED_AT_ONCE):
             tag["defer"] = ""
@@ -52,11 +51,9 @@ def drop_assets(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:
         advertisement.decompose()
 
 
-def _leftover(script: Tag, soup: BeautifulSoup) -> bool:
+def _leftover(script: Tag) -> bool:
     """Is this an inline script that sets what a dropped one would have read?"""
-    return script.text.startswith(("let toggle", "var toggle")) or (
-        script.text.startswith("window.MathJax") and not soup.select_one(".math")
-    )
+    return script.text.startswith(("let toggle", "var toggle", "window.MathJax"))
 
 
 def search_sections(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:

@@ -175,7 +175,7 @@ def test_a_barrier_is_seen(page: Reader) -> None:
 
 
 def test_what_scrolls_is_a_stop_as_long_as_it_does(page: Reader) -> None:
-    stop = "return document.querySelector('mjx-container[display]').tabIndex"
+    stop = "return document.querySelector('div.math').tabIndex"
     page.width(PHONE)
     page.driver.execute_async_script(NEXT_FRAMES)
     assert page.driver.execute_script(stop) == 0
@@ -214,7 +214,7 @@ def test_a_repository_that_is_named_is_led_to(built: Path) -> None:
 
 def test_a_page_loads_what_it_uses(built: Path) -> None:
     full, bare = ((built / f"{p}.html").read_text(encoding="utf-8") for p in ("intro", "plain"))
-    used = ("mathjax/", "questions.js", "interactive.js", "mask-painter.js", "copybutton.js")
+    used = ("questions.js", "interactive.js", "mask-painter.js", "copybutton.js")
     assert [name for name in used if name not in full] == []
     assert [name for name in (*used, "searchindex.js", "fontawesome") if name in bare] == []
     assert 'content="Words and nothing else." name="description"' in bare

@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+from attncourse.grading.confined import native
 from attncourse.grading.confined.traces import Traces
 from attncourse.grading.confined.worker import Worker
 from attncourse.grading.sandbox import entrance, kernel
@@ -12,14 +13,24 @@ from attncourse.grading.wire.protocol import Start
 
 
 def live(
-    order: Start, pipes: list[int], folder: str, confinement: tuple[str, int | None], traces: Traces
+    order: Start,
+    pipes: list[int],
+    folder: str,
+    confinement: tuple[str, int | None],
+    traces: Traces,
+    refusing: bool,
 ) -> None:
-    """The child's whole life; confinement is a level, and Landlock's rules where it has some."""
+    """The child's whole life; confinement is a level, and Landlock's rules where it has some.
+
+    refusing: functions are forbidden here, and no code may be called by its address.
+    """
     try:
         level, rules = confinement
         reading, writing = _settle(pipes, folder, rules)
         channel = Channel(reading, writing, LARGEST_REQUEST, LARGEST_ANSWER)
         entrance.enter(level, rules, order.memory, order.seconds, order.most)
+        if refusing:
+            native.shut()
         Worker(channel, traces).serve()
         os._exit(0)
     except BaseException:  # the submission broke it, or told it to end

@@ -7,7 +7,6 @@ statement: in a learner's own demo it is no mistake.
 
 import ast
 import contextlib
-import dis
 import inspect
 import linecache
 import marshal
@@ -169,23 +168,10 @@ def _statements(cell: Cell) -> list[_Statement]:
     lines = cell.source.splitlines(True)
     linecache.cache[cell.filename] = (len(cell.source), None, lines, cell.filename)
     if cell.code:
-        codes = marshal.loads(cell.code)
+        found = marshal.loads(cell.code)
     else:
-        codes, _ = compiled(ast.parse(cell.source), cell.filename, AWAIT)
-    return [_Statement(number, code, *_binds(code)) for number, code in enumerate(codes)]
-
-
-def _binds(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
-    """The names that a statement binds, those that it imports apart."""
-    binds: set[str] = set()
-    imports: set[str] = set()
-    importing = False
-    for step in dis.get_instructions(code):
-        if step.opname in ("STORE_NAME", "STORE_GLOBAL"):
-            (imports if importing else binds).add(str(step.argval))
-        goes_on = importing and step.opname in ("SWAP", "ROT_TWO", "POP_TOP")  # import a.b as c
-        importing = goes_on or step.opname in ("IMPORT_NAME", "IMPORT_FROM")
-    return frozenset(binds), frozenset(imports)
+        found, _ = compiled(ast.parse(cell.source), cell.filename, AWAIT)
+    return [_Statement(number, *one) for number, one in enumerate(found)]
 
 
 def _run(code: types.CodeType, namespace: dict[str, Any]) -> None:

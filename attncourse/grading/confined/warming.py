@@ -3,11 +3,12 @@
 import gc
 import random
 import sys
+from collections.abc import Sequence
 
 import torch
 
 from attncourse.course.execution import execute
-from attncourse.course.forbidden import refused
+from attncourse.course.forbidden import refuse_for_good, refused
 from attncourse.grading.confined import surroundings
 from attncourse.grading.confined.traces import Traces
 from attncourse.grading.parsing import parser as parsing
@@ -23,8 +24,6 @@ def warm_up() -> Traces:
     torch.set_num_threads(1)
     random.seed(0)
     _try((None, "gradients", "largest_tensor"))
-    with refused(("softmax",)):  # has the tables of operators made
-        pass
     # a grammar that jsonschema builds for seconds where it finds this package; not for notebooks
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     for version in ('3, "nbformat_minor": 0', *(f'4, "nbformat_minor": {n}' for n in range(6))):
@@ -32,8 +31,17 @@ def warm_up() -> Traces:
     decode(*encode({}, torch.ones(2)))
     surroundings.prepare()
     traces = Traces()
+    with refused(("softmax",)):  # once all is imported: tables of what PyTorch holds are made
+        pass
     _settle_down()
     return traces
+
+
+def refuse(forbidden: Sequence[str], traces: Traces) -> None:
+    """Refuse functions for good, in all children from now on: that is as it should be there."""
+    refuse_for_good(forbidden)
+    traces.expect(traces.places)
+    _settle_down()
 
 
 def warm_up_counting() -> None:

@@ -20,7 +20,7 @@ from typing import Any, assert_never, get_args
 
 from attncourse.grading.confined.child import live
 from attncourse.grading.confined.traces import Traces
-from attncourse.grading.confined.warming import warm_up, warm_up_counting
+from attncourse.grading.confined.warming import refuse, warm_up, warm_up_counting
 from attncourse.grading.sandbox import entrance, kernel
 from attncourse.grading.wire import protocol
 from attncourse.grading.wire.protocol import (
@@ -50,6 +50,7 @@ class Zygote:
         self.rules = None if level == "limits" else entrance.rules()
         self.jobs: dict[int, tempfile.TemporaryDirectory[str] | None] = {}
         self.twins: set[int] = set()
+        self.refusing = False  # are functions forbidden in its children?
 
     def serve(self) -> None:
         """Obey one order after the other until the judge hangs up."""
@@ -81,23 +82,28 @@ class Zygote:
             case protocol.End():
                 return self._end(order)
             case protocol.Twin():
-                return self._twin(*descriptors)
+                return self._twin(order, *descriptors)
             case _:
                 assert_never(order)
 
-    def _twin(self, connection: int) -> Ready:
-        """Fork one that counts costs, and serves the judge on a connection of its own."""
+    def _twin(self, order: protocol.Twin, connection: int) -> Ready:
+        """Fork one that serves the judge on a connection of its own."""
         pid = os.fork()
         if pid:
             os.close(connection)
             self.twins.add(pid)
             return Ready()
         kernel.end_with_parent()
+        kernel.adopt_orphans()
         self.connection.close()
         self.connection = socket.socket(fileno=connection)
         self.jobs, self.twins = {}, set()
         try:
-            warm_up_counting()
+            if order.forbidden is None:
+                warm_up_counting()
+            else:
+                refuse(order.forbidden, self.traces)
+                self.refusing = True
             self.ready()
             self.serve()
         finally:
@@ -114,7 +120,7 @@ class Zygote:
             return Failed(f"no process can be started: {error.strerror}")
         if pid == 0:
             place = folder.name if folder else self.folder
-            live(order, pipes, place, (self.level, self.rules), self.traces)
+            live(order, pipes, place, (self.level, self.rules), self.traces, self.refusing)
         for descriptor in pipes:
             os.close(descriptor)
         self.jobs[pid] = folder

@@ -3,16 +3,20 @@
 A value is compared, and needs no belief. That an argument was left as it was is a word of the
 worker's, which a submission can have it say. So an answer that passes something is recorded and
 repeated as for its cost (see `costs`): what the record does to the arguments, the answer does, or
-else it has shown a program that computes the same and does not.
+else it has shown a program that computes the same and does not. Where no operator of the record
+writes at all, that is known without repeating it.
 
 What stays a word: that a gradient came through the function itself, where its value is right;
 which exception was raised, of an answer that fails anyway; and that an argument was left alone by
 an answer that does not follow from its arguments by operators of PyTorch, as with numpy.
 """
 
+import functools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
@@ -60,16 +64,34 @@ def _asked(exercise: Exercise, secret: bytes) -> "_Asked":
 def _modified(
     worker: Worker, exercise: Exercise, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[int | str, ...]:
-    given = real((list(args), dict(kwargs)))
-    others, name = changed(given), exercise.name
+    given, name = real((list(args), dict(kwargs))), exercise.name
     most = room(exercise.solution, None, *given)
     told = worker.ask(Request(Record(name, most), *given))
-    if told.failure:
+    if told.failure or not _writes(told.value):
         return ()
+    others = changed(given)
     plain = worker.ask(Request(Call(name, None, most), *others))
     again = worker.repeat(told.value, None, others)
     lost = plain.failure or again.failure
     return () if lost or not same_value(plain.value, again.value) else again.modified
+
+
+def _writes(told: Any) -> bool:
+    """May a record, repeated, write into a tensor? What is no record may."""
+    try:
+        record, _ = told
+        return any(_writing(name) for name, _, _ in json.loads(record)["steps"])
+    except Exception:  # whatever a worker wrote
+        return True
+
+
+@functools.lru_cache(maxsize=4096)
+def _writing(operator: str) -> bool:
+    """Does an operator write into what it is given? Raises RuntimeError for one that is none."""
+    space, name, overload = operator.split(".")
+    schema = torch._C._get_schema(f"{space}::{name}", "" if overload == "default" else overload)
+    # normalisations write into their running means, and do not declare it
+    return schema.is_mutable or any(one.name.startswith("running_") for one in schema.arguments)
 
 
 class _Asked:

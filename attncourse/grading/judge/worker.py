@@ -164,7 +164,8 @@ class Worker:
         """A fresh process."""
         seconds, most = self.account.seconds, 0.0 if self._kept_apart() else self.limits.budget
         given = self.limits.memory, seconds, self.log
-        self._process = Process(self._zygotes(), *given, most=most, sleep=self.limits.sleep)
+        zygote = self._zygotes().refusing(self._forbidden)
+        self._process = Process(zygote, *given, most=most, sleep=self.limits.sleep)
         self._fresh = True
         self.account.process_starts()
         return self._process
@@ -182,7 +183,7 @@ class Worker:
     def _loaded(self, process: Process) -> Process | None:
         """The process, after it has run the cells; None, for good, if that fails."""
         try:
-            self._run(process, Load(encode_cells(self.submission.cells), self._forbidden))
+            self._run(process, Load(encode_cells(self.submission.cells)))
         except ChannelError as error:
             kind, reason = self._lost(error)
             self._unloadable = _fatal(kind, f"while its cells were run, {reason}")

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import json
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -51,7 +52,7 @@ class Zygote:
 
     def __init__(self, isolation: str = "auto") -> None:
         self.level: Level = choose(isolation)
-        self._twin: Zygote | None = None
+        self._twins: dict[tuple[str, ...] | None, Zygote] = {}
         self._launched: Launched | None = None
         self._socket: socket.socket | None = None
         self._generation = 0
@@ -70,9 +71,13 @@ class Zygote:
     @property
     def counting(self) -> "Zygote":
         """A second one for processes that count costs and never run a line of a submission."""
-        if self._twin is None:
-            self._twin = _Twin(self)
-        return self._twin
+        return self._twins.setdefault(None, _Twin(self, None))
+
+    def refusing(self, forbidden: Sequence[str]) -> "Zygote":
+        """A second one in whose children these functions are refused; where none are, itself."""
+        if not forbidden:
+            return self
+        return self._twins.setdefault(tuple(forbidden), _Twin(self, forbidden))
 
     def start(self, memory: int, seconds: int, most: int, pipes: tuple[int, int, int]) -> Job:
         """Fork a child that reads, writes and prints to these pipes. Raises GraderFault.
@@ -108,8 +113,8 @@ class Zygote:
 
     def stop(self) -> None:
         """End the process and every child that is left."""
-        if self._twin is not None:
-            self._twin.stop()
+        for twin in self._twins.values():
+            twin.stop()
         if self._socket is not None:
             self._socket.close()
         if self._launched is not None:
@@ -161,15 +166,16 @@ class Zygote:
 class _Twin(Zygote):
     """A fork of a zygote's process, so that PyTorch is imported once for both."""
 
-    def __init__(self, first: Zygote) -> None:
+    def __init__(self, first: Zygote, forbidden: Sequence[str] | None) -> None:
         super().__init__(first.level)
         self._first = first
+        self._order = Twin(forbidden)
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
             ours, theirs = socket.socketpair()
             with theirs:
-                self._first._ask(Twin(), (theirs.fileno(),))
+                self._first._ask(self._order, (theirs.fileno(),))
             return self._await(ours)
         return self._socket
 

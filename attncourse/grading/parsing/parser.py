@@ -20,6 +20,7 @@ from attncourse.grading.parsing.references import uses
 from attncourse.grading.parsing.statements import (
     DEFINITIONS,
     at_top,
+    binds,
     defined,
     functions,
     names_in,
@@ -28,6 +29,8 @@ from attncourse.grading.parsing.statements import (
 
 MOST_PRINTS = 200  # functions of a submission
 MOST_NAMES = 1000  # that may be functions
+
+Compiled = tuple[types.CodeType, frozenset[str], frozenset[str]]
 
 AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _FUTURES = sum(
@@ -43,8 +46,8 @@ class UnreadableError(CourseError):
 class Cell:
     """One cell, or one .py file: a `script`, in which a statement that fails costs only itself.
 
-    code is what its statements compile to, marshalled, as a worker runs it: for the judge it is
-    bytes.
+    code is what its statements compile to, marshalled, as a worker runs it, each with the names
+    that it binds and imports: for the judge it is bytes.
     """
 
     label: str
@@ -138,16 +141,16 @@ def parse(text: str, name: str) -> Parsed:
         )
 
 
-def compiled(tree: ast.Module, filename: str, flags: int) -> tuple[list[types.CodeType], int]:
-    """The code of each statement, and the flags for what follows: a future lasts, as in Jupyter.
+def compiled(tree: ast.Module, filename: str, flags: int) -> tuple[list[Compiled], int]:
+    """Each statement's code, the names that it binds and imports; and the flags for what follows.
 
-    Raises SyntaxError for what has none, such as a `return` outside of a function.
+    A future lasts, as in Jupyter. Raises SyntaxError for what has none, such as a `return` outside of a function.
     """
     code = []
     for statement in tree.body:
         one = compile(ast.Module([statement], []), filename, "exec", flags, dont_inherit=True)
         flags |= one.co_flags & _FUTURES
-        code.append(one)
+        code.append((one, *binds(one)))
     return code, flags
 
 

@@ -4,7 +4,9 @@ All of them are run (see `confined.definitions`), and only that shows what a nam
 """
 
 import ast
+import dis
 import re
+import types
 from collections.abc import Iterable, Iterator
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -103,6 +105,19 @@ def parameters(arguments: ast.arguments) -> tuple[str, ...]:
     """The names of a function's parameters."""
     every = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
     return tuple(argument.arg for argument in every)
+
+
+def binds(code: types.CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that a statement binds, those that it imports apart."""
+    bound: set[str] = set()
+    imports: set[str] = set()
+    importing = False
+    for step in dis.get_instructions(code):
+        if step.opname in ("STORE_NAME", "STORE_GLOBAL"):
+            (imports if importing else bound).add(str(step.argval))
+        goes_on = importing and step.opname in ("SWAP", "ROT_TWO", "POP_TOP")  # import a.b as c
+        importing = goes_on or step.opname in ("IMPORT_NAME", "IMPORT_FROM")
+    return frozenset(bound), frozenset(imports)
 
 
 def names_in(text: str) -> list[str]:

@@ -67,10 +67,9 @@ class Parse(Order):
 
 @dataclass(frozen=True)
 class Load(Order):
-    """Run the cells of a submission, with these functions forbidden for good: `Ran`."""
+    """Run the cells of a submission: `Ran`."""
 
     cells: Sequence[Any]
-    forbidden: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,13 @@ class End(Order):
 
 @dataclass(frozen=True)
 class Twin(Order):
-    """Fork another zygote, which counts costs, for the connection that comes along: `Ready`."""
+    """Fork another zygote, for the connection that comes along: `Ready`.
+
+    In it and its children what is forbidden is refused for good; where that is None, it counts
+    costs.
+    """
+
+    forbidden: Sequence[str] | None
 
 
 ZygoteOrder = Start | Extend | Look | End | Twin
