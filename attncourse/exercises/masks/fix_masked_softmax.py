@@ -83,8 +83,8 @@ def wrong_leak_in_float64(scores, mask):
 
 
 def wrong_hidden_scores_capped(scores, mask):
-    """You lower the hidden scores to the largest visible one, so that nothing vanishes any more. They
-    are still in the sum, and round the weights differently: give them -inf.
+    """You lower the hidden scores to the largest visible one, so that nothing vanishes any more.
+    They are still in the sum, and round the weights differently: give them -inf.
     """
     largest = scores.masked_fill(~mask, -math.inf).amax(dim=-1, keepdim=True)
     weights = torch.softmax(torch.minimum(scores, largest.clamp(min=-1e9)), dim=-1) * mask
