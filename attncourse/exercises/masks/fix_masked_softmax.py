@@ -47,7 +47,8 @@ def check_is_bit_equal_whatever_is_hidden(student):
 
 def check_hides_scores_far_above(student):
     """hidden scores far above the visible ones change nothing, wherever those lie"""
-    for shape, height, depth in (((1, 5, 37), 738.0, 0.0), ((3, 11, 9), 1e30, 2e4)):
+    cases = ((5, 37), 22.0, 0.0), ((1, 5, 37), 738.0, 0.0), ((3, 11, 9), 1e30, 2e4)
+    for shape, height, depth in cases:
         near, mask = gaussian(*shape, seed=72) - depth, random_mask(*shape[-2:], seed=73)
         scores = torch.where(mask, near, near + height)
         assert_same(student(scores, mask), solution(scores, mask))
@@ -80,6 +81,22 @@ def wrong_leak_in_float64(scores, mask):
     weights = torch.softmax(scores.double(), dim=-1) * mask
     total = weights.sum(dim=-1, keepdim=True)
     return (weights / total.masked_fill(total == 0, 1.0)).to(scores.dtype)
+
+
+def wrong_leak_and_empty_rows_divided(scores, mask):
+    """You mask after the softmax and divide by what is left: the hidden scores still take part, and
+    an empty row is 0/0. Hide the scores before the softmax, and give such a row zeros.
+    """
+    weights = torch.softmax(scores, dim=-1) * mask
+    return weights / weights.sum(dim=-1, keepdim=True)
+
+
+def wrong_leak_with_a_floor(scores, mask):
+    """You keep the sum from zero by a floor. Where hidden scores take nearly all the weight, what
+    is left lies below the floor and does not grow to one: hide the scores before the softmax.
+    """
+    weights = torch.softmax(scores, dim=-1) * mask
+    return weights / weights.sum(dim=-1, keepdim=True).clamp(min=1e-9)
 
 
 def wrong_hidden_scores_capped(scores, mask):
