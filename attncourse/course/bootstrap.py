@@ -130,10 +130,13 @@ def _renewed(text: str, url: str) -> str:
 
 def main(arguments: list[str]) -> str:
     """``make repository URL=...``: name the repository and say what was written."""
+    from attncourse.course.build import write_copies
+
     try:
         changed = set_repository(Path(), "".join(arguments))
     except ValueError as error:
         sys.exit(f"make repository URL=...: {error}")
+    changed += write_copies(Path())
     return f"The repository is {repository_url(Path())}: {len(changed)} files name it anew."
 
 

@@ -120,12 +120,18 @@ def lines(code: str) -> list[str]:
 def read(path: Path) -> Page:
     """A chapter's notebook. Raises ValueError for what is none."""
     import nbformat
-    import yaml
 
     notebook = nbformat.v4.reads(path.read_text(encoding="utf-8"))
+    return Page(path.stem, tuple(map(_cell, notebook.cells)), questions(path))
+
+
+def questions(path: Path) -> dict[str, Any]:
+    """The questions of a page by their ids, as written; what they need is in ``book/_ext``."""
+    import yaml
+
     file = path.parent / "questions" / f"{path.stem}.yml"
     asked = yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader) if file.is_file() else {}
-    return Page(path.stem, tuple(map(_cell, notebook.cells)), asked or {})
+    return asked or {}
 
 
 def _cell(cell: Any) -> Cell:

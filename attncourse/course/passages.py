@@ -11,9 +11,26 @@ from attncourse.course import exercise as contract
 from attncourse.course import rules
 from attncourse.course.contents import CHAPTERS, PARTS, Part, page
 
-PAGES = ("README.md", "CONTRIBUTING.md", "book/intro.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "book/intro.ipynb")
 
 _PASSAGE = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def page_renewed(path: Path, root: Path) -> str | None:
+    """The text of a page, be it Markdown or a notebook; None where it cannot be read."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return renewed(text, root)
+    import nbformat
+
+    try:
+        notebook = nbformat.v4.reads(text)
+    except ValueError:
+        return None
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = renewed(cell.source, root)
+    return nbformat.v4.writes(notebook).rstrip("\n") + "\n"
 
 
 def renewed(text: str, root: Path) -> str:

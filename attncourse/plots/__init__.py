@@ -9,7 +9,7 @@ from attncourse.plots.matrices import (
     heatmap,
     mask_plot,
 )
-from attncourse.plots.showing import install, panels
+from attncourse.plots.showing import figure_html, install, panels
 from attncourse.plots.strips import Step, strip
 from attncourse.plots.style import (
     ACCENT,
@@ -41,6 +41,7 @@ __all__ = [
     "comparison_html",
     "comparison_png",
     "curves",
+    "figure_html",
     "heatmap",
     "link_map",
     "map_overview",

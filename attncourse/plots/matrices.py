@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from attncourse.plots.showing import as_html
+from attncourse.plots.showing import figure_html
 from attncourse.plots.style import (
     HIDDEN,
     INK,
@@ -24,7 +24,6 @@ from attncourse.plots.style import (
     label,
     largest,
 )
-from attncourse.plots.svg import svg
 
 SMALL = 64  # entries, up to which a matrix has its numbers written in
 
@@ -64,7 +63,7 @@ def heatmap(
     if numbers is not None or values.numel() <= SMALL:
         _write_numbers(ax, values, bound, -math.inf if numbers is None else numbers)
     else:
-        ax.figure.colorbar(image, ax=ax)
+        colour_bar(ax, image)
     return ax
 
 
@@ -104,7 +103,7 @@ def comparison(actual: Tensor, expected: Tensor, *, mask: Tensor | None = None) 
         frame(ax)
         if mask is not None and mask.shape == matrix.shape:
             hatch(ax, ~mask)
-        figure.colorbar(image, ax=ax, pad=0.03).outline.set_visible(False)
+        colour_bar(ax, image, pad=0.03)
     return figure
 
 
@@ -112,7 +111,7 @@ def comparison_html(
     actual: Tensor, expected: Tensor, *, mask: Tensor | None = None, alt: str = ""
 ) -> str:
     """The picture of `comparison` for a notebook's output, light or dark as the notebook is."""
-    return as_html(svg(comparison(actual, expected, mask=mask)), alt)
+    return figure_html(comparison(actual, expected, mask=mask), alt)
 
 
 def comparison_png(actual: Tensor, expected: Tensor) -> bytes:
@@ -126,6 +125,16 @@ def frame(ax: Any) -> None:
     """A thin line around a matrix, in place of axes on two sides."""
     ax.spines[:].set_visible(True)
     ax.spines[:].set(color=MUTED, linewidth=0.6)
+
+
+def colour_bar(ax: Any, image: Any, **place: Any) -> None:
+    """The scale of colours beside a matrix, in steps that are drawn as shapes."""
+    bar = ax.figure.colorbar(image, ax=ax, **place)
+    bar.solids.remove()  # a picture of 256 steps
+    low, high = image.get_clim()
+    steps = torch.linspace(low, high, 64)[:, None].numpy()
+    bar.ax.imshow(steps, cmap=image.cmap, extent=(0, 1, low, high), origin="lower", aspect="auto")
+    bar.outline.set_visible(False)
 
 
 def hatch(ax: Any, hidden: Tensor) -> None:

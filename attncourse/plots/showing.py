@@ -78,6 +78,11 @@ def bundle(picture: Any) -> dict[str, str]:
     }
 
 
+def figure_html(picture: Any, alt: str) -> str:
+    """A figure, or panels, for a notebook's output: light or dark, as the notebook is."""
+    return as_html(svg(picture), alt)
+
+
 def as_html(drawing: str, alt: str) -> str:
     """A drawing for a notebook's output, light or dark as the notebook is.
 

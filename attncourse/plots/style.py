@@ -32,7 +32,7 @@ SCORES = LinearSegmentedColormap.from_list(
 
 STYLE: dict[str, Any] = {
     "figure.figsize": (4.8, 3.0),  # 460 pixels: a phone shows it at three quarters
-    "figure.dpi": 96,
+    "figure.dpi": 100,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",

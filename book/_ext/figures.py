@@ -24,7 +24,7 @@ def draw_twice(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:
         drawings = parts(file.read_text(encoding="utf-8"))
         if len(drawings) == 1:
             image.insert_after(_twin(soup, image, file, drawings[0]))
-            image["class"] = "only-light"
+            image["class"] = ["only-light"]
         else:
             image.replace_with(_group(soup, image, file, drawings))
 
@@ -37,7 +37,7 @@ def _group(soup: BeautifulSoup, image: Tag, file: Path, drawings: list[str]) -> 
         own = file.with_name(f"{file.stem}-{number}.svg")
         own.write_text(drawing, encoding="utf-8")
         source = str(image["src"]).replace(file.name, own.name)
-        light = soup.new_tag("img", attrs={"src": source, "alt": "", "class": "only-light"})
+        light = soup.new_tag("img", attrs={"src": source, "alt": "", "class": ["only-light"]})
         panel = soup.new_tag("span", attrs=ABOVE if ROW_OF_ITS_OWN in drawing else {})
         panel.extend([light, _twin(soup, light, own, drawing)])
         group.append(panel)
@@ -50,4 +50,4 @@ def _twin(soup: BeautifulSoup, image: Tag, file: Path, drawing: str) -> Tag:
     dark.write_text(darkened(drawing), encoding="utf-8")
     own = {key: value for key, value in image.attrs.items() if key != "class"}
     own["src"] = str(image["src"]).replace(file.name, dark.name)
-    return soup.new_tag("img", attrs=own | {"class": "only-dark"})
+    return soup.new_tag("img", attrs=own | {"class": ["only-dark"]})

@@ -103,6 +103,6 @@ def test_the_face_has_its_licence_beside_it() -> None:
 
 
 def test_the_roles_have_the_same_colours_in_formulas_as_in_figures() -> None:
-    css = (ROOT / "book/_static/attncourse.css").read_text(encoding="utf-8")
+    css = (ROOT / "book/_static/roles.css").read_text(encoding="utf-8")
     for name, colour in ROLES.items():
         assert re.findall(rf"--role-{name}: (#\w+);", css) == [colour, dark(colour)]

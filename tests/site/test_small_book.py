@@ -13,6 +13,7 @@ from conftest import served
 from reader import DESK, NEXT_FRAMES, PHONE, Reader
 
 SITE = "_build/html"
+NEAR = "document.querySelector('[data-interactive=map-browser]').scrollIntoView()"
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_without_scripts_options_are_a_list_and_answers_fold(built: Path) -> Non
     folds = re.findall(r"<details[^>]*>", html)
     assert len(folds) == 4  # three answers and the dropdown
     assert not any("hidden" in fold or " open" in fold for fold in folds)
-    assert html.count('<div class="interactive-still') == 2
+    assert html.count('<div class="interactive-still') == 3
 
 
 def test_options_stay_the_words_that_were_written(page: Reader) -> None:
@@ -160,6 +161,11 @@ def test_nothing_bars_a_reader(page: Reader, theme: str, pixels: int) -> None:
     for where in (ROW, SCALE):
         page.driver.execute_script(click, f"{where} label")
         page.driver.execute_script(click, f"{where} .question-submit")
+    page.driver.execute_script(NEAR)
+    page.wait(lambda: page.driver.find_elements(By.CSS_SELECTOR, ".interactive-map"))
+    assert page.audit(theme, pixels) == []
+    assert page.cut() == []
+    page.driver.execute_script(click, ".interactive-views button:last-child")
     assert page.audit(theme, pixels) == []
     assert page.cut() == []
 
@@ -202,6 +208,14 @@ def test_search_leads_to_the_section(site: Reader) -> None:
     found = site.driver.execute_script(f"return [({hit[7:]}).href, ({hit[7:]}).textContent]")
     assert re.search(r"/intro\.html(\?highlight=zebra)?#a-section-on-zebras$", found[0])
     assert found[1] == "A small book › A section on zebras"
+
+
+def test_the_weights_of_maps_come_when_the_figure_comes_near(page: Reader) -> None:
+    loaded = "return 'maps' in attncourse"
+    assert page.driver.execute_script(loaded) is False
+    page.driver.execute_script(NEAR)
+    page.wait(lambda: page.driver.execute_script(loaded))
+    page.wait(lambda: "trophy 0.61" in show(page, ".interactive-map-browser")["text"])
 
 
 def test_a_repository_that_is_named_is_led_to(built: Path) -> None:
