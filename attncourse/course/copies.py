@@ -42,6 +42,7 @@ def text(notebook: Any, root: Path, slug: str, titles: dict[str, str], base: str
         questions=of_page(root / "book" / f"{slug}.ipynb"),
         works=sources(root / "book" / "references.bib"),
         titles=titles | _own_titles(notebook, slug),
+        files={page.stem: page.name for page in _written(root)},
         base=base,
     )
     cells = [cell for original in notebook.cells for cell in _cells(original, book)]
@@ -83,10 +84,15 @@ def _about(slug: str, site: str) -> str:
     )
 
 
+def _written(root: Path) -> list[Path]:
+    """The files of all pages."""
+    return sorted(path for kind in ("*.ipynb", "*.md") for path in (root / "book").glob(kind))
+
+
 def _titles(root: Path) -> dict[str, str]:
     """What links to a page, or to a target before a heading, are called."""
     found = dict(TITLES)
-    for path in sorted(p for kind in ("*.ipynb", "*.md") for p in (root / "book").glob(kind)):
+    for path in _written(root):
         try:
             found.update(_NAMED.findall(read_as_markdown(markdown(path))))
         except ValueError:

@@ -6,7 +6,7 @@ Directives become words, quotes and ``<details>``; roles become links; answers a
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from attncourse.course.citations import Source
@@ -39,13 +39,19 @@ _SILENT = ("bibliography", "contents", "tableofcontents", "raw", "eval-rst", "in
 class Book:
     """What a page's words lead to: questions, works, targets by name, and where files are.
 
-    base is the address of the files on the web, empty where there is none.
+    files are those of the pages by their names without an ending; base is the address of the files
+    on the web, empty where there is none.
     """
 
     questions: Mapping[str, Any]
     works: Mapping[str, Source]
     titles: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
+
+    def page(self, name: str) -> str:
+        """Where a page is that is named without its ending."""
+        return self.link(self.files.get(name, f"{name}.ipynb"))
 
     def link(self, target: str) -> str:
         """Where a file is that the page names from its own folder; a notebook is its copy."""
@@ -97,7 +103,7 @@ def _role(role: str, text: str, book: Book) -> str:
         return _download(title, target, book)
     if role == "doc":
         known = title or book.titles.get(posixpath.basename(target), target)
-        return f"[{known}]({book.link(f'{target}.ipynb')})"
+        return f"[{known}]({book.page(posixpath.basename(target))})"
     if role in ("ref", "numref", "eq"):
         return f"[{title or book.titles.get(target, 'there')}](#{target})"
     return f"${text}$" if role == "math" else f"`{title or text}`"
@@ -137,6 +143,16 @@ def _titled(block: Fence, book: Book) -> str:
     """A directive that holds text: its title, and the text."""
     title = _words(block.argument, book)
     return "\n\n".join(filter(None, (f"**{title}**" if title else "", plain(block.body, book))))
+
+
+def _card(block: Fence, book: Book) -> str:
+    """A card: its title, which leads where the card does, and its text."""
+    title, link = _words(block.argument, book), block.options.get("link", "")
+    if link and block.options.get("link-type") == "doc":
+        title = f"[{title}]({book.page(posixpath.basename(link))})"
+    elif link:
+        title = f"[{title}]({link if '://' in link else f'#{link}'})"
+    return "\n\n".join(filter(None, (f"**{title}**", plain(block.body, book))))
 
 
 def _admonition(block: Fence, book: Book) -> str:
@@ -208,10 +224,14 @@ _PLAIN: dict[str, _Directive] = {
     "interactive": _interactive,
     "exercise": _exercise,
     "dropdown": lambda block, book: fold(_words(block.argument, book), plain(block.body, book)),
+    "card": _card,
+    "grid-item-card": _card,
+    "grid": lambda block, book: plain(block.body, book),
     "math": lambda block, book: f"$$\n{block.body}\n$$",
     "figure": _figure,
     "image": _figure,
     "list-table": _list_table,
+    "hosted": lambda block, book: plain(block.body, book) if book.base else "",
     **dict.fromkeys(
         ("note", "warning", "tip", "hint", "important", "caution", "admonition", "seealso"),
         _admonition,

@@ -30,7 +30,9 @@ BOOK = Book(
     },
     titles={"wm-it": "It", "masks": "Masks and numerical safety"},
 )
-NAMED = Book({}, {}, {}, base="https://github.com/ada/course/blob/main")
+NAMED = Book(
+    {}, {}, {}, {"red-team": "red-team.md"}, base="https://github.com/ada/course/blob/main"
+)
 QUESTION = "**Question.** Who is [it](#wm-it)?\n\n- a) the trophy\n- b) the suitcase"
 ANSWER = (
     "<details>\n<summary>Answer</summary>\n\nIt is **b**. It is too "
@@ -50,6 +52,8 @@ FORMS = {
     "{doc}`masks` and {math}`a`": "[Masks and numerical safety](masks.ipynb) and $a$",
     "(wm-it)=\n## It": '<a id="wm-it" name="wm-it"></a>\n\n## It',
     "$$\na\n$$ (eq-a)": "$$\na\n$$",
+    "::::{grid} 1 2\n:::{grid-item-card} Read\nHere.\n:::\n::::": "**Read**\n\nHere.",
+    "```{hosted}\nIn Colab.\n```\nAt home.": "At home.",
     "% unseen\nseen\n+++": "seen",
     "[m](masks.ipynb#x) [s](#wm-it) [w](https://x.y) `a[i](x)`": (
         "[m](masks.ipynb#x) [s](#wm-it) [w](https://x.y) `a[i](x)`"
@@ -74,6 +78,12 @@ FORMS = {
     "```{list-table} T\n* - a\n  - b\n* - c\n  - {ref}`wm-it`\n```": (
         "**T**\n\n| a | b |\n|---|---|\n| c | [It](#wm-it) |"
     ),
+    "````{grid} 1 2\n```{grid-item-card} Work\n:link: first\n:link-type: ref\nDo.\n```\n````": (
+        "**[Work](#first)**\n\nDo."
+    ),
+    "```{card} Read\n:link: masks\n:link-type: doc\nWell.\n```": (
+        "**[Read](masks.ipynb)**\n\nWell."
+    ),
     "```{grid-item} Title\nText\n```": "**Title**\n\nText",
     "```python\n{cite}`x`\n```": "```python\n{cite}`x`\n```",
     "```{math}\na\n```": "$$\na\n$$",
@@ -92,6 +102,7 @@ def test_links_lead_to_files_on_the_web_where_there_are_any() -> None:
     base = NAMED.base
     assert plain("[m](masks.ipynb#x)", NAMED) == f"[m]({base}/book/colab/masks.ipynb#x)"
     assert plain("[m](red-team.md)", NAMED) == f"[m]({base}/book/red-team.md)"
+    assert plain("{doc}`red <red-team>`", NAMED) == f"[red]({base}/book/red-team.md)"
     exercises = "{download}`masks.ipynb <../exercises/masks.ipynb>`"
     colab = base.replace("github.com", "colab.research.google.com/github")
     assert plain(exercises, NAMED) == (

@@ -158,7 +158,8 @@ def test_a_notebook_shows_a_table_and_two_maps():
     html = in_a_model("attention", no_scale)._repr_html_()
     assert html.count("<tr>") == 4
     assert html.count('<th scope="col"') == 3
-    alt = re.search(r'<img alt="([^"]+)"', html)[1]
+    alt = re.search(r'<img class="attncourse-light" alt="([^"]+)"', html)[1]
+    assert 'class="attncourse-dark"' in html
     assert alt.startswith("Two maps of “The trophy does not fit in the suitcase")
 
 
