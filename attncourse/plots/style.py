@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
-from cycler import cycler
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
