@@ -132,7 +132,7 @@ def colour_bar(ax: Any, image: Any, **place: Any) -> None:
     bar = ax.figure.colorbar(image, ax=ax, **place)
     bar.solids.remove()  # a picture of 256 steps
     low, high = image.get_clim()
-    steps = torch.linspace(low, high, 64)[:, None].numpy()
+    steps = torch.linspace(low, high, 64, dtype=torch.float64)[:, None].numpy()
     bar.ax.imshow(steps, cmap=image.cmap, extent=(0, 1, low, high), origin="lower", aspect="auto")
     bar.outline.set_visible(False)
 
