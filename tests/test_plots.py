@@ -54,8 +54,8 @@ def test_a_heatmap_writes_the_names_of_rows_and_columns():
 
 
 def test_a_small_heatmap_has_its_numbers_written_in():
-    ax = heatmap(torch.tensor([[0.25, 0.75], [1.0, 0.0]]))
-    assert words(ax.texts) == ["0.25", "0.75", "1.00", "0.00"]
+    ax = heatmap(torch.tensor([[0.25, 0.75], [1.0, -0.5]]))
+    assert words(ax.texts) == ["0.25", "0.75", "1.00", "−0.50"]
     assert len(ax.figure.axes) == 1
 
 

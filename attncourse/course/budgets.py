@@ -15,7 +15,7 @@ from attncourse.course.contents import CHAPTERS
 from attncourse.course.page import Cell, Page
 
 # Chapters written before there were budgets; who rewrites one takes it out.
-OLD = ("weighted-mean", "scores-and-scaling", "masks")
+OLD = ("scores-and-scaling", "masks")
 
 SECTIONS, LINES = 12, 250  # sections and subsections; visible lines of code
 CELL_LINES, COLUMNS, ASSERTS = 12, 66, 1  # of a visible cell

@@ -27,6 +27,7 @@ from attncourse.course.exercise import all_exercises, broken
 from attncourse.course.plain import FOLDER
 from attncourse.course.prose import markdown
 
+GENERATED = {*CHAPTERS, ROOT}  # notebooks of which a part is generated: boxes, passages
 _CONTENTS = "attncourse/course/contents.py"
 
 
@@ -39,11 +40,11 @@ def files(root: Path) -> dict[Path, str]:
     if (root / "book").is_dir():
         found[Path("_toc.yml")] = toc(root)
     pages = _pages(root)
-    found |= {path: _text(page) for path, page in pages.items() if path.stem in CHAPTERS}
+    found |= {path: _text(page) for path, page in pages.items() if path.stem in GENERATED}
     found |= copies.files(root, pages)
     for page in map(Path, passages.PAGES):
-        if (root / page).is_file() and (text := passages.page_renewed(root / page, root)):
-            found[page] = text
+        if (root / page).is_file():
+            found[page] = passages.renewed((root / page).read_text(encoding="utf-8"), root)
     return found
 
 
@@ -133,12 +134,12 @@ def _title(page: Path) -> str:
 def _pages(root: Path) -> dict[Path, Any]:
     """The notebooks of all pages that can be read, by their paths."""
     paths = sorted((root / "book").glob("*.ipynb"))
-    pages = {path.relative_to(root): _with_boxes(path) for path in paths}
+    pages = {path.relative_to(root): _renewed(path, root) for path in paths}
     return {path: page for path, page in pages.items() if page is not None}
 
 
-def _with_boxes(path: Path) -> Any:
-    """A page's notebook with its boxes as they should be; None where it cannot be read."""
+def _renewed(path: Path, root: Path) -> Any:
+    """A page's notebook with boxes and passages as they should be; None if it cannot be read."""
     import nbformat
 
     try:
@@ -146,6 +147,7 @@ def _with_boxes(path: Path) -> Any:
     except ValueError:
         return None
     boxes.place(notebook, path.stem)
+    passages.renew(notebook, root)
     return notebook
 
 

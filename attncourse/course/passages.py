@@ -6,31 +6,23 @@ A passage stands between ``<!-- generated: name -->`` and ``<!-- end -->``.
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from attncourse.course import exercise as contract
 from attncourse.course import rules
 from attncourse.course.contents import CHAPTERS, PARTS, Part, page
 
-PAGES = ("README.md", "CONTRIBUTING.md", "book/intro.ipynb")
+INTRODUCTION = "book/intro.ipynb"
+PAGES = ("README.md", "CONTRIBUTING.md")
 
 _PASSAGE = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def page_renewed(path: Path, root: Path) -> str | None:
-    """The text of a page, be it Markdown or a notebook; None where it cannot be read."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".ipynb":
-        return renewed(text, root)
-    import nbformat
-
-    try:
-        notebook = nbformat.v4.reads(text)
-    except ValueError:
-        return None
+def renew(notebook: Any, root: Path) -> None:
+    """Write today's passages into the cells of a notebook."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = renewed(cell.source, root)
-    return nbformat.v4.writes(notebook).rstrip("\n") + "\n"
 
 
 def renewed(text: str, root: Path) -> str:
@@ -73,6 +65,26 @@ def _part(part: Part, root: Path) -> str:
     return " ".join(f"{sentence}." for sentence in sentences)
 
 
+def _spoilt(root: Path) -> str:
+    """What the introduction's cells printed of a spoilt line: a model's words, and a grader's."""
+    import nbformat
+
+    notebook = nbformat.v4.reads((root / INTRODUCTION).read_text(encoding="utf-8"))
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    words, verdict = (output.text.strip() for output in outputs[:2])
+    return f"""
+and this is what SmolLM2, a small language model, answers with it:
+
+```
+{words}
+```
+
+Handed in as an exercise, it is answered by the grader:
+
+> {verdict.replace(chr(10), "  " + chr(10) + "> ")}
+"""
+
+
 def _rules(root: Path) -> str:
     return f"\n{rules.in_words()}\n"
 
@@ -81,4 +93,5 @@ _PASSAGES: dict[str, Callable[[Path], str]] = {
     "counts": _counts,
     "outline": _outline,
     "rules of an exercise": _rules,
+    "spoilt": _spoilt,
 }

@@ -231,6 +231,7 @@ _PLAIN: dict[str, _Directive] = {
     "figure": _figure,
     "image": _figure,
     "list-table": _list_table,
+    "hosted": lambda block, book: plain(block.body, book) if book.base else "",
     **dict.fromkeys(
         ("note", "warning", "tip", "hint", "important", "caution", "admonition", "seealso"),
         _admonition,

@@ -92,7 +92,13 @@ def map_overview(sentence: str, model: Reader, *, figure: Any = None) -> Any:
     space = {"left": 0.6 / width, "right": 0.99, "bottom": 0.4 / height, "top": 1 - 0.4 / height}
     axes = figure.subplots(layers, h, squeeze=False, gridspec_kw=space | {"wspace": 0.1})
     for (layer, head), ax in np.ndenumerate(axes):
-        ax.imshow(maps[layer, head].numpy(), cmap=WEIGHTS, vmin=0.0, vmax=1.0, aspect="equal")
+        ax.imshow(
+            maps[layer, head].numpy(),
+            cmap=WEIGHTS.resampled(32),
+            vmin=0.0,
+            vmax=1.0,
+            aspect="equal",
+        )
         ax.set(xticks=[], yticks=[])
         frame(ax)
     for layer, ax in enumerate(axes[:, 0]):

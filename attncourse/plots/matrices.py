@@ -150,7 +150,8 @@ def _write_numbers(ax: Any, values: Tensor, bound: float, least: float) -> None:
     for i, row in enumerate(values.tolist()):
         for j, value in enumerate(row):
             if not value < least:
-                colour = PAGE if abs(value) > 0.6 * bound else INK
-                text = f"{value:.2f}" if small else f"{value:.2f}".removeprefix("0")
-                size = 9 if small else 7.5
-                ax.text(j, i, text, ha="center", va="center", color=colour, fontsize=size)
+                style = {"color": PAGE if abs(value) > 0.6 * bound else INK, "fontsize": 9}
+                text = f"{value:.2f}".replace("-", "−")
+                if not small:
+                    text, style["fontsize"] = text.removeprefix("0"), 7.5
+                ax.text(j, i, text, ha="center", va="center", **style)

@@ -130,7 +130,7 @@ def _close(figures: Sequence[Any]) -> None:
     """Let pyplot forget figures, so that no cell shows them once more at its end."""
     if pyplot := sys.modules.get("matplotlib.pyplot"):
         for figure in figures:
-            if isinstance(figure, Figure):
+            if not isinstance(figure, Panels):
                 pyplot.close(figure)
 
 

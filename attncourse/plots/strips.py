@@ -9,13 +9,16 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from attncourse.plots.showing import Panels, shown
+from attncourse.plots.showing import Panels
+from attncourse.plots.showing import shown as on_screen
 from attncourse.plots.style import (
     INK,
     KEY,
     MUTED,
+    PAGE,
     QUERY,
     SCORE,
+    TINT,
     VALUE,
     WEIGHT,
     in_style,
@@ -59,7 +62,7 @@ def strip(steps: Sequence[Step], *, between: Sequence[str] = (), title: str = ""
         )
     signs = ["", *(between or [""] * (len(steps) - 1))]
     figures = [drawn_step(step, sign) for step, sign in zip(steps, signs, strict=True)]
-    return shown(Panels(figures, title=title))
+    return on_screen(Panels(figures, title=title))
 
 
 def drawn_step(step: Step, sign: str = "") -> Figure:
@@ -70,9 +73,9 @@ def drawn_step(step: Step, sign: str = "") -> Figure:
     figure = Figure(figsize=(CELL * width, CELL * count))
     ax: Any = figure.add_axes((0, 0, 1, 1))
     image = (values.abs() / largest(values)).nan_to_num(0.0, 0.0, 0.0)
-    ax.pcolormesh(
-        image.flip(0).numpy(), cmap=shades(step.role), vmin=0, vmax=1, edgecolors="w", linewidth=2
-    )
+    shown = image.flip(0).mul(TINT).numpy()
+    colours = {"cmap": shades(step.role), "vmin": 0, "vmax": 1}
+    ax.pcolormesh(shown, edgecolors=PAGE, linewidth=2, **colours)
     ax.set(xlim=(0, width), ylim=(0, count), xticks=[], yticks=[])
     ax.spines[:].set_visible(True)
     ax.spines[:].set(color=step.role, linewidth=1.4)

@@ -21,6 +21,7 @@ QUERY, KEY, VALUE, SCORE, WEIGHT = "#2b4093", "#a45208", "#007a6e", "#8a36cc", "
 INK, MUTED, ACCENT, SECOND, THIRD = "#1f2937", "#5b6472", "#c2410c", "#1d4ed8", "#064e3b"
 PAGE = "#ffffff"  # the ground that figures are drawn for; in a file it is transparent
 HIDDEN = "#e7ebf0"  # what a mask hides
+TINT = 0.42
 
 ROLES = {"query": QUERY, "key": KEY, "value": VALUE, "score": SCORE, "weight": WEIGHT}
 
@@ -110,11 +111,8 @@ def use() -> None:
 
 
 def shades(colour: str) -> LinearSegmentedColormap:
-    """From the page to a tint of the colour on which text in `INK` can be read."""
-    red, green, blue = (1 - 0.42 * (1 - part) for part in matplotlib.colors.to_rgb(colour))
-    return LinearSegmentedColormap.from_list(
-        colour, [PAGE, matplotlib.colors.to_hex((red, green, blue))]
-    )
+    """From the page to the colour; up to `TINT` of the way, text in `INK` can be read on it."""
+    return LinearSegmentedColormap.from_list(colour, [PAGE, colour])
 
 
 def largest(values: Tensor) -> float:

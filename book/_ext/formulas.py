@@ -83,17 +83,19 @@ class Letter:
         return not self.capital and counted
 
     def meant(self, company: set[str]) -> bool:
-        """Has it the role beside letters that are certain: k with q, S with Q and K, W with V?"""
+        """Has it the role in this company: k with q, S with Q and K or softmax, W with V?"""
         if self.role in VECTORS:
-            return bool(company - {self.role})
+            return bool(company - {self.role, "softmax"})
         needed = {"query", "key"} if self.role == "score" else {"value"}
-        return self.capital and not self.index and needed <= company
+        beside = needed <= company or "softmax" in company
+        return self.capital and not self.index and beside
 
 
 def colour(roots: list[ElementTree.Element]) -> None:
     """Give queries, keys, values, scores and weights the class of their role."""
     letters = [letter for root in roots for letter in _letters(root)]
     company = {letter.role for letter in letters if letter.certain()}
+    company |= {"softmax"} & {name.text for root in roots for name in root.iter("mi")}
     for letter in letters:
         if letter.certain() or letter.meant(company):
             letter.element.set("class", f"role-{letter.role}")

@@ -52,6 +52,8 @@ FORMS = {
     "{doc}`masks` and {math}`a`": "[Masks and numerical safety](masks.ipynb) and $a$",
     "(wm-it)=\n## It": '<a id="wm-it" name="wm-it"></a>\n\n## It',
     "$$\na\n$$ (eq-a)": "$$\na\n$$",
+    "::::{grid} 1 2\n:::{grid-item-card} Read\nHere.\n:::\n::::": "**Read**\n\nHere.",
+    "```{hosted}\nIn Colab.\n```\nAt home.": "At home.",
     "% unseen\nseen\n+++": "seen",
     "[m](masks.ipynb#x) [s](#wm-it) [w](https://x.y) `a[i](x)`": (
         "[m](masks.ipynb#x) [s](#wm-it) [w](https://x.y) `a[i](x)`"

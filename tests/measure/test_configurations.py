@@ -1,5 +1,7 @@
 """Sizes of real models: their formulas are what is counted."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -56,6 +58,12 @@ def test_pairs_overtake_at_the_length_that_is_told(config, parts):
 def test_with_as_many_groups_as_heads_they_overtake_the_projections_at_2_d(config):
     plain = config.g == config.h and config.h * config.d_head == config.d
     assert (config.overtakes("projections") == crossover_length(config.d)) == plain
+
+
+@every
+def test_its_source_is_among_the_references(config):
+    text = (Path(__file__).parents[2] / "book" / "references.bib").read_text(encoding="utf-8")
+    assert f"{{{config.source}," in text
 
 
 @every

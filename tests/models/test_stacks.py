@@ -5,7 +5,15 @@ import torch
 
 from attncourse.measure.tokens import distance_from_mean
 from attncourse.mechanisms.dense.layers import encoder_layer, post_norm_encoder_layer
-from attncourse.models.stacks import STACKS, gradients_by_depth, random_layer, states_by_depth
+from attncourse.mechanisms.dense.self_attention import self_attention
+from attncourse.models.stacks import (
+    STACKS,
+    gradients_by_depth,
+    position_known,
+    random_layer,
+    states_by_depth,
+)
+from attncourse.testing import gaussian
 
 
 def test_the_last_gradient_shrinks_with_the_root_of_the_depth_under_pre_norm_alone():
@@ -44,3 +52,21 @@ def test_a_layer_has_the_parameters_of_the_library():
     x = torch.ones(5, 8)
     for layer in STACKS.values():
         assert layer(x, params, h=2).shape == (5, 8)
+
+
+def test_a_causal_stack_knows_positions_that_it_was_never_told():
+    assert position_known(0, causal=True) < 0.15  # the token that begins every text
+    assert position_known(2, causal=True) > 0.5
+    assert position_known(4, causal=True) > position_known(1, causal=True) > 0.4
+    assert position_known(4, causal=False) < 0.15
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_last_token_knows_the_order_before_it_after_two_causal_layers(causal):
+    x = gaussian(6, 16, std=1.0)
+    y = x[torch.tensor([3, 0, 4, 1, 2, 5])]  # the last one stays
+    for depth in (1, 2):
+        weights = [gaussian(16, 16, std=0.25, seed=3 * depth + i) for i in range(3)]
+        x, y = (z + self_attention(z, *weights, causal=causal) for z in (x, y))
+        apart = (x[-1] - y[-1]).abs().max()
+        assert (apart > 0.1) == (causal and depth == 2)

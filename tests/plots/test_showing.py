@@ -85,7 +85,8 @@ def test_nbval_compares_a_figures_words_and_everything_else_whole():
     figure = {"output_type": "display_data", "data": {"text/plain": "x", "text/html": "<p>"}}
     drawn = {**figure, "data": figure["data"] | {"image/svg+xml": "<svg/>"}}
     assert executed._words(figure) == figure
-    assert executed._words(drawn)["data"] == {"text/plain": "x"}
+    assert executed._words(drawn).data == {"text/plain": "x"}
+    assert executed._words(drawn).output_type == "display_data"
     stream = {"output_type": "stream", "text": "x"}
     assert executed._words(stream) == stream
 

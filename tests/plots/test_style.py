@@ -94,7 +94,7 @@ def test_maps_go_from_the_page_to_their_colour():
 
 def test_numbers_can_be_read_on_the_darkest_tint_of_a_role():
     for colour in TEXT.values():
-        tint = matplotlib.colors.to_hex(style.shades(colour)(1.0))
+        tint = matplotlib.colors.to_hex(style.shades(colour)(style.TINT))
         assert contrast(INK, tint) >= 4.5
         assert contrast(dark(INK), dark(tint)) >= 4.5
 
@@ -153,3 +153,10 @@ def test_settings_say_nothing_of_where_figures_go():
     with style.styled():
         assert matplotlib.rcParams["figure.facecolor"] == "none"
     assert dict(matplotlib.rcParams) == before
+
+
+def test_pages_that_draw_import_the_style():
+    pages = [path.read_text(encoding="utf-8") for path in ROOT.glob("book/*.ipynb")]
+    drawing = [page for page in pages if "plt.show()" in page]
+    assert drawing
+    assert all("from attncourse.plots import" in page for page in drawing)

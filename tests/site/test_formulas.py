@@ -70,6 +70,7 @@ def test_letters_of_attention_have_the_colours_of_their_roles() -> None:
     assert roles(r"\sum_j w_{ij} v_j") == {"w": "weight", "v": "value"}
     assert roles(r"S = Q K^\top / \sqrt d") == {"S": "score", "Q": "query", "K": "key"}
     assert roles(r"Z = W V") == {"W": "weight", "V": "value"}
+    assert roles(r"W = \operatorname{softmax}(S)") == {"W": "weight", "S": "score"}
     assert roles(r"q \cdot k, v") == vectors
     assert roles(r"\operatorname{lookup}(Q, K, V)") == {k.upper(): v for k, v in vectors.items()}
 

@@ -224,6 +224,7 @@ def test_a_repository_that_is_named_is_led_to(built: Path) -> None:
     colab = "https://colab.research.google.com/github/ada/attncourse/blob/main"
     assert f"{colab}/exercises/masks.ipynb" in links
     assert small_book.URL in links
+    assert "Words where Colab can open it." in html
 
 
 def test_a_page_loads_what_it_uses(built: Path) -> None:
@@ -236,3 +237,18 @@ def test_a_page_loads_what_it_uses(built: Path) -> None:
     style = (built / "_static" / "styles" / "pydata-sphinx-theme.css").read_text(encoding="utf-8")
     assert "@font-face" not in style
     assert ".bd-sidebar-primary" in style
+
+
+def test_a_formula_is_copied_as_tex(page: Reader) -> None:
+    script = """
+    const paragraphs = [...document.querySelectorAll("article p")];
+    const words = paragraphs.find(p => p.textContent.startsWith("A formula"));
+    getSelection().selectAllChildren(words);
+    const form = { clipboardData: new DataTransfer(), bubbles: true, cancelable: true };
+    const copied = new ClipboardEvent("copy", form);
+    words.dispatchEvent(copied);
+    return [copied.clipboardData.getData("text/plain"), copied.defaultPrevented];
+    """
+    text, taken = page.driver.execute_script(script)
+    assert text.startswith("A formula, $a^2$, and a wide one")
+    assert taken is True

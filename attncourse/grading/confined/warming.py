@@ -33,7 +33,9 @@ def warm_up() -> Traces:
     traces = Traces()
     with refused(("softmax",)):  # once all is imported: tables of what PyTorch holds are made
         pass
-    _settle_down()
+    gc.collect()
+    gc.freeze()  # make forking cheap: no collection touches what is here,
+    kernel.large_pages()  # and it lies in large pages, which further zygotes share
     return traces
 
 
@@ -41,20 +43,13 @@ def refuse(forbidden: Sequence[str], traces: Traces) -> None:
     """Refuse functions for good, in all children from now on: that is as it should be there."""
     refuse_for_good(forbidden)
     traces.expect(traces.places)
-    _settle_down()
+    gc.freeze()
 
 
 def warm_up_counting() -> None:
     """What else is needed to count; elsewhere it would be memory to be copied with every child."""
     _try(("largest_tensor", "flops"))
-    _settle_down()
-
-
-def _settle_down() -> None:
-    """Make forking cheap: no collection touches what is here, and it lies in large pages."""
-    gc.collect()
     gc.freeze()
-    kernel.large_pages()
 
 
 def _try(probes: tuple[str | None, ...]) -> None:

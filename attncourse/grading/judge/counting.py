@@ -18,24 +18,34 @@ UNCONFIRMED = Outcome(
     )
 )
 
+LITTLE = 1.0  # seconds: of those that an exercise has, not worth another process
+
 
 class Counter:
     """Repeats recorded calls in a process of its own, started when first needed.
 
-    memory is in bytes. `starting` is how many seconds it took to start processes: no fault of
-    the submission that waited for it.
+    All of one submission, since a record can gain no more there than by its own exercise. memory
+    is in bytes. `starting` is how many seconds it took to start processes: no fault of the
+    submission that waited for it.
     """
 
     def __init__(self, memory: int) -> None:
         self.starting = 0.0
         self._memory = memory
         self._process: Process | None = None
+        self._busy = 0.0  # seconds, for the exercises so far
+
+    def begin(self) -> None:
+        """An exercise begins, which has its full time, or as good as that."""
+        if self._busy > LITTLE:
+            self.end()
 
     def repeat(
         self, zygote: Zygote, told: Any, probe: str | None, given: tuple[Any, Any], seconds: float
     ) -> Outcome:
         """Repeat a record, under a probe or plainly, in `seconds`; a failure of any kind is one."""
         process = self._started(zygote, seconds)
+        began = time.monotonic()
         try:
             record, constants = told
             request = Request(Repeat(str(record), probe), *given, constants)
@@ -43,6 +53,8 @@ class Counter:
         except (ChannelError, TypeError, ValueError):
             self.end()
             return UNCONFIRMED
+        finally:
+            self._busy += time.monotonic() - began
 
     def end(self) -> None:
         """End the process."""
@@ -53,6 +65,7 @@ class Counter:
     def _started(self, zygote: Zygote, seconds: float) -> Process:
         if self._process is None:
             before = time.monotonic()
+            self._busy = 0.0
             self._process = Process(zygote, self._memory, seconds, Log())
             self.starting += time.monotonic() - before
         return self._process

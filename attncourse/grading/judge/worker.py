@@ -89,7 +89,7 @@ class Worker:
 
         alone: in a process where nothing else ever ran.
         """
-        self._counter.end()
+        self._counter.begin()
         self.stalled = self.doubtful = False
         self._used = True
         self.account.seconds = self.limits.seconds if seconds is None else seconds

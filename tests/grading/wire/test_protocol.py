@@ -68,7 +68,7 @@ def test_no_order_is_spelt_out_anywhere_else():
 
 ORDERS = [
     protocol.Parse("def f(): pass", "a.py"),
-    protocol.Load([], ["softmax"]),
+    protocol.Load([]),
     protocol.Renew(),
     protocol.Call("f", "flops"),
     protocol.Record("f"),
@@ -77,7 +77,7 @@ ORDERS = [
     protocol.Extend(7, 1),
     protocol.Look(7),
     protocol.End(7, 0.5),
-    protocol.Twin(),
+    protocol.Twin(["softmax"]),
 ]
 
 

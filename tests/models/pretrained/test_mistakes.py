@@ -1,6 +1,7 @@
 """Each part's commonest mistake fits its socket and does harm; what was measured is found again."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from attncourse.models.pretrained.removal import without_heads
 from attncourse.models.pretrained.smollm import SmolLM
 from attncourse.models.pretrained.smollm_parts import Parts
 
+ROOT = Path(__file__).parents[3]
 TEXT = "The trophy does not fit in the suitcase because it is too big."
 
 
@@ -68,6 +70,15 @@ def test_a_head_that_was_removed_is_missed_as_was_written_down():
         assert gained == pytest.approx(found["heads"][layer][head], abs=2e-3)
 
 
+def test_the_beginning_of_the_long_text_is_read_as_was_written_down():
+    found = measured("long-context").results
+    model = SmolLM.load()
+    ids = model.encode((ROOT / "book/data/long-prose.txt").read_text(encoding="utf-8"))
+    assert len(ids) == found["tokens"] > found["trained"]
+    guessed = math.log(model.perplexity(ids[: found["part"] + 1]))
+    assert found["plain"][0] == pytest.approx(guessed, abs=1e-3)
+
+
 def test_removed_heads_give_zeros_and_others_what_they_gave():
     given = {}
 
@@ -114,7 +125,5 @@ def test_without_positions_the_encoder_gives_every_order_of_words_the_same():
 
 
 def test_the_hundred_sentences_are_the_books_and_differ():
-    from test_packages import ROOT
-
     assert len(set(sentences())) == 100
     assert (ROOT / "book/data/sentences.txt").read_text().splitlines() == sentences()
