@@ -144,7 +144,8 @@ def parse(text: str, name: str) -> Parsed:
 def compiled(tree: ast.Module, filename: str, flags: int) -> tuple[list[Compiled], int]:
     """Each statement's code, the names that it binds and imports; and the flags for what follows.
 
-    A future lasts, as in Jupyter. Raises SyntaxError for what has none, such as a `return` outside of a function.
+    A future lasts, as in Jupyter. Raises SyntaxError for what has none, such as a `return` outside
+    of a function.
     """
     code = []
     for statement in tree.body:
