@@ -27,6 +27,8 @@ from attncourse.core.positions import rotary as rotary
 from attncourse.core.positions import sinusoidal_positions as sinusoidal_positions
 from attncourse.core.relative import relative_bias as relative_bias
 from attncourse.core.relative import relative_buckets as relative_buckets
+from attncourse.core.rotary_forms import interleaved_rotary as interleaved_rotary
+from attncourse.core.rotary_forms import interpolated_rotary as interpolated_rotary
 from attncourse.course.notebook import check as check
 from attncourse.course.notebook import hint as hint
 from attncourse.course.trying import in_a_model as in_a_model
@@ -34,14 +36,18 @@ from attncourse.measure.analytic import attention_flops as attention_flops
 from attncourse.measure.analytic import attention_parameters as attention_parameters
 from attncourse.measure.analytic import crossover_length as crossover_length
 from attncourse.measure.analytic import kv_cache_bytes as kv_cache_bytes
+from attncourse.measure.analytic import plain_attention_bytes as plain_attention_bytes
+from attncourse.measure.analytic import tiled_attention_bytes as tiled_attention_bytes
 from attncourse.measure.cost import flops as flops
 from attncourse.measure.cost import largest_tensor as largest_tensor
+from attncourse.measure.cost import moved_bytes as moved_bytes
 from attncourse.measure.cost import operators as operators
 from attncourse.measure.cost import scaling_exponent as scaling_exponent
 from attncourse.measure.memory import peak_bytes as peak_bytes
 from attncourse.measure.roofline import roofline_seconds as roofline_seconds
 from attncourse.measure.roofline import sdpa_floor_bytes as sdpa_floor_bytes
 from attncourse.measure.timing import median_seconds as median_seconds
+from attncourse.measure.tokens import distance_from_mean as distance_from_mean
 from attncourse.measure.weights import entropy as entropy
 from attncourse.mechanisms.content.adaptive_span import (
     adaptive_span_attention as adaptive_span_attention,

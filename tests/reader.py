@@ -24,27 +24,27 @@ NEXT_FRAMES = """
 requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(arguments[0])));
 """
 
-MATH_IS_SET = """
+FONTS_ARE_THERE = """
 const done = arguments[arguments.length - 1];
-const math = window.MathJax && MathJax.startup ? MathJax.startup.promise : Promise.resolve();
-math.then(() => document.fonts.ready).then(() => done(true));
+document.fonts.ready.then(() => done(true));
 """
 
 READ_PAGE = r"""
 const article = document.querySelector("article") ?? document.body;
 const words = article.cloneNode(true);
-words.querySelectorAll("pre, code, script, style, mjx-container").forEach(e => e.remove());
+words.querySelectorAll("pre, code, script, style, math").forEach(e => e.remove());
 const link = name => document.querySelector(`a.${name}`)?.href ?? null;
 return {
   words: words.textContent,
-  formulas: article.querySelectorAll("mjx-container").length,
+  formulas: article.querySelectorAll("math").length,
   unset: [...article.querySelectorAll(".math")]
-    .filter(e => !e.querySelector("mjx-container") || e.querySelector("mjx-merror"))
+    .filter(e => !e.querySelector("math") || e.querySelector("merror"))
     .map(e => e.textContent),
   images: [...document.images].map(i => ({
-    src: i.src, alt: i.alt, loaded: i.complete && i.naturalWidth > 0,
+    src: i.src, alt: i.closest("[role=img]")?.ariaLabel ?? i.alt,
+    loaded: i.complete && i.naturalWidth > 0,
   })),
-  stops: [...article.querySelectorAll("mjx-container[tabindex], mjx-container [tabindex]")]
+  stops: [...article.querySelectorAll(".math[tabindex], .math [tabindex]")]
     .filter(e => e.scrollWidth <= e.clientWidth).length,
   next: link("right-next"),
   previous: link("left-prev"),
@@ -71,7 +71,7 @@ CUT = """
 return [...document.querySelectorAll("article *")].filter(e => {
   const scrolls = ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX);
   return scrolls && e.clientWidth && e.scrollWidth > e.clientWidth + 1
-    && (e.tabIndex < 0 || e.matches("pre, pre *")) && !e.closest("mjx-assistive-mml");
+    && (e.tabIndex < 0 || e.matches("pre, pre *"));
 }).map(e => e.outerHTML.slice(0, 80));
 """
 
@@ -86,7 +86,7 @@ Object.assign(document.documentElement.dataset, { theme: arguments[0], mode: arg
 
 # thousands of spans of formulas and coloured code make axe slow, and tell it nothing page by page
 PLAIN = """
-document.querySelectorAll("mjx-container, pre").forEach(e => { e.textContent = e.textContent; });
+document.querySelectorAll("math, pre").forEach(e => { e.textContent = e.textContent; });
 """
 
 AUDIT = """
@@ -117,7 +117,7 @@ class Reader:
 
     def open(self, path: str) -> None:
         self.driver.get(f"{self.address}/{path}")
-        self.driver.execute_async_script(MATH_IS_SET)
+        self.driver.execute_async_script(FONTS_ARE_THERE)
 
     def width(self, pixels: int) -> None:
         metrics = {"width": pixels, "height": 900, "deviceScaleFactor": 1, "mobile": pixels < 500}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pybtex.database import parse_file
 
-from attncourse.course import build, links
+from attncourse.course import budgets, build, claims, links
 from attncourse.course.bootstrap import repository_url
 from attncourse.course.chapters import problems
 from attncourse.course.prose import markdown, markdown_problems
@@ -32,6 +32,15 @@ def name(path: Path) -> str:
 @pytest.mark.parametrize("path", CHAPTERS, ids=name)
 def test_a_chapter_is_committed_as_executed(path: Path) -> None:
     assert problems(path, repository_url(ROOT)) == []
+
+
+@pytest.mark.parametrize("path", budgets.written(ROOT), ids=name)
+def test_a_chapter_keeps_its_budgets(path: Path) -> None:
+    assert budgets.problems(path) == []
+
+
+def test_claims_are_proved_where_they_say() -> None:
+    assert claims.problems(ROOT) == []
 
 
 @pytest.mark.parametrize("path", BOOK, ids=name)

@@ -133,6 +133,20 @@ def test_the_bootstrap_of_a_notebook_with_models_installs_them_too() -> None:
     assert bootstrap_cell(URL, models=True).source == source
 
 
+@pytest.mark.parametrize("line", ["from attncourse import in_a_model", "SmolLM.load()"])
+def test_the_bootstrap_installs_the_models_where_a_chapter_names_them(
+    tmp_path: Path, line: str
+) -> None:
+    path = write(tmp_path / "x.ipynb", markdown("# X"), code(f"if False:\n    {line}"))
+    execute(path, URL)
+    assert read(path).cells[1].source == bootstrap_source(URL, models=True)
+    assert problems(path, URL) == []
+    notebook = read(path)
+    notebook.cells[1].source = bootstrap_source(URL)
+    nbformat.write(notebook, path)
+    assert problems(path, URL) == ["x.ipynb, its bootstrap cell is outdated"]
+
+
 def test_the_repository_is_named_in_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "_config.yml").write_text(f"title: x\nrepository:\n  url: {URL}\n")
     assert repository_url(tmp_path) == URL

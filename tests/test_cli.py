@@ -220,6 +220,24 @@ def test_a_right_answer_is_checked(here):
     assert lines[-1] == "Note: code cell 2, line 1: ZeroDivisionError: division by zero"
 
 
+def test_what_check_offers_a_learner_is_no_fault(here):
+    trying = "from attncourse import in_a_model\nin_a_model(softmax)"
+    notebook(here / "answer.ipynb", "import torch", RIGHT, trying)
+    result = attncourse("check", "answer.ipynb")
+    assert result.exit_code == 0
+    assert "Note" not in result.stdout
+
+
+def test_a_function_in_a_cell_that_is_no_python_is_not_judged(here):
+    notebook(here / "answer.ipynb", "import torch", RIGHT.replace("keepdim=True)).exp", "("))
+    lines = attncourse("check", "answer.ipynb").stdout.splitlines()
+    assert lines[0] == "✘ softmax: nothing was checked"
+    assert lines[1].startswith(
+        "    There is no `softmax`, since code cell 2 could not be read: line "
+    )
+    assert not any("✘" in line for line in lines[1:])
+
+
 def test_what_the_functions_print_is_shown_and_cut(here):
     printing = RIGHT.replace("    exp", "    print('x is', tuple(x.shape))\n    exp", 1)
     notebook(here / "answer.ipynb", "import torch\nprint('a demo')", printing)
@@ -760,6 +778,20 @@ def test_build_writes_and_check_says_what_has_drifted(here):
         "wrote exercises/masks.ipynb (what stood there is now .replaced/exercises/masks-1.ipynb)",
     ]
     assert (here / "solutions/stray.txt").read_text() == "mine"
+
+
+def test_build_shows_the_numbers_of_each_chapter(here):
+    (here / "_config.yml").write_text("repository:\n  url: https://example.org/x\n")
+    (here / "book").mkdir()
+    title = nbformat.v4.new_markdown_cell("# Masks\n\n## One\n\ntwo words")
+    code = nbformat.v4.new_code_cell("assert 1\nassert 2")
+    nbformat.write(nbformat.v4.new_notebook(cells=[title, code]), here / "book/serving.ipynb")
+    result = attncourse("build", "--chapters")
+    assert result.exit_code == 0, result.output
+    *_, limits, chapter = (line.split() for line in result.stdout.splitlines())
+    assert limits[:4] == ["≤", "12", "≤", "250"]
+    assert chapter[:7] == ["serving", "1", "2", "2", "0", "0", "4"]
+    assert not (here / "_toc.yml").exists()
 
 
 def test_check_says_what_is_wrong_with_a_chapter(here):

@@ -1,10 +1,10 @@
-"""The command line: list, status, hint, check, try, grade, doctor, bench, new, build, execute."""
+"""The command line: a module for each kind of reader, a function for each command."""
 
 import click
 
 from attncourse import __version__
 from attncourse.cli.console import Commands
-from attncourse.cli.learning import check, hint, list_, status
+from attncourse.cli.learning import check, hint, list_, status, watch
 from attncourse.cli.making import build, execute, new
 from attncourse.cli.measuring import bench
 from attncourse.cli.teaching import doctor, grade
@@ -19,6 +19,7 @@ def main() -> None:
     \b
     Learning:  attncourse list            which exercises there are
                attncourse check FILE      check what you wrote in a notebook
+               attncourse watch FILE      check it each time you save it
                attncourse try FILE        what you wrote, inside a language model
                attncourse hint softmax    the next hint
                attncourse status          how far you are
@@ -29,5 +30,5 @@ def main() -> None:
     """
 
 
-for command in (list_, status, hint, check, try_, grade, doctor, bench, new, build, execute):
+for command in (list_, status, hint, check, watch, try_, grade, doctor, bench, new, build, execute):
     main.add_command(command)

@@ -1,4 +1,4 @@
-"""For learners: ``list``, ``status``, ``hint`` and ``check``."""
+"""For learners: ``list``, ``status``, ``hint``, ``check`` and ``watch``."""
 
 from pathlib import Path
 from typing import Any
@@ -93,41 +93,88 @@ def check(context: click.Context, path: Path, exercises: tuple[str, ...], second
                   attncourse check exercises/masks.ipynb causal_mask
                   attncourse check answers.py --seconds 30
     """
-    from attncourse.course import progress, report
-    from attncourse.course.exercise import ExerciseError, get
-    from attncourse.grading.judge.allowance import Limits
-    from attncourse.grading.judge.judging import grade
-    from attncourse.grading.judge.missing import nothing_found
-    from attncourse.grading.judge.submission import read, settled
-    from attncourse.grading.judge.worker import Worker
+    from attncourse.course import report
+    from attncourse.course.exercise import ExerciseError
+    from attncourse.grading.judge.one_file import OneFile
 
-    names = [_exercise(name).name for name in exercises]
-    submission = read(path)
+    names = tuple(_exercise(name).name for name in exercises)
     failed = False
-    with Worker(submission, Limits(seconds=seconds)) as worker:
-        if submission.unsure:
-            worker.start()
-            submission = settled(submission, worker.functions)
-        wanted = names or submission.exercises
-        if not wanted:
-            raise BadInput(nothing_found(submission, worker.notes))
-        for name in wanted:
-            try:
-                exercise = get(name)
-            except ExerciseError as error:
-                show_line("", report.MARKS["skipped"], str(error), report.COLOURS["skipped"])
+    with OneFile(path, names, seconds) as file:
+        if file.nothing:
+            raise BadInput(file.nothing)
+        for result in file.results():
+            if isinstance(result, ExerciseError):
+                show_line("", report.MARKS["skipped"], str(result), report.COLOURS["skipped"])
                 failed = True
                 continue
-            result = grade(submission, worker, exercise)
             failed |= result.state == "failed"
-            if _own(path.parent):
-                progress.record(result, path.parent)
-            for line in report.lines(result):
-                show_line("  " * line.level, line.mark, line.text, report.COLOURS[line.state])
-        for note in (*submission.notes, *worker.notes):
+            _tell(result, path)
+        for note in file.notes:
             click.echo(f"Note: {note}")
-    _show_printed(worker.log.text())
+    _show_printed(file.printed)
     context.exit(1 if failed else 0)
+
+
+@click.command()
+@click.argument("path", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("exercises", nargs=-1, metavar="[EXERCISE]...")
+@click.option("--seconds", default=5.0, show_default=True, help="Processor time of an exercise.")
+def watch(path: Path, exercises: tuple[str, ...], seconds: float) -> None:
+    """Check FILE, a notebook or a .py file, each time you save it.
+
+    Shown are the exercises whose code changed, as `attncourse check` shows them, how many pass,
+    and which is next. A file that cannot be read is waited for. Ctrl-C ends it.
+
+    \b
+    For example:  attncourse watch exercises/masks.ipynb
+                  attncourse watch answers.py softmax
+    """
+    from attncourse.grading.watching import Watch, saves
+
+    names = tuple(_exercise(name).name for name in exercises)
+    click.echo(f"Watching {path}: save it and it is checked; Ctrl-C ends this.")
+    with Watch(path, names, seconds) as watching:
+        try:
+            for there in saves(path):
+                if there:
+                    _tell_news(watching)
+                else:
+                    click.echo(f"{path} is not there: waiting for it.")
+        except KeyboardInterrupt:
+            progress = f" {watching.progress}" if watching.results else ""
+            click.echo(f"\nNo longer watching {path}.{progress}")
+
+
+def _tell_news(watching: Any) -> None:
+    """Show what a save brought."""
+    from attncourse.course import report
+
+    news = watching.look()
+    if news is None:
+        return
+    click.echo("")
+    if news.problem:
+        click.echo(news.problem)
+        return
+    for sentence in news.broken:
+        show_line("", report.MARKS["skipped"], sentence, report.COLOURS["skipped"])
+    for result in news.results:
+        _tell(result, watching.path)
+    for note in news.notes:
+        click.echo(f"Note: {note}")
+    _show_printed(news.printed)
+    click.echo(watching.progress)
+    click.echo(watching.next_step)
+
+
+def _tell(result: Any, path: Path) -> None:
+    """Show a result, and keep it where one's own notebooks are."""
+    from attncourse.course import progress, report
+
+    if _own(path.parent):
+        progress.record(result, path.parent)
+    for line in report.lines(result):
+        show_line("  " * line.level, line.mark, line.text, report.COLOURS[line.state])
 
 
 def _own(folder: Path) -> bool:

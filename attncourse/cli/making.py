@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from attncourse.cli.console import BadInput
+from attncourse.cli.console import BadInput, show, table
 
 
 @click.group()
@@ -53,24 +53,29 @@ def new_chapter(slug: str, root: Path) -> None:
 
 @click.command()
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit 1 on drift.")
+@click.option("--chapters", "numbers", is_flag=True, help="Change nothing; show their numbers.")
 @click.option("--root", type=click.Path(path_type=Path), default=".", help="The checkout.")
 @click.pass_context
-def build(context: click.Context, only_check: bool, root: Path) -> None:
+def build(context: click.Context, only_check: bool, numbers: bool, root: Path) -> None:
     """Generate what follows from the exercise modules and the contents (for maintainers).
 
     That is exercises/ and solutions/, the boxes of exercises in the chapters, _toc.yml and the
     counts and lists of a few pages. With --check, say instead which files are not as generated,
-    and what is wrong with exercises and chapters.
+    and what is wrong with exercises and chapters; with --chapters, how long each chapter is.
 
     \b
     For example:  attncourse build
                   attncourse build --check
+                  attncourse build --chapters
     """
     from attncourse.course import build as course
     from attncourse.course.exercise import broken
 
     _checkout(root)
-    if only_check:
+    if numbers:
+        _show_numbers(root)
+        found = []
+    elif only_check:
         found = course.problems(root)
     else:
         for path, kept in course.write(root).items():
@@ -104,6 +109,32 @@ def execute(paths: tuple[Path, ...], root: Path) -> None:
             raise BadInput(str(error)) from None
         click.echo(f"executing {path} ...")
         chapters.execute(path, repository_url(root))
+
+
+def _show_numbers(root: Path) -> None:
+    """A table of the chapters, each with its numbers and the budgets above them."""
+    from attncourse.course import budgets, page
+
+    limits = {
+        "sections": f"≤ {budgets.SECTIONS}",
+        "code lines": f"≤ {budgets.LINES}",
+        "asserts": "",
+        "predict": f"≥ {budgets.PREDICTIONS}",
+        "figures": f"≥ {budgets.FIGURES}",
+        "words": "",
+        "minutes": "",
+        "stated": f"± {budgets.TOLERANCE:.0%}",
+        "problems": "0",
+    }
+    rows = table("Chapters", "chapter", *limits)
+    rows.add_row("", *limits.values())
+    for path in budgets.written(root):
+        counted = budgets.count(page.read(path))
+        numbers = [counted.sections, counted.lines, counted.asserts, counted.predictions]
+        numbers += [counted.figures, counted.words, round(counted.minutes), counted.stated]
+        over = "(old)" if path.stem in budgets.OLD else str(len(budgets.problems(path)))
+        rows.add_row(path.stem, *map(str, numbers), over)
+    show(rows)
 
 
 def _checkout(root: Path) -> None:

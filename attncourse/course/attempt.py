@@ -35,9 +35,10 @@ class CheckResult:
     """What one check found.
 
     message says what broke, for the learner; misconception names the mistake where one is known;
-    actual and expected are the values to draw, where there are any. unusable: there was no value
-    to compare (an exception, the wrong kind, a modified argument); fatal as in Failure. fault:
-    the check itself broke, so that nothing is known of the answer.
+    actual and expected are the values to draw, where there are any, and mask what hides a part of
+    them. unusable: there was no value to compare (an exception, the wrong kind, a modified
+    argument); fatal as in Failure; absent: there was no function. fault: the check itself broke, so
+    that nothing is known of the answer.
     """
 
     name: str
@@ -47,8 +48,10 @@ class CheckResult:
     misconception: Misconception | None = None
     actual: Any = None
     expected: Any = None
+    mask: Any = None
     unusable: bool = False
     fatal: bool = False
+    absent: bool = False
     fault: bool = False
 
 

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from attncourse.course.exercise import names
+from attncourse.course.plugs import PLUGS
 from attncourse.models.pretrained.packages import MINILM, READERS, SMOLLM
 
 TAGS = ("bootstrap", "remove-cell")  # the second keeps the cell out of the site's pages
@@ -29,6 +31,8 @@ if importlib.util.find_spec("attncourse") is None:
 
 _SETTING = re.compile(r"^(repository:\n(?:[ #].*\n)*?  url: *)\S+", re.MULTILINE)
 _ADDRESS = re.compile(r"https://[\w.-]+(?:/[\w.~-]+){2,}")
+
+_USES_MODELS = re.compile(r"\b(?:SmolLM|MiniLM|in_a_model|models\.pretrained)\b")
 
 _MODELS = """
 
@@ -96,6 +100,19 @@ def bootstrap_cell(url: str, *, models: bool = False) -> Any:
     return cell
 
 
+def bootstrap_of(notebook: Any, url: str) -> Any:
+    """The cell that this notebook needs."""
+    return bootstrap_cell(url, models=uses_models(notebook))
+
+
+def uses_models(notebook: Any) -> bool:
+    """Does a notebook name a pretrained model, or an exercise whose `check` offers one?"""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and not is_bootstrap(cell)]
+    chapter = notebook.metadata.get("attncourse", {}).get("chapter")
+    offered = any(place == chapter for name, place in names().items() if name in PLUGS)
+    return offered or any(_USES_MODELS.search(cell.source) for cell in cells)
+
+
 def is_bootstrap(cell: Any) -> bool:
     """Is this a bootstrap cell, be it of today or outdated?"""
     return cell.cell_type == "code" and TAGS[0] in cell.metadata.get("tags", ())
@@ -107,16 +124,19 @@ def _renewed(text: str, url: str) -> str:
 
     notebook = nbformat.v4.reads(text)
     for cell in filter(is_bootstrap, notebook.cells):
-        cell.source = bootstrap_source(url, models="gguf" in cell.source)
+        cell.source = bootstrap_of(notebook, url).source
     return nbformat.v4.writes(notebook).rstrip("\n") + "\n"
 
 
 def main(arguments: list[str]) -> str:
     """``make repository URL=...``: name the repository and say what was written."""
+    from attncourse.course.build import write_copies
+
     try:
         changed = set_repository(Path(), "".join(arguments))
     except ValueError as error:
         sys.exit(f"make repository URL=...: {error}")
+    changed += write_copies(Path())
     return f"The repository is {repository_url(Path())}: {len(changed)} files name it anew."
 
 

@@ -1,20 +1,33 @@
 """All that is generated in a checkout: written anew, or compared with what is there.
 
-Exercise and solution notebooks whole, ``_toc.yml``, the boxes of exercises on the chapters' pages,
-and the passages of hand-written pages.
+Exercise and solution notebooks and the copies of pages whole, ``_toc.yml``, the boxes of exercises
+on the chapters' pages, and the passages of hand-written pages.
 """
 
 import itertools
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
-from attncourse.course import boxes, chapters, links, passages, render, rules
+from attncourse.course import (
+    boxes,
+    budgets,
+    chapters,
+    claims,
+    copies,
+    links,
+    passages,
+    render,
+    rules,
+)
 from attncourse.course.bootstrap import repository_url
 from attncourse.course.contents import CHAPTERS, ROOT, TITLES, toc
 from attncourse.course.exercise import all_exercises, broken
+from attncourse.course.plain import FOLDER
 from attncourse.course.prose import markdown
 
+GENERATED = {*CHAPTERS, ROOT}  # notebooks of which a part is generated: boxes, passages
 _CONTENTS = "attncourse/course/contents.py"
 
 
@@ -26,10 +39,9 @@ def files(root: Path) -> dict[Path, str]:
     found = render.notebooks(root)
     if (root / "book").is_dir():
         found[Path("_toc.yml")] = toc(root)
-    for chapter in CHAPTERS:
-        path = Path("book", f"{chapter}.ipynb")
-        if (root / path).is_file() and (text := _with_boxes(root / path)):
-            found[path] = text
+    pages = _pages(root)
+    found |= {path: _text(page) for path, page in pages.items() if path.stem in GENERATED}
+    found |= copies.files(root, pages)
     for page in map(Path, passages.PAGES):
         if (root / page).is_file():
             found[page] = passages.renewed((root / page).read_text(encoding="utf-8"), root)
@@ -53,6 +65,18 @@ def write(root: Path) -> dict[Path, Path | None]:
     return written
 
 
+def write_copies(root: Path) -> list[Path]:
+    """Write the copies of pages alone; returns those that changed."""
+    changed = []
+    for path, text in copies.files(root, _pages(root)).items():
+        target = root / path
+        if not target.exists() or _read(target) != text:
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+            changed.append(path)
+    return changed
+
+
 def problems(root: Path) -> list[str]:
     """One sentence for all that is wrong with the exercises and the chapters of a checkout."""
     stale = [f"{path} is not as generated: run `attncourse build`" for path in drift(root)]
@@ -60,8 +84,9 @@ def problems(root: Path) -> list[str]:
     unruly = [found for e in all_exercises().values() for found in rules.broken_rules(e)]
     url, pages = repository_url(root), sorted((root / "book").glob("*.ipynb"))
     faults = [found for page in pages for found in chapters.problems(page, url)]
+    faults += [found for page in budgets.written(root) for found in budgets.problems(page)]
     places = [*rules.misplaced(), *unlisted(root), *links.problems(root / "book")]
-    return [*broken().values(), *unruly, *stale, *places, *faults]
+    return [*broken().values(), *unruly, *stale, *places, *faults, *claims.problems(root)]
 
 
 def drift(root: Path) -> list[Path]:
@@ -77,11 +102,12 @@ def strays(root: Path) -> list[Path]:
     """The files beside the generated notebooks that are not the course's."""
     there = {
         path.relative_to(root)
-        for folder in render.FOLDERS
+        for folder in (*render.FOLDERS, FOLDER)
         for path in (root / folder).glob("**/*")
         if path.is_file() and ".ipynb_checkpoints" not in path.parts and path.name[0] != "."
     }
-    return sorted(there - set(render.paths()))
+    pages = {Path(FOLDER, path.name) for path in (root / "book").glob("*.ipynb")}
+    return sorted(there - set(render.paths()) - pages)
 
 
 def unlisted(root: Path) -> list[str]:
@@ -105,7 +131,15 @@ def _title(page: Path) -> str:
     return found[1] if found else ""
 
 
-def _with_boxes(path: Path) -> str | None:
+def _pages(root: Path) -> dict[Path, Any]:
+    """The notebooks of all pages that can be read, by their paths."""
+    paths = sorted((root / "book").glob("*.ipynb"))
+    pages = {path.relative_to(root): _renewed(path, root) for path in paths}
+    return {path: page for path, page in pages.items() if page is not None}
+
+
+def _renewed(path: Path, root: Path) -> Any:
+    """A page's notebook with boxes and passages as they should be; None if it cannot be read."""
     import nbformat
 
     try:
@@ -113,6 +147,13 @@ def _with_boxes(path: Path) -> str | None:
     except ValueError:
         return None
     boxes.place(notebook, path.stem)
+    passages.renew(notebook, root)
+    return notebook
+
+
+def _text(notebook: Any) -> str:
+    import nbformat
+
     return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
 
 

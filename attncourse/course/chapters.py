@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from attncourse.course import boxes
-from attncourse.course.bootstrap import TAGS, bootstrap_cell, bootstrap_source, is_bootstrap
+from attncourse.course.bootstrap import TAGS, bootstrap_of, is_bootstrap
 from attncourse.course.prose import markdown_problems
 
 TIMEOUT = 120  # seconds that one cell may take
@@ -87,7 +87,7 @@ def _read(path: Path) -> Any:
 def _place_bootstrap(notebook: Any, url: str) -> None:
     """Put today's bootstrap cell behind the title, in place of any other."""
     notebook.cells = [cell for cell in notebook.cells if not is_bootstrap(cell)]
-    notebook.cells.insert(1, bootstrap_cell(url))
+    notebook.cells.insert(1, bootstrap_of(notebook, url))
 
 
 def name_cells(notebook: Any, slug: str) -> None:
@@ -154,7 +154,7 @@ def _notebook_problems(notebook: Any, url: str) -> Iterator[str]:
     places = [i for i, cell in enumerate(notebook.cells) if is_bootstrap(cell)]
     if places != [1]:
         yield "its bootstrap cell is missing, misplaced or there twice"
-    elif notebook.cells[1].source != bootstrap_source(url):
+    elif notebook.cells[1].source != bootstrap_of(notebook, url).source:
         yield "its bootstrap cell is outdated"
     ids = [cell.get("id") for cell in notebook.cells]
     if len(set(ids)) < len(ids):

@@ -1,5 +1,6 @@
 """Running the checks of an exercise on a learner's function, here or in another process."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -148,11 +149,12 @@ def _explain(
         return replace(result, message=message, misconception=found.named)
     others = [call for said in calls.values() for call in said]
     message = property_that_broke(made, exercise, others) or _compared(result)
-    actual, expected = _first_difference(exercise, made) or (result.actual, result.expected)
     message = f"{message} {found.hints.get(result.name, '')}".strip()
-    return replace(
-        result, message=message, misconception=found.named, actual=actual, expected=expected
-    )
+    told = replace(result, message=message, misconception=found.named)
+    if (call := _first_difference(exercise, made)) is None:
+        return told
+    actual, expected = call.outcome.value, call.repeat(exercise.solution).value
+    return replace(told, actual=actual, expected=expected, mask=_mask_of(exercise, call))
 
 
 def _kind_in_words(exercise: Exercise, result: CheckResult, call: Call) -> str:
@@ -221,12 +223,22 @@ def _first_unequal(a: Any, b: Any) -> tuple[Any, Any]:
     return next((_first_unequal(x, y) for x, y in pairs if not same_value(x, y)), (a, b))
 
 
-def _first_difference(exercise: Exercise, calls: list[Call]) -> tuple[Any, Any] | None:
+def _first_difference(exercise: Exercise, calls: list[Call]) -> Call | None:
     for call in calls:
         expected = call.repeat(exercise.solution)
         if comparable(call, expected) and not same_value(call.outcome.value, expected.value):
-            return call.outcome.value, expected.value
+            return call
     return None
+
+
+def _mask_of(exercise: Exercise, call: Call) -> Tensor | None:
+    """The mask that was given with scores, as large as they are; None where it hides nothing."""
+    given = inspect.signature(exercise.solution).bind(*call.args, **call.kwargs).arguments
+    mask, scores, value = given.get("mask"), next(iter(given.values())), call.outcome.value
+    if call.probe is not None or not isinstance(mask, Tensor) or mask.all():
+        return None
+    same = isinstance(scores, Tensor) and scores.shape == value.shape
+    return mask.expand(value.shape) if same else None
 
 
 def _sentence(message: str) -> str:

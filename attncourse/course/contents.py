@@ -93,6 +93,7 @@ PARTS = (
         {
             "faq": "Questions and answers",
             "errata": "What the articles say",
+            "environment": "The environment",
             "sources": "Sources",
             "glossary": "Glossary",
             "references": "References",

@@ -1,6 +1,7 @@
 """What a learner calls in a notebook: ``check`` and ``hint``."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -8,6 +9,7 @@ from typing import Any
 
 from attncourse.course import exercise as contract
 from attncourse.course import progress, report
+from attncourse.course.cells import unreadable
 from attncourse.course.checking import Result, run
 from attncourse.course.kernel import KernelAnswer
 from attncourse.course.kinds import describe
@@ -44,6 +46,8 @@ def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | Non
         return _refuse(str(error))
     if not callable(answer):
         return _refuse(f"check needs your function as well: check({name!r}, {name}).")
+    if told := unreadable(name, getattr(answer, "__name__", "")):
+        return _refuse(f"{name}: {told}")
     result = run(found, KernelAnswer(answer, found.forbidden, seconds=allowed(found)))
     if _strict() and result.state != "passed":
         raise NotPassedError(report.text(result))
@@ -62,7 +66,11 @@ def hint(exercise: str | Callable[..., Any]) -> None:
         found = contract.get(name)
     except contract.ExerciseError as error:
         return _say(str(error))
-    return _say(next_hint(found))
+    told = next_hint(found)
+    return _say(told, lambda: {"text/markdown": _HINT.sub(r"**\1** ", told).replace("\n", "\n\n")})
+
+
+_HINT = re.compile(r"^(Hint \d+ of \d+:) ", re.MULTILINE)
 
 
 def _exercise_of(function: Any) -> str:
@@ -109,12 +117,8 @@ def _refuse(message: str) -> None:
 def _show(result: Result) -> None:
     """Rich HTML in Jupyter, plain text elsewhere."""
     more = _next_step(result)
-    if _in_jupyter():
-        from IPython.display import HTML, display
-
-        display(HTML(report.as_html(result, more)))
-    else:
-        _say(report.text(result) + (f"\n{more}" if more else ""))
+    plain = report.text(result) + (f"\n{more}" if more else "")
+    _say(plain, lambda: {"text/html": report.as_html(result, more)})
 
 
 def _next_step(result: Result) -> str:
@@ -134,5 +138,11 @@ def _in_jupyter() -> bool:
     return shell is not None and hasattr(shell, "kernel")
 
 
-def _say(message: str) -> None:
-    print(message)
+def _say(message: str, rich: Callable[[], dict[str, str]] | None = None) -> None:
+    """Print it, or in Jupyter show what is richer, with the message for all who read plain text."""
+    if rich is None or not _in_jupyter():
+        print(message)
+        return
+    from IPython.display import display
+
+    display({"text/plain": message, **rich()}, raw=True)

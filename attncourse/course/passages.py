@@ -6,14 +6,23 @@ A passage stands between ``<!-- generated: name -->`` and ``<!-- end -->``.
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from attncourse.course import exercise as contract
 from attncourse.course import rules
 from attncourse.course.contents import CHAPTERS, PARTS, Part, page
 
-PAGES = ("README.md", "CONTRIBUTING.md", "book/intro.md")
+INTRODUCTION = "book/intro.ipynb"
+PAGES = ("README.md", "CONTRIBUTING.md")
 
 _PASSAGE = re.compile(r"(<!-- generated: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def renew(notebook: Any, root: Path) -> None:
+    """Write today's passages into the cells of a notebook."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = renewed(cell.source, root)
 
 
 def renewed(text: str, root: Path) -> str:
@@ -56,6 +65,26 @@ def _part(part: Part, root: Path) -> str:
     return " ".join(f"{sentence}." for sentence in sentences)
 
 
+def _spoilt(root: Path) -> str:
+    """What the introduction's cells printed of a spoilt line: a model's words, and a grader's."""
+    import nbformat
+
+    notebook = nbformat.v4.reads((root / INTRODUCTION).read_text(encoding="utf-8"))
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    words, verdict = (output.text.strip() for output in outputs[:2])
+    return f"""
+and this is what SmolLM2, a small language model, answers with it:
+
+```
+{words}
+```
+
+Handed in as an exercise, it is answered by the grader:
+
+> {verdict.replace(chr(10), "  " + chr(10) + "> ")}
+"""
+
+
 def _rules(root: Path) -> str:
     return f"\n{rules.in_words()}\n"
 
@@ -64,4 +93,5 @@ _PASSAGES: dict[str, Callable[[Path], str]] = {
     "counts": _counts,
     "outline": _outline,
     "rules of an exercise": _rules,
+    "spoilt": _spoilt,
 }

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-_FENCE = re.compile(r" {0,3}(?P<run>`{3,}|~{3,}|:{3,})(?P<info>.*)")
+FENCE = re.compile(r" {0,3}(?P<run>`{3,}|~{3,}|:{3,})(?P<info>.*)")
 _INLINE_CODE = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
 
 
@@ -41,13 +41,13 @@ def _outside_code(lines: Iterable[str], found: list[str]) -> Iterator[str]:
     """
     opened, inside = None, list[str]()
     for line in lines:
-        fence = _FENCE.match(line)
+        fence = FENCE.match(line)
         if opened is None:
             if fence is None:
                 yield line
             else:
                 opened, inside = fence, []
-        elif fence and _closes(fence, opened):
+        elif fence and closes(fence, opened):
             if opened["info"].strip().startswith("{"):
                 yield from _outside_code(inside, found)
             opened = None
@@ -57,5 +57,6 @@ def _outside_code(lines: Iterable[str], found: list[str]) -> Iterator[str]:
         found.append(f"the fence {opened[0].strip()!r} is never closed")
 
 
-def _closes(fence: re.Match[str], opened: re.Match[str]) -> bool:
+def closes(fence: re.Match[str], opened: re.Match[str]) -> bool:
+    """Does this fence close the one that was opened?"""
     return fence["run"].startswith(opened["run"]) and not fence["info"].strip()

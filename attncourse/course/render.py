@@ -7,13 +7,13 @@ import nbformat
 from nbformat import NotebookNode
 
 from attncourse.course import source
-from attncourse.course.bootstrap import bootstrap_cell, repository_url
+from attncourse.course.bootstrap import bootstrap_of, repository_url
 from attncourse.course.contents import CHAPTERS
 from attncourse.course.exercise import Exercise, broken, chapters, first_line, names, of_chapter
 
 FOLDERS = ("exercises", "solutions")
 
-_IMPORTS = """\
+IMPORTS = """\
 import math
 
 import torch
@@ -44,12 +44,12 @@ def paths() -> list[Path]:
 
 def _text(chapter: str, folder: str, url: str) -> str:
     solved = folder == "solutions"
-    cells = [_heading(chapter, solved), bootstrap_cell(url), _code("imports", _IMPORTS)]
+    cells = [_heading(chapter, solved), _code("imports", IMPORTS)]
     shown: set[Any] = set()
     for exercise in of_chapter(chapter):
         cells += [
             _markdown(f"{exercise.name}-statement", _statement(exercise)),
-            _code(exercise.name, _solution(exercise, shown) if solved else _stub(exercise)),
+            _code(exercise.name, _solution(exercise, shown) if solved else stub(exercise)),
             _code(f"{exercise.name}-check", _check(exercise, solved)),
         ]
     notebook = nbformat.v4.new_notebook(
@@ -60,6 +60,7 @@ def _text(chapter: str, folder: str, url: str) -> str:
             "language_info": {"name": "python"},
         },
     )
+    notebook.cells.insert(1, bootstrap_of(notebook, url))
     return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
 
 
@@ -102,16 +103,20 @@ def stars(exercise: Exercise) -> str:
     return "★" * exercise.difficulty + "☆" * (5 - exercise.difficulty)
 
 
-def _stub(exercise: Exercise) -> str:
-    return source.stub(exercise.solution, exercise.stub)
+def stub(exercise: Exercise) -> str:
+    """What a learner starts from, under the exercise's name."""
+    return source.stub(exercise.solution, exercise.stub, name=exercise.name)
 
 
 def _solution(exercise: Exercise, shown: set[Any]) -> str:
-    """The solution with the library functions it needs, each shown once in the notebook."""
-    functions = [*source.needs(exercise.solution), exercise.solution]
-    fresh = [function for function in functions if function not in shown]
-    shown.update(fresh)
-    return "\n\n\n".join(source.whole(function) for function in fresh)
+    """The solution, under the exercise's name, with the library functions it needs.
+
+    Each of those is shown once in the notebook.
+    """
+    fresh = [function for function in source.needs(exercise.solution) if function not in shown]
+    shown.update(fresh, [exercise.solution] if exercise.solution.__name__ == exercise.name else [])
+    own = source.whole(exercise.solution, name=exercise.name)
+    return "\n\n\n".join([*map(source.whole, fresh), own])
 
 
 def _check(exercise: Exercise, solved: bool) -> str:

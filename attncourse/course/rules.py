@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attncourse import exercises
 from attncourse.course import exercise as contract
-from attncourse.course import source
+from attncourse.course import render, source
 from attncourse.course.contents import CHAPTERS
 from attncourse.course.exercise import Exercise, Function, whole_doc
 
@@ -120,6 +120,14 @@ def names_of_parameters(function: Function) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
 
 
+def _leaning_stub(exercise: Exercise) -> Iterator[str]:
+    if exercise.stub is not None:
+        text = render.stub(exercise)
+        missing = source.free_names(f"{render.IMPORTS}\n{text}")
+        if missing:
+            yield f"it needs {', '.join(sorted(missing))}"
+
+
 def _told(exercise: Exercise) -> Iterator[str]:
     told = "".join([exercise.statement, *exercise.hints]).replace(" ", "")
     for line in source.statements(exercise.solution):
@@ -154,4 +162,5 @@ RULES = (
         "the solution's parameters, in their order, for each `wrong_*` and `right_*`",
         _other_parameters,
     ),
+    Rule("a `stub`, if it has one, that needs no helper of the module", _leaning_stub),
 )

@@ -13,7 +13,7 @@ import attncourse
 from attncourse.core.errors import CourseError
 from attncourse.course import boxes
 from attncourse.course import exercise as contract
-from attncourse.course.bootstrap import bootstrap_cell, repository_url
+from attncourse.course.bootstrap import bootstrap_of, repository_url
 from attncourse.course.chapters import METADATA, name_cells
 from attncourse.course.contents import CHAPTERS, page
 from attncourse.course.exercise import nearest
@@ -105,8 +105,9 @@ def chapter(root: Path, slug: str) -> Path:
         )
         for heading, advice in _SECTIONS.items()
     ]
-    cells[1:1] = [bootstrap_cell(repository_url(root)), nbformat.v4.new_code_cell("import torch")]
+    cells.insert(1, nbformat.v4.new_code_cell("import torch"))
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=METADATA)
+    notebook.cells.insert(1, bootstrap_of(notebook, repository_url(root)))
     boxes.place(notebook, slug)
     name_cells(notebook, slug)
     _write(root, path, nbformat.writes(notebook, version=4).rstrip("\n") + "\n")

@@ -1,8 +1,10 @@
 """The text of a library function, as a notebook shows it: the stub and the solution."""
 
 import ast
+import builtins
 import inspect
 import itertools
+import re
 import textwrap
 from collections.abc import Callable
 from types import FunctionType
@@ -11,21 +13,25 @@ from typing import Any
 SHOWN_FROM = ("attncourse.mechanisms", "attncourse.core.dtypes", "attncourse.core.masks")
 
 
-def stub(function: Callable[..., Any], broken: Callable[..., Any] | None = None) -> str:
+def stub(
+    function: Callable[..., Any], broken: Callable[..., Any] | None = None, *, name: str = ""
+) -> str:
     """The signature of `function`, what it computes and its example, over NotImplementedError.
 
     What else the docstring promises (errors, precision, cost) is the library's: the contract of an
     exercise is its statement. Where there is a `broken` function to mend, its body stands there
-    instead, without the docstring, which says what is wrong with it.
+    instead, without the docstring, which says what is wrong with it. `name` is what an exercise
+    calls the function that the library calls otherwise.
     """
     signature, docstring, _ = _parts(function)
     body = ["    raise NotImplementedError"] if broken is None else _parts(broken)[2]
-    return "\n".join([*signature, *_first_line_and_example(docstring), *body])
+    head = "\n".join([*signature, *_first_line_and_example(docstring)])
+    return "\n".join([_renamed(head, function, name), *body])
 
 
-def whole(function: Callable[..., Any]) -> str:
-    """The definition of `function` without its decorators."""
-    return _definition(function)[0]
+def whole(function: Callable[..., Any], *, name: str = "") -> str:
+    """The definition of `function` without its decorators, under another `name` if one is given."""
+    return _renamed(_definition(function)[0], function, name)
 
 
 def body_lines(function: Callable[..., Any]) -> list[str]:
@@ -40,6 +46,18 @@ def statements(function: Callable[..., Any]) -> list[str]:
     return [ast.unparse(statement) for statement in node.body[documented:]]
 
 
+def free_names(text: str) -> set[str]:
+    """The names that a piece of code reads and neither binds nor finds among Python's own."""
+    nodes = list(ast.walk(ast.parse(text)))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    bound = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+    bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    imports = (node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+    bound |= {alias.asname or alias.name for node in imports for alias in node.names}
+    return {node.id for node in names} - bound - set(dir(builtins))
+
+
 def needs(function: Callable[..., Any]) -> list[Callable[..., Any]]:
     """The library's own functions that `function` calls, and theirs, those needed first first."""
     found: list[Callable[..., Any]] = []
@@ -50,6 +68,11 @@ def needs(function: Callable[..., Any]) -> list[Callable[..., Any]]:
         if shown and value is not function:
             found += [other for other in [*needs(value), value] if other not in found]
     return found
+
+
+def _renamed(text: str, function: Callable[..., Any], name: str) -> str:
+    """The text with another name wherever the function is defined or called."""
+    return re.sub(rf"\b{function.__name__}(?=\()", name or function.__name__, text)
 
 
 def _first_line_and_example(docstring: list[str]) -> list[str]:

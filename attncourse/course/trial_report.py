@@ -1,8 +1,6 @@
 """A trial in words and pictures: plain text in a terminal, a table and two maps in a notebook."""
 
-import base64
 import html
-import io
 import math
 from collections.abc import Iterator
 
@@ -152,14 +150,12 @@ def _figure(trial: Trial) -> str:
     from matplotlib.figure import Figure
 
     from attncourse.plots.maps import word_map
+    from attncourse.plots.showing import as_html as drawn
+    from attncourse.plots.svg import svg
 
     figure = Figure(figsize=(12, 6), layout="constrained")
     for ax, weights, title in zip(
         figure.subplots(1, 2), (right, yours), ("right", "yours"), strict=True
     ):
         word_map(weights, trial.labels, title=f"{title}: {_head(trial)}", ax=ax)
-    data = io.BytesIO()
-    figure.savefig(data, format="png", dpi=80)
-    alt = html.escape(f"Two maps of “{SENTENCE}”: right and yours, {_head(trial)}.", quote=True)
-    encoded = base64.b64encode(data.getvalue()).decode()
-    return f'<img alt="{alt}" style="max-width:100%" src="data:image/png;base64,{encoded}">'
+    return drawn(svg(figure), f"Two maps of “{SENTENCE}”: right and yours, {_head(trial)}.")

@@ -71,6 +71,42 @@ def crossover_length(d: int) -> int:
     return 2 * d
 
 
+@checked
+def plain_attention_bytes(n: int, m: int, d: int, e: int, bytes_per_element: int) -> int:
+    """Bytes that attention moves when each of its four steps reads and writes memory.
+
+    q, k and v are read and the output is written, (n d + m d + m e + n e); the scores are written
+    and read again, scaled, and the weights written and read, four times n m (two matrix products
+    and a softmax that holds its row: 4 n m). Raises ValueError unless every number is at least 1.
+
+    Source: Dao et al. 2022, section 2.2, algorithm 0.
+
+    >>> plain_attention_bytes(1024, 1024, 64, 64, 2) / 2**20  # 8 MiB for the pairs
+    8.5
+    """
+    _at_least_one(n=n, m=m, d=d, e=e, bytes_per_element=bytes_per_element)
+    return (n * d + m * d + m * e + n * e + 4 * n * m) * bytes_per_element
+
+
+@checked
+def tiled_attention_bytes(
+    n: int, m: int, d: int, e: int, bytes_per_element: int, *, block: int
+) -> int:
+    """Bytes that attention in tiles moves, with `block` queries at a time held in the processor.
+
+    Queries are read and outputs written once; for each block of queries all keys and values are
+    read: n d + n e + ceil(n / block) m (d + e). No score is ever in memory. With block = n that is
+    the least there can be, `sdpa_floor_bytes`. Raises ValueError unless every number is at least 1.
+
+    Source: Dao et al. 2022, section 3.2, with the loops as in FlashAttention-2 (Dao 2023).
+
+    >>> tiled_attention_bytes(1024, 1024, 64, 64, 2, block=128) / 2**20
+    2.25
+    """
+    _at_least_one(n=n, m=m, d=d, e=e, bytes_per_element=bytes_per_element, block=block)
+    return (n * (d + e) + -(-n // block) * m * (d + e)) * bytes_per_element
+
+
 def _at_least_one(**numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:

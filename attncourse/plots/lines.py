@@ -7,9 +7,10 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from attncourse.plots.style import ACCENT, INK, SECOND, THIRD
+from attncourse.plots.style import ACCENT, INK, SECOND, THIRD, in_style
 
 
+@in_style
 def curves(
     x: Sequence[float],
     series: dict[str, Sequence[float]],
@@ -19,15 +20,15 @@ def curves(
     ax: Any = None,
 ) -> Any:
     """Draw named curves over x, each labelled at its right end; returns the axes."""
-    ax = ax or plt.subplots(figsize=(6.4, 3.6))[1]
+    ax = ax or plt.subplots(figsize=(4.8, 3.2))[1]
     for (name, y), colour in zip(series.items(), (ACCENT, SECOND, THIRD, INK) * 4, strict=False):
         ax.plot(x, y, color=colour, marker="o", markersize=4)
         ax.annotate(f" {name}", (x[-1], y[-1]), color=colour, va="center", annotation_clip=False)
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
+@in_style
 def roofline(
     points: dict[str, tuple[float, float, float]],
     *,
@@ -42,7 +43,7 @@ def roofline(
     peak_bandwidth), and its distance from there is what the call wastes.
     Source: Williams, Waterman and Patterson 2009, section 3.
     """
-    ax = ax or plt.subplots(figsize=(7.6, 4.4))[1]
+    ax = ax or plt.subplots(figsize=(5.4, 3.8))[1]
     marks = {name: (work / moved, work / time) for name, (work, moved, time) in points.items()}
     ridge = peak_flops / peak_bandwidth
     across = [x for x, _ in marks.values()] + [ridge]
@@ -57,7 +58,6 @@ def roofline(
     ax.annotate("copy bandwidth", (left, left * peak_bandwidth), xytext=(10, 2),
                 textcoords="offset points", rotation=0, color=INK)  # fmt: skip
     _name_points(ax, marks, right)
-    ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
+IN_LINES = ("span",)  # no space may come about around them
+
 
 class Element(nodes.General, nodes.Element):
     """An HTML element with a tag, classes and attributes; print formats show what it holds."""
@@ -19,12 +21,13 @@ def element(tag: str, *classes: str, **attributes: object) -> Element:
 
 def visit(translator: Any, node: Element) -> None:
     """Open the tag."""
-    translator.body.append(translator.starttag(node, node["tag"], **node["attributes"]))
+    end = "" if node["tag"] in IN_LINES else "\n"
+    translator.body.append(translator.starttag(node, node["tag"], end, **node["attributes"]))
 
 
 def depart(translator: Any, node: Element) -> None:
     """Close the tag."""
-    translator.body.append(f"</{node['tag']}>\n")
+    translator.body.append(f"</{node['tag']}>" + ("" if node["tag"] in IN_LINES else "\n"))
 
 
 def loads(attribute: str, scripts: Callable[[str], list[str]]) -> Callable[..., None]:

@@ -16,6 +16,7 @@ from PIL import Image
 from sphinx.application import Sphinx
 
 import card
+import figures
 
 # an asset of the theme or an extension, and what on a page needs it
 NEEDED_BY = {
@@ -30,7 +31,6 @@ NEEDED_BY = {
     "searchtools.js": "#search-results",
     "language_data.js": "#search-results",
     "searchindex.js": "#search-results",
-    "mathjax/": ".math",
 }
 CARD = "A course: a book, a tested PyTorch library, and exercises that name your mistake"
 WORDS = 155  # characters of a description, which search engines cut at about 160
@@ -43,7 +43,7 @@ def drop_assets(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:
     for tag in soup.select("script, link[rel=stylesheet], link[rel=preload]"):
         address = str(tag.get("src") or tag.get("href") or "").split("?")[0]
         needs = [where for part, where in NEEDED_BY.items() if part in address]
-        if any(not soup.select_one(where) for where in needs) or _leftover(tag, soup):
+        if any(not soup.select_one(where) for where in needs) or _leftover(tag):
             tag.decompose()
         elif tag.name == "script" and address and not address.endswith(ASKED_AT_ONCE):
             tag["defer"] = ""
@@ -51,11 +51,9 @@ def drop_assets(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:
         advertisement.decompose()
 
 
-def _leftover(script: Tag, soup: BeautifulSoup) -> bool:
+def _leftover(script: Tag) -> bool:
     """Is this an inline script that sets what a dropped one would have read?"""
-    return script.text.startswith(("let toggle", "var toggle")) or (
-        script.text.startswith("window.MathJax") and not soup.select_one(".math")
-    )
+    return script.text.startswith(("let toggle", "var toggle", "window.MathJax"))
 
 
 def search_sections(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:
@@ -149,6 +147,7 @@ MENDED: tuple[Callable[[BeautifulSoup, Sphinx, Path], None], ...] = (
     fold_dropdowns,
     drop_assets,
     search_sections,
+    figures.draw_twice,
     lazy_images,
     describe,
     name_controls,
@@ -197,14 +196,17 @@ def shortened(text: str) -> str:
 
 
 def measure(path: Path) -> tuple[int, int] | None:
-    """Width and height of an image in pixels; None where it does not say."""
+    """Width and height of an image in pixels; None where it does not say.
+
+    Of a drawing, whose unit is the point, there are four pixels to three.
+    """
     if not path.is_file():
         return None
     if path.suffix != ".svg":
         with Image.open(path) as image:
             return image.size
     box = ElementTree.parse(path).getroot().get("viewBox", "").split()
-    return (round(float(box[2])), round(float(box[3]))) if len(box) == 4 else None
+    return (round(float(box[2]) * 4 / 3), round(float(box[3]) * 4 / 3)) if len(box) == 4 else None
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

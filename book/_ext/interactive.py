@@ -26,6 +26,7 @@ from elements import element, loads
 
 FIGURES = Path(__file__).parent.parent / "_static" / "interactive"
 DATA = ("words", "keys", "scores", "size", "start")
+DATA += ("model", "sentence", "layer", "head", "row", "view")  # of the map browser
 
 
 class Interactive(SphinxDirective):

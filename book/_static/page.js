@@ -13,14 +13,14 @@
     for (const image of document.querySelectorAll("img[loading=lazy]")) image.loading = "eager";
     theme = root.dataset.theme;
     root.dataset.theme = "light";
-    for (const formula of document.querySelectorAll("mjx-container[display]")) {
-      const share = PAPER / formula.scrollWidth;
+    for (const formula of document.querySelectorAll("div.math > math")) {
+      const share = PAPER / formula.getBoundingClientRect().width;
       if (share < 1) formula.style.zoom = share;
     }
   });
   window.addEventListener("afterprint", () => {
     for (const details of opened) details.open = false;
-    for (const formula of document.querySelectorAll("mjx-container[display]")) formula.style.zoom = "";
+    for (const formula of document.querySelectorAll("div.math > math")) formula.style.zoom = "";
     root.dataset.theme = theme;
   });
 
@@ -32,20 +32,29 @@
     });
   }
 
-  /* formulas are set a few at a time, from the top, so that a page with hundreds answers at once */
-  const AT_ONCE = 6;
-  async function setFormulas() {
-    const formulas = [...document.querySelectorAll(".math")];
-    while (formulas.length) {
-      await MathJax.typesetPromise(formulas.splice(0, AT_ONCE));
-      await new Promise((done) => setTimeout(done));
+  /* what is copied has formulas as TeX, which can be pasted into a notebook */
+  document.addEventListener("copy", (event) => {
+    const selection = document.getSelection();
+    if (!selection.rangeCount || selection.isCollapsed) return;
+    const copied = selection.getRangeAt(0).cloneContents();
+    const formulas = copied.querySelectorAll(".math[data-tex]");
+    if (!formulas.length) return;
+    for (const formula of formulas) {
+      const sign = formula.localName === "div" ? "$$" : "$";
+      formula.textContent = sign + formula.dataset.tex + sign;
     }
-  }
-  const startup = window.MathJax?.startup;
-  if (startup?.promise) startup.promise = startup.promise.then(setFormulas);
+    const held = document.createElement("div"); // words are laid out as long as they are on the page
+    held.append(copied);
+    held.style.cssText = "position: absolute; left: -100vw";
+    document.body.append(held);
+    event.clipboardData.setData("text/plain", held.innerText);
+    event.clipboardData.setData("text/html", held.innerHTML);
+    held.remove();
+    event.preventDefault();
+  });
 
   /* a box that scrolls sideways is a stop of the tab key as long as it does */
-  const SCROLLING = "article :is(.math, pre, table.table, .interactive-scroll, mjx-container)";
+  const SCROLLING = "article :is(.math, pre, table.table, .interactive-scroll)";
   function stops() {
     for (const box of document.querySelectorAll(SCROLLING)) {
       const scrolls = box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).overflowX !== "visible";
@@ -55,8 +64,5 @@
   }
   const later = () => requestAnimationFrame(stops);
   window.addEventListener("resize", later);
-  window.addEventListener("load", () => {
-    later();
-    startup?.promise?.then(later);
-  });
+  window.addEventListener("load", later);
 })();

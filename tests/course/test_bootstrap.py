@@ -49,6 +49,16 @@ def test_one_command_sets_it_everywhere_and_touches_nothing_else(checkout: Path)
     assert set_repository(checkout, ADA) == []
 
 
+def test_naming_the_repository_keeps_the_models_where_they_are_used(checkout: Path) -> None:
+    path = checkout / "book" / "x.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[1].source = "from attncourse import in_a_model"
+    nbformat.write(notebook, path)
+    set_repository(checkout, ADA)
+    first = nbformat.read(path, as_version=4).cells[0]
+    assert first.source == bootstrap_source(ADA, models=True)
+
+
 @pytest.mark.parametrize("url", [f"{ADA}/", f"{ADA}.git", f" {ADA}.git/ "])
 def test_an_address_is_taken_as_it_is_copied(checkout: Path, url: str) -> None:
     set_repository(checkout, url)
@@ -78,7 +88,8 @@ def test_what_is_no_address_is_refused_and_nothing_is_written(checkout: Path, ur
 def test_the_command_says_what_it_did_or_why_not(checkout: Path) -> None:
     command = [sys.executable, "-m", "attncourse.course.bootstrap"]
     done = subprocess.run([*command, ADA], cwd=checkout, capture_output=True, text=True, check=True)
-    assert done.stdout == f"The repository is {ADA}: 4 files name it anew.\n"
+    assert done.stdout == f"The repository is {ADA}: 5 files name it anew.\n"
+    assert ADA in (checkout / "book" / "colab" / "x.ipynb").read_text(encoding="utf-8")
     refused = subprocess.run([*command, ""], cwd=checkout, capture_output=True, text=True)
     assert refused.returncode == 1
     assert refused.stderr.endswith("as in https://github.com/ada/attncourse: got ''\n")

@@ -29,7 +29,8 @@ def root(tmp_path):
     (tmp_path / "_config.yml").write_text(f"repository:\n  url: {URL}\n")
     book = tmp_path / "book"
     book.mkdir()
-    (book / "intro.md").write_text("# Hello\n\n<!-- generated: counts -->\n<!-- end -->\n")
+    hello = "# Hello\n\n<!-- generated: counts -->\n<!-- end -->\n"
+    nbformat.write(notebook(hello), book / "intro.ipynb")
     (book / "faq.md").write_text("# Questions and answers\n")
     nbformat.write(notebook("# Masks and numerical safety", "## Exercises"), book / "masks.ipynb")
     build.write(tmp_path)
@@ -95,6 +96,7 @@ def test_boxes_stay_where_they_were_put_and_the_others_go_below_the_heading():
         "c2",
         "exercise-causal-mask",
         "exercise-masked-softmax",
+        "exercise-masked-attention",
         "c3",
     ]
     assert masks.cells[1].source == boxes.text(get("padding_mask"))
@@ -131,7 +133,7 @@ def test_a_box_that_was_edited_is_drift_and_is_written_again(root):
 def test_counts_are_of_what_is_written(root, monkeypatch):
     count = len(contract.names())
     said = f"<!-- generated: counts -->\nWritten so far: 1 chapter with {count} exercises.\n"
-    assert said in (root / "book" / "intro.md").read_text()
+    assert said in nbformat.read(root / "book" / "intro.ipynb", 4).cells[0].source
     only(monkeypatch, get("softmax"))
     assert "1 chapter with 1 exercise.\n" in passages.renewed(said + "<!-- end -->", root)
 
@@ -143,6 +145,23 @@ def test_the_outline_links_what_is_written_and_names_the_rest(root):
     assert "*To come:* Attention as a query-dependent weighted mean; " in lines[1]
     assert len(lines) == 2 + sum(part.numbered for part in PARTS)
     assert "old" not in text
+
+
+def test_what_the_introduction_printed_stands_in_the_readme(root):
+    page = notebook("# Hello")
+    for text in ("asked  what\n", "0 of 8\nYou did not.\n"):
+        output = nbformat.v4.new_output("stream", name="stdout", text=text)
+        page.cells.append(nbformat.v4.new_code_cell(outputs=[output]))
+    nbformat.write(page, root / "book" / "intro.ipynb")
+    text = passages.renewed("<!-- generated: spoilt -->\n<!-- end -->", root)
+    assert "```\nasked  what\n```\n" in text
+    assert "> 0 of 8  \n> You did not.\n" in text
+
+
+def test_a_page_that_is_no_notebook_is_left_alone(root):
+    page = root / "book" / "intro.ipynb"
+    page.write_text("{")
+    assert "book/intro.ipynb" not in map(str, build.files(root))
 
 
 def test_an_unknown_passage_is_refused(root):

@@ -10,6 +10,7 @@ import IPython.display
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
 
 import attncourse
 import double
@@ -289,7 +290,12 @@ def shown(monkeypatch):
     """What was displayed in the notebook."""
     plt.switch_backend("Agg")  # which asks for the shell: before one is pretended
     displayed = []
-    monkeypatch.setattr(IPython.display, "display", displayed.append)
+
+    def display(data, raw):
+        assert raw
+        displayed.append(data)
+
+    monkeypatch.setattr(IPython.display, "display", display)
     return displayed
 
 
@@ -310,11 +316,91 @@ def test_python_without_ipython_gets_plain_text(monkeypatch, told):
 def test_a_kernel_gets_html_with_a_figure(monkeypatch, told, shown):
     monkeypatch.setattr(IPython, "get_ipython", KernelShell)
     check(SQUARED)
-    (html,) = [output.data for output in shown]
+    (data,) = shown
+    html = data["text/html"]
     assert "You squared x. Twice a number is a sum" in html
     assert "hint(&quot;double&quot;)" in html
-    assert html.count("<img alt=") == 1
+    assert html.count("<img ") == 2  # a light drawing and a dark one
     assert told() == []
+
+
+def test_who_reads_plain_text_reads_the_same(monkeypatch, told, shown):
+    check(SQUARED)
+    plain = told()
+    monkeypatch.setattr(IPython, "get_ipython", KernelShell)
+    check(SQUARED)
+    assert shown[0]["text/plain"].splitlines() == plain
+    assert plain[-1].startswith("Stuck?")
+
+
+def test_a_kernel_shows_hints_as_markdown(monkeypatch, told, shown):
+    monkeypatch.setattr(IPython, "get_ipython", KernelShell)
+    for _ in range(3):
+        hint("double")
+    first, _, all_of_them = shown
+    assert first["text/plain"].startswith("Hint 1 of 2: ")
+    assert first["text/markdown"].startswith("**Hint 1 of 2:** ")
+    assert "\n\n**Hint 2 of 2:** " in all_of_them["text/markdown"]
+    assert told() == []
+
+
+# A cell that is no Python
+
+
+class Remembering(Shell):
+    """A shell that knows the cells that ran."""
+
+    def __init__(self, *cells):
+        self.user_ns = {"In": ["", *cells]}
+
+    def transform_cell(self, source):
+        return source.replace("%matplotlib inline", "pass")
+
+
+BROKEN = "%matplotlib inline\ndef double(x, *, plus=0.0):\n    return (2 * x + plus\n"
+WHOLE = BROKEN.replace("return (", "return ")
+STALE = {
+    "a broken definition": (["x = 1", BROKEN, "check(double)"], 2),
+    "broken after a whole one": ([WHOLE, BROKEN, "check(double)"], 2),
+    "a broken lambda": (["double = lambda x: (x", "check(double)"], 1),
+}
+
+
+@pytest.mark.parametrize("case", STALE)
+def test_after_a_cell_that_is_no_python_nothing_is_judged(monkeypatch, told, case):
+    cells, number = STALE[case]
+    monkeypatch.setattr(IPython, "get_ipython", lambda: Remembering(*cells))
+    check(SQUARED)
+    (line,) = told()
+    assert line.startswith(f"double: the cell In [{number}] could not be read: line ")
+    assert "'(' was never closed" in line
+    assert line.endswith("Nothing was checked: what stands there is not your function yet.")
+    assert progress.load() == {}
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [BROKEN, WHOLE, "check(double)"],
+        [BROKEN.replace("double", "other"), "check(double)"],
+        ["double == (", "check(double)"],
+        [],
+    ],
+)
+def test_what_is_broken_elsewhere_or_mended_does_not_matter(monkeypatch, told, cells):
+    monkeypatch.setattr(IPython, "get_ipython", lambda: Remembering(*cells))
+    check(SOLVED)
+    assert told()[0] == "✔ double: 3 of 3 checks passed"
+
+
+def test_jupyter_remembers_a_cell_that_is_no_python(monkeypatch, told):
+    shell = InteractiveShell()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: shell)
+    shell.run_cell("def double(x):\n    return 2 * x", store_history=True)
+    shell.run_cell("def double(x):\n    return (2 * x", store_history=True)
+    told()
+    check("double", shell.user_ns["double"])
+    assert told()[0].startswith("double: the cell In [2] could not be read: line 2: '(' was never")
 
 
 def test_check_gives_nothing_that_a_cell_would_print_again():

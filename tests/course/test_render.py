@@ -13,6 +13,7 @@ from attncourse.course.bootstrap import is_bootstrap
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.contents import CHAPTERS
 from attncourse.course.exercise import all_exercises, chapters, of_chapter
+from attncourse.course.plugs import offer
 from attncourse.grading.parsing.magics import to_python
 from machinery import only
 
@@ -74,6 +75,13 @@ def test_every_exercise_is_in_the_notebook_of_its_chapter(notebooks):
             cells = {c.id: c for c in notebooks[f"{folder}/{exercise.chapter}.ipynb"].cells}
             cell = cells[name.replace("_", "-")]
             assert re.search(rf"^def {name}\(", cell.source, re.MULTILINE)
+
+
+def test_notebooks_install_the_models_where_check_offers_one(notebooks):
+    for path, notebook in notebooks.items():
+        offered = any(offer(e.name) for e in of_chapter(path.split("/")[1][:-6]))
+        bootstrap = next(filter(is_bootstrap, notebook.cells))
+        assert ("gguf" in bootstrap.source) == offered, path
 
 
 def test_rendering_twice_gives_the_same_bytes(checkout):

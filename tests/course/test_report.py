@@ -9,7 +9,9 @@ import torch
 
 from attncourse.course import report
 from attncourse.course.calls import Misconception
-from attncourse.course.checking import CheckResult, Result
+from attncourse.course.checking import CheckResult, LocalAnswer, Result, run
+from attncourse.course.exercise import get
+from attncourse.plots import showing
 from attncourse.testing import gaussian
 
 SQUARED = Misconception("squared", "You squared x.")
@@ -118,15 +120,53 @@ def test_a_mistake_is_told_first_and_once_and_folds_what_it_explains():
 
 def test_every_cross_that_no_mistake_explains_has_a_sentence():
     again = CheckResult("again", "is even", "failed", FAILED.message)
-    assert report.text(result(FAILED, again)).splitlines()[1:] == [
+    other = CheckResult("other", "is old", "failed", "It is new.")
+    assert report.text(result(FAILED, again, other)).splitlines()[1:] == [
         "  ✘ adds the number",
         "       Yours is 3, expected 2.",
         "  ✘ is even (as above)",
+        "  ✘ is old",
+        "       It is new.",
     ]
 
 
+def test_what_all_crosses_say_is_told_first_and_once():
+    again = CheckResult("again", "is even", "failed", FAILED.message)
+    assert report.text(result(FAILED, PASSED, again)).splitlines() == [
+        "✘ double: 1 of 3 checks passed",
+        "     Yours is 3, expected 2.",
+        "     The same error in these 2 checks.",
+        "  ✘ adds the number",
+        "  ✔ doubles a matrix",
+        "  ✘ is even",
+    ]
+
+
+def raised(name, **more):
+    message = "Your function raised NameError: name 'y' is not defined (code cell 5, line 3)."
+    return CheckResult(name, name, "failed", message, unusable=True, **more)
+
+
+def test_an_error_that_kept_all_from_comparing_is_all_that_is_told():
+    assert report.text(result(raised("one"), raised("two"))).splitlines() == [
+        "✘ double: 0 of 2 checks passed",
+        "     Your function raised NameError: name 'y' is not defined (code cell 5, line 3).",
+        "     The same error in these 2 checks.",
+    ]
+
+
+def test_where_there_is_no_function_nothing_was_checked():
+    absent = [raised(name, absent=True) for name in ("one", "two")]
+    assert report.text(result(*absent)).splitlines() == [
+        "✘ double: nothing was checked",
+        "     Your function raised NameError: name 'y' is not defined (code cell 5, line 3).",
+    ]
+    assert report.text(result(absent[0])).splitlines()[0] == "✘ double: nothing was checked"
+
+
 def test_every_state_has_a_mark_and_a_colour():
-    assert report.MARKS.keys() == report.COLOURS.keys()
+    for colours in (report.COLOURS, report.LIGHT, report.DARK):
+        assert report.MARKS.keys() == colours.keys()
     assert len(set(report.MARKS.values())) == 4
 
 
@@ -169,20 +209,22 @@ def test_text_is_escaped_wherever_it_comes_from():
     html = report.as_html(Result(script, (evil,)), next_step=script)
     seen = Page(html)
     assert "<script" not in html
-    assert set(seen.tags) == {"div", "span", "img"}
+    assert set(seen.tags) == {"style", "div", "span", "img"}
     assert seen.text.count(script) == 5  # headline, check, advice, message, next step
     assert script in seen.images[0]["alt"]
 
 
 def test_a_quote_in_the_message_does_not_end_the_alternative_text():
     evil = CheckResult("it", 'a"b', "failed", '" onerror="x', None, gaussian(2, 3), -gaussian(2, 3))
-    (image,) = page(evil).images
-    assert set(image) == {"alt", "style", "src"}
-    assert '" onerror="x' in image["alt"]
+    for image in page(evil).images:
+        assert set(image) == {"class", "alt", "width", "style", "src"}
+        assert '" onerror="x' in image["alt"]
 
 
 def test_a_screen_reader_is_told_of_the_result():
-    assert report.as_html(result(PASSED)).startswith('<div role="status"')
+    style, html = report.as_html(result(PASSED)).split("</style>")
+    assert style.startswith("<style>")
+    assert html.startswith('<div role="status"')
 
 
 def test_the_state_is_never_told_by_colour_alone():
@@ -194,10 +236,10 @@ def test_the_state_is_never_told_by_colour_alone():
 # The figure
 
 
-def png_of(image):
+def svg_of(image):
     kind, _, data = image["src"].partition(",")
-    assert kind == "data:image/png;base64"
-    return base64.b64decode(data)
+    assert kind == "data:image/svg+xml;base64"
+    return base64.b64decode(data).decode()
 
 
 MATRICES = {
@@ -218,12 +260,38 @@ MATRICES = {
 
 
 @pytest.mark.parametrize("kind", MATRICES)
-def test_two_matrices_are_drawn_as_a_png_with_words_for_those_who_do_not_see_it(kind):
-    (image,) = page(drawn(*MATRICES[kind])).images
-    assert png_of(image).startswith(b"\x89PNG\r\n\x1a\n")
-    assert image["alt"] == (
-        "Three heat maps for the check “draws”: the expected result, yours, and the difference. No."
-    )
+def test_two_matrices_are_drawn_light_and_dark_with_words_for_those_who_do_not_see_it(kind):
+    light, dark = page(drawn(*MATRICES[kind])).images
+    assert (light["class"], dark["class"]) == ("attncourse-light", "attncourse-dark")
+    for image in (light, dark):
+        assert svg_of(image).startswith("<svg")
+        assert image["alt"] == (
+            "Three heat maps for the check “draws”: the expected result, yours, and the "
+            "difference. No."
+        )
+
+
+def test_what_a_mask_hides_is_hatched():
+    mask = torch.ones(5, 37, dtype=torch.bool).tril(20)
+    pair = gaussian(5, 37), gaussian(5, 37, seed=1)
+    plain, masked = (page(drawn(*pair, mask=m)).images[0] for m in (None, mask))
+    assert "what the mask hides is hatched. No." in masked["alt"]
+    assert "hatch" not in svg_of(plain)
+    assert "<pattern" in svg_of(masked)
+
+
+def test_the_mask_that_is_drawn_is_the_one_that_was_given():
+    exercise = get("masked_softmax")
+    found = run(exercise, LocalAnswer(exercise.wrong["mask_multiplied_into_scores"]))
+    masks = [check.mask for check in found.checks if check.mask is not None]
+    assert masks
+    for check in found.checks:
+        if check.mask is not None:
+            assert check.mask.shape == check.expected.shape
+            assert (check.expected[~check.mask] == 0).all()
+    attention = get("attention")
+    found = run(attention, LocalAnswer(attention.wrong["no_scale"]))
+    assert all(check.mask is None for check in found.checks)  # of scores, not of the result
 
 
 @pytest.mark.parametrize(
@@ -248,4 +316,39 @@ def test_only_the_first_failed_check_is_drawn():
     pair = gaussian(2, 3), gaussian(2, 3, seed=1)
     other = CheckResult("other", "draws later", "failed", "No.", actual=pair[0], expected=pair[1])
     images = page(PASSED, drawn(*pair), other).images
-    assert ["“draws”" in image["alt"] for image in images] == [True]
+    assert ["“draws”" in image["alt"] for image in images] == [True, True]
+
+
+# Light and dark
+
+
+def luminance(colour):
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize(
+    ("colours", "grounds"),
+    [(report.LIGHT, ["#ffffff", "#fafafa"]), (report.DARK, ["#111111", "#1f1f1f", "#383838"])],
+)
+def test_marks_can_be_read_on_the_grounds_of_notebooks(colours, grounds):
+    for colour in colours.values():
+        for ground in grounds:
+            high, low = sorted(map(luminance, (colour, ground)), reverse=True)
+            assert (high + 0.05) / (low + 0.05) >= 4.5, (colour, ground)
+
+
+def test_dark_notebooks_are_those_of_the_figures():
+    assert report.DARK_NOTEBOOKS == showing._DARK
+    html = report.as_html(result(DIAGNOSED))
+    for where in report.DARK_NOTEBOOKS:
+        assert f"{where} .attncourse-failed" in html
+        assert f"{where} .attncourse-failed-bar" in html
+
+
+def test_the_mistake_is_the_largest_line_and_its_code_is_code():
+    advice = Misconception("x", "You used `<=`. Use `<`.")
+    html = report.as_html(result(CheckResult("a", "b", "failed", "No.", advice)))
+    large = re.findall(r"font-size:1.15em;font-weight:600\">(.*?)</div>", html)
+    assert large == ["You used <code>&lt;=</code>. Use <code>&lt;</code>."]

@@ -20,6 +20,10 @@ def says(text):
     return function
 
 
+def leaning(x):
+    return says(x)
+
+
 def also(functions, **more):
     return {**functions, **more}
 
@@ -57,6 +61,7 @@ FAULTS = {
         {"right": also(GOOD.right, new=double.right_by_product)},
         "right_new has (x, *, plus=0.0), the solution (x)",
     ),
+    "a `stub`": ({"stub": leaning}, "it needs says"),
 }
 
 

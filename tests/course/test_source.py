@@ -84,6 +84,28 @@ def test_a_stub_to_mend_has_the_broken_body_and_does_not_say_what_is_wrong():
     assert "squared" not in text
 
 
+def test_an_exercise_may_have_another_name_than_its_solution():
+    stub = source.stub(with_an_example, with_decorator, name="fix_it")
+    assert stub == inspect.cleandoc(
+        '''
+        def fix_it(x):
+            r"""Gives a word.
+
+            >>> fix_it(1)
+            'word'
+            """
+            return x
+        '''
+    )
+    assert source.whole(with_decorator, name="fix_it").startswith("def fix_it(x):")
+    assert ">>> fix_it(q, k, v" in source.whole(attention, name="fix_it")
+
+
+def test_free_names_are_those_that_somebody_else_must_bind():
+    code = "import torch\ndef f(x, *, y):\n    z = [len(a) for a in x]\n    return torch.exp(z + b)"
+    assert source.free_names(code) == {"b"}
+
+
 def test_a_definition_is_shown_without_its_decorators():
     assert source.whole(with_decorator) == (
         'def with_decorator(x):\n    """Says a word."""\n    return x'

@@ -20,7 +20,10 @@ from attncourse.course.trying import Amount, Trial
 from attncourse.models.pretrained import packages
 from attncourse.models.pretrained.sockets import WAYS
 
-NOW = ("softmax", "attention", "masked_softmax", "causal_mask")  # exercises that exist
+NOW = (  # exercises that exist
+    *("softmax", "attention", "fix_attention"),
+    *("causal_mask", "masked_softmax", "masked_attention"),
+)
 FUTURE = "A token sees those after it"
 
 
@@ -33,7 +36,7 @@ def _little(monkeypatch):
 
 
 def no_scale(q, k, v, *, mask=None):
-    return attncourse.masked_softmax(q @ k.mT, mask) @ v
+    return attncourse.softmax(q @ k.mT) @ v
 
 
 def test_a_right_attention_changes_nothing_and_proves_nothing():
@@ -63,7 +66,7 @@ def test_the_table_has_the_right_one_and_yours():
 
 
 def test_a_future_that_is_seen_is_told_beside_its_low_perplexity():
-    trial = in_a_model("attention", lambda q, k, v, *, mask: attncourse.attention(q, k, v))
+    trial = in_a_model("masked_attention", lambda q, k, v, *, mask: attncourse.attention(q, k, v))
     assert trial.yours.perplexity < trial.right.perplexity
     assert FUTURE in repr(trial)
 
@@ -104,18 +107,31 @@ def test_as_many_keys_as_queries_is_told_with_the_shapes():
     def attention(q, k, v, *, mask):
         return attncourse.attention(q, k.reshape(q.shape), v, mask=mask)
 
-    trial = in_a_model(attention)
+    trial = in_a_model("masked_attention", attention)
     assert trial.yours.perplexity == pytest.approx(trial.right.perplexity)
-    assert headline(trial) == "Your attention in SmolLM2: it runs in part."
+    assert headline(trial) == "Your masked_attention in SmolLM2: it runs in part."
     (note,) = notes(trial)
     assert re.search(r"when given \(9, 1, 64\), \(9, \d\d, 64\), \(9, \d\d, 64\): shape", note)
+
+
+def test_an_attention_without_a_mask_sees_no_future():
+    """It is asked for one query at a time, whether it has the parameter or not."""
+    for parameters in ("q, k, v", "q, k, v, *, mask=None"):
+        seen = []
+        namespace = {"attncourse": attncourse, "seen": seen}
+        body = "seen.append(q.shape[-2]); return attncourse.attention(q, k, v)"
+        exec(f"def attention({parameters}): {body}", namespace)
+        trial = in_a_model(namespace["attention"])
+        assert set(seen) == {1}
+        assert trial.yours.perplexity == pytest.approx(trial.right.perplexity, rel=1e-4)
+        assert "nothing changes" in repr(trial)
 
 
 def test_values_as_wide_as_keys_write_words_and_have_no_map():
     def attention(q, k, v, *, mask):
         return torch.zeros_like(q) + attncourse.attention(q, k, v, mask=mask)
 
-    trial = in_a_model(attention)
+    trial = in_a_model("masked_attention", attention)
     assert trial.yours.words == trial.right.words
     (note,) = notes(trial)
     assert note.startswith("There is no map: the function in the socket attention, layer 0, raised")
@@ -142,7 +158,8 @@ def test_a_notebook_shows_a_table_and_two_maps():
     html = in_a_model("attention", no_scale)._repr_html_()
     assert html.count("<tr>") == 4
     assert html.count('<th scope="col"') == 3
-    alt = re.search(r'<img alt="([^"]+)"', html)[1]
+    alt = re.search(r'<img class="attncourse-light" alt="([^"]+)"', html)[1]
+    assert 'class="attncourse-dark"' in html
     assert alt.startswith("Two maps of “The trophy does not fit in the suitcase")
 
 
@@ -161,7 +178,7 @@ def test_what_cannot_be_tried_is_a_sentence():
     assert repr(in_a_model("softmax")) == (
         "in_a_model needs your function as well: in_a_model('softmax', softmax)."
     )
-    assert "softmax, attention, masked_softmax" in repr(in_a_model("zzz", print))
+    assert "softmax, attention, fix_attention" in repr(in_a_model("zzz", print))
     for nameless in (torch.nn.Softmax(-1), functools.partial(torch.softmax, dim=-1), lambda x: x):
         assert repr(in_a_model(nameless)).startswith(
             "this function has no name of its own: say in_"
@@ -201,7 +218,7 @@ def test_windows_and_top_keys_do_change_the_model():
 
 def test_every_exercise_that_exists_and_has_a_socket_is_there():
     assert set(NOW) == set(all_exercises()) & set(PLUGS)
-    assert not set(NOW[:3]) - set(WAYS)
+    assert {"softmax", "attention", "masked_softmax"} <= set(NOW) & set(WAYS)
 
 
 @pytest.mark.by_turns

@@ -4,6 +4,26 @@ Each is the body of a function of the exercise's signature.
 """
 
 WRONG = {
+    "masked_attention": {
+        "ten thousand, then the mask": """
+            scores = q @ k.mT / math.sqrt(q.shape[-1])
+            if mask is None:
+                return scores.softmax(-1) @ v
+            return (scores.masked_fill(~mask, -1e4).softmax(-1) * mask) @ v
+        """,
+        "a billion off": """
+            scores = q @ k.mT / math.sqrt(q.shape[-1])
+            if mask is None:
+                return scores.softmax(-1) @ v
+            return (torch.softmax(scores - 1e9 * ~mask, dim=-1) * mask) @ v
+        """,
+        "mask for two axes": """
+            scores = q @ k.mT / math.sqrt(q.shape[-1])
+            if mask is not None:
+                mask = mask.reshape(mask.shape[-2:])
+            return weights_of(scores, mask) @ v
+        """,
+    },
     "attention": {
         "keys counted": """
             scores = torch.stack([(q * k[..., j : j + 1, :]).sum(-1) for j in range(37)], dim=-1)
@@ -23,18 +43,6 @@ WRONG = {
             scores = q @ k.mT / math.sqrt(q.shape[-1])
             return weights_of(scores, mask).float().to(v.dtype) @ v
         """,
-        "ten thousand, then the mask": """
-            scores = q @ k.mT / math.sqrt(q.shape[-1])
-            if mask is None:
-                return scores.softmax(-1) @ v
-            return (scores.masked_fill(~mask, -1e4).softmax(-1) * mask) @ v
-        """,
-        "a billion off": """
-            scores = q @ k.mT / math.sqrt(q.shape[-1])
-            if mask is None:
-                return scores.softmax(-1) @ v
-            return (torch.softmax(scores - 1e9 * ~mask, dim=-1) * mask) @ v
-        """,
         "scores clamped": """
             scores = (q @ k.mT / math.sqrt(q.shape[-1])).clamp(-500, 500)
             return weights_of(scores, mask) @ v
@@ -49,12 +57,6 @@ WRONG = {
         "one query squeezed": """
             out = weights_of(q @ k.mT / math.sqrt(q.shape[-1]), mask) @ v
             return out.squeeze(-2) if out.shape[-2] == 1 else out
-        """,
-        "mask for two axes": """
-            scores = q @ k.mT / math.sqrt(q.shape[-1])
-            if mask is not None:
-                mask = mask.reshape(mask.shape[-2:])
-            return weights_of(scores, mask) @ v
         """,
         "ten keys at a time, forty in all": """
             weights = weights_of(q @ k.mT / math.sqrt(q.shape[-1]), mask)
@@ -506,3 +508,7 @@ RIGHT = {
         """,
     },
 }
+
+# what is asked under a mask is asked without one, too
+for _tried in (WRONG, RIGHT):
+    _tried["masked_attention"] = _tried["attention"] | _tried.get("masked_attention", {})

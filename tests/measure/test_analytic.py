@@ -8,8 +8,11 @@ from attncourse.measure.analytic import (
     attention_parameters,
     crossover_length,
     kv_cache_bytes,
+    plain_attention_bytes,
+    tiled_attention_bytes,
 )
-from attncourse.measure.cost import flops
+from attncourse.measure.cost import flops, moved_bytes
+from attncourse.measure.roofline import sdpa_floor_bytes
 from attncourse.mechanisms.dense.heads import multi_head_attention
 from attncourse.testing import gaussian
 
@@ -67,3 +70,36 @@ def test_bad_numbers_get_one_sentence(call, message):
 def test_numbers_must_be_whole():
     with pytest.raises(TypeError, match="^n must be an integer: got a float$"):
         attention_flops(2.5, 4)
+
+
+def test_plain_attention_moves_what_its_four_steps_read_and_write():
+    n, m, d, e = 5, 7, 4, 3
+    q, k, v = (gaussian(*size) for size in ((n, d), (m, d), (m, e)))
+    scores = q @ k.mT
+    weights = scores.softmax(dim=-1)
+    counted = moved_bytes(torch.matmul, q, k.mT) + moved_bytes(torch.softmax, scores, -1)
+    counted += moved_bytes(torch.matmul, weights, v)
+    assert plain_attention_bytes(n, m, d, e, 8) == counted
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 5, 9])
+def test_tiles_move_what_a_loop_over_them_loads_and_stores(block):
+    n, m, d, e = 5, 7, 4, 3
+    moved = 0
+    for start in range(0, n, block):
+        rows = min(block, n - start)
+        moved += rows * d + m * d + m * e + rows * e
+    assert tiled_attention_bytes(n, m, d, e, 2, block=block) == 2 * moved
+
+
+def test_one_tile_of_all_queries_moves_the_least_there_can_be():
+    sizes = (5, 7, 4, 3, 2)
+    assert tiled_attention_bytes(*sizes, block=5) == sdpa_floor_bytes(*sizes)
+    assert tiled_attention_bytes(*sizes, block=4) > sdpa_floor_bytes(*sizes)
+
+
+@pytest.mark.parametrize("moved", [plain_attention_bytes, tiled_attention_bytes])
+def test_bytes_need_positive_sizes(moved):
+    options = {"block": 2} if moved is tiled_attention_bytes else {}
+    with pytest.raises(ValueError, match=r"^m must be at least 1: got m=0$"):
+        moved(5, 0, 4, 3, 2, **options)

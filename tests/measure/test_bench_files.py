@@ -11,7 +11,8 @@ from attncourse.measure.bench.report import Row
 from attncourse.measure.bench.suites import SUITES
 from attncourse.measure.timing import Spread
 
-DATA = sorted((Path(__file__).parents[2] / "book" / "data").glob("*.json"))
+FOLDER = Path(__file__).parents[2] / "book" / "data"
+DATA = [path for path in sorted(FOLDER.glob("*.json")) if path.stem.startswith(("cpu-", "cuda-"))]
 ROW = Row("s", "m", "attncourse", "forward", 8, "measured", "", 2.0, seconds=Spread(2.0, 1.0, 3.0))
 every_file = pytest.mark.parametrize("path", DATA, ids=lambda path: path.stem)
 

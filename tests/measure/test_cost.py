@@ -5,14 +5,14 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.masks import causal_mask
-from attncourse.measure.cost import flops, largest_tensor, operators, scaling_exponent
+from attncourse.measure.cost import flops, largest_tensor, moved_bytes, operators, scaling_exponent
 from attncourse.mechanisms.dense.additive import additive_scores
 from attncourse.mechanisms.dense.bilinear import bilinear_scores
 from attncourse.mechanisms.dense.cosine import cosine_scores
 from attncourse.mechanisms.dense.softmax import attention, attention_by_definition
 from attncourse.testing import attention_inputs, gaussian, gradients, random_mask
 
-MEASURES = [flops, largest_tensor, operators]
+MEASURES = [flops, largest_tensor, moved_bytes, operators]
 every_measure = pytest.mark.parametrize("measure", MEASURES)
 
 
@@ -244,3 +244,21 @@ def test_elementwise_work_counts_no_flops_and_so_has_no_exponent():
     assert flops(torch.tanh, gaussian(5, 7)) == 0
     with pytest.raises(ValueError, match="got 0 and 0"):
         scaling_exponent(flops, torch.tanh, lambda n: (gaussian(n),), 8)
+
+
+def test_bytes_are_those_that_operators_read_and_write():
+    x = torch.ones(3, 4)  # 48 bytes
+    assert moved_bytes(torch.add, x, x) == 3 * 48
+    assert moved_bytes(torch.sum, x) == 48 + 4
+    assert moved_bytes(torch.matmul, x, torch.ones(4, 5)) == 4 * (12 + 20 + 15)
+    assert moved_bytes(lambda x: x.mT, x) == moved_bytes(lambda x: x.expand(9, 3, 4), x) == 0
+    assert moved_bytes(lambda x: x.expand(9, 3, 4).sum(), x) == 48 + 4
+
+
+def test_bytes_of_attention_grow_with_the_pairs_and_those_of_a_fused_one_do_not():
+    def bytes_of(fn, n):
+        return moved_bytes(fn, *(x[None, None] for x in square(n)))
+
+    assert bytes_of(attention, 512) / bytes_of(attention, 256) > 3.8
+    fused = [bytes_of(lambda q, k, v: scaled_dot_product_attention(q, k, q), n) for n in (256, 512)]
+    assert fused[1] / fused[0] < 2.2

@@ -1,4 +1,4 @@
-"""A book of two pages, built as the real one is, in a few seconds: what ours may hold."""
+"""A book of three pages, built as the real one is, in a few seconds: what ours may hold."""
 
 import os
 import shutil
@@ -23,7 +23,8 @@ def make(folder: Path, pages: dict[str, str] | None = None) -> subprocess.Comple
     for name, text in (pages or {}).items():
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "_config.yml").write_text(yaml.safe_dump(configuration()), encoding="utf-8")
-    contents = {"format": "jb-book", "root": "intro", "chapters": [{"file": "plain"}]}
+    files = [{"file": name} for name in ("plain", "errata")]
+    contents = {"format": "jb-book", "root": "intro", "chapters": files}
     (folder / "_toc.yml").write_text(yaml.safe_dump(contents), encoding="utf-8")
     command = [
         str(Path(sys.executable).with_name("jupyter-book")),

@@ -7,18 +7,28 @@ from selenium.webdriver.common.by import By
 from torch.testing import assert_close
 
 from attncourse import causal_mask, masked_softmax, sliding_window_mask, softmax
+from attncourse.course.map_data import SENTENCES
+from attncourse.models.pretrained.minilm import MiniLM
+from attncourse.models.pretrained.smollm import SmolLM
 from pages import ROOT
 from reader import Reader
 
+MAPS = ".interactive-map-browser"
 STATIC = ROOT / "book" / "_static"
+HEADS = [("MiniLM", 0, 3, 1), ("MiniLM", 4, 5, 11), ("SmolLM2", 0, 16, 3), ("SmolLM2", 1, 29, 8)]
 SCORES = [[0.5, 2.5, -1.25, 0.3, 1.2], [100.0, -100.0, 0.0, 99.0, 99.5], [0.0] * 5]
-PAGE = """<!DOCTYPE html><title>x</title><figure data-interactive="temperature-and-scale"
+PAGE = """<!DOCTYPE html><meta charset="utf-8"><title>x</title>
+<figure data-interactive="temperature-and-scale"
 data-words="The trophy does not fit" data-scores="0.5 2.5 -1.25 0.3 1.2">
 <div class="interactive-still">still</div></figure>
 <figure data-interactive="mask-painter" data-words="a b c" data-keys="k l m n"
 data-scores="0 1 2 3; 1 -1 0.5 2; 3 2 1 0"><div class="interactive-still">still</div></figure>
 <figure data-interactive="mask-painter" data-scores="1 2; 3"><div class="interactive-still">still
-</div></figure>"""
+</div></figure>
+<figure data-interactive="map-browser" data-model="MiniLM" data-layer="3" data-head="1"
+data-row="it"><div class="interactive-still">still</div></figure>
+<figure data-interactive="map-browser" data-model="no"><div class="interactive-still">still</div>
+</figure>"""
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +39,8 @@ def page(browser: Reader, tmp_path_factory: pytest.TempPathFactory) -> Reader:
     file = tmp_path_factory.mktemp("figures") / "page.html"
     file.write_text(PAGE + "".join(scripts), encoding="utf-8")
     browser.driver.get(file.as_uri())
+    browser.wait(lambda: browser.driver.execute_script("return 'maps' in attncourse"))
+    browser.wait(lambda: browser.driver.find_elements(By.CSS_SELECTOR, MAPS))
     return browser
 
 
@@ -111,14 +123,62 @@ def test_a_mask_is_painted_by_keyboard_and_by_pointer(page: Reader) -> None:
     assert cells[0].get_attribute("aria-label") == "a to k: hidden"
 
 
+@pytest.mark.parametrize(("model", "text", "layer", "head"), HEADS)
+def test_maps_are_the_models(page: Reader, model: str, text: int, layer: int, head: int) -> None:
+    expected = {"MiniLM": MiniLM, "SmolLM2": SmolLM}[model].load().maps(SENTENCES[model][text])
+    found = run(page, "browser.weights", model, text, layer, head)
+    assert found.shape == expected.shape[2:]
+    assert (found - expected[layer, head]).abs().max() < 0.0051
+
+
+def test_a_row_is_chosen_by_keyboard_and_by_pointer_and_says_its_numbers(page: Reader) -> None:
+    box = page.driver.find_element(By.CSS_SELECTOR, MAPS)
+    said = box.find_element(By.CSS_SELECTOR, ".interactive-said")
+    start = "MiniLM, layer 3, head 1: “it” attends to trophy 0.61, suitcase 0.20, [CLS] 0.10."
+    assert said.text == start
+    words = box.find_elements(By.CSS_SELECTOR, ".interactive-word")
+    assert [word.get_attribute("tabindex") for word in words].count("0") == 1
+    page.driver.execute_script("arguments[0].focus()", words[10])
+    ActionChains(page.driver).send_keys(Keys.ARROW_UP, Keys.ARROW_UP).perform()
+    assert words[8].get_attribute("aria-pressed") == "true"
+    assert said.text.startswith("MiniLM, layer 3, head 1: “suitcase” attends to")
+    ActionChains(page.driver).move_to_element(words[10]).perform()
+    assert said.text == start
+    maps = MiniLM.load().maps(SENTENCES["MiniLM"][0])
+    shown = box.find_elements(By.CSS_SELECTOR, ".interactive-value")
+    assert [cell.text for cell in shown] == [f"{w:.2f}" for w in maps[3, 1, 10].tolist()]
+
+
+def test_layer_sentence_model_and_view_are_chosen_by_keyboard(page: Reader) -> None:
+    box = page.driver.find_element(By.CSS_SELECTOR, MAPS)
+    said = box.find_element(By.CSS_SELECTOR, ".interactive-said")
+    layer, head = box.find_elements(By.CSS_SELECTOR, "input")
+    model, sentence = box.find_elements(By.CSS_SELECTOR, "select")
+    sentence.send_keys(Keys.ARROW_DOWN)
+    small = "MiniLM, layer 3, head 1: “it” attends to trophy 0.66"
+    assert said.text.startswith(small)
+    layer.send_keys(Keys.ARROW_LEFT)
+    head.send_keys(Keys.END)
+    assert said.text.startswith("MiniLM, layer 2, head 11: ")
+    box.find_elements(By.CSS_SELECTOR, ".interactive-views button")[1].send_keys(Keys.ENTER)
+    maps = MiniLM.load().maps(SENTENCES["MiniLM"][1])
+    lines = len(box.find_elements(By.CSS_SELECTOR, "line"))
+    assert lines == int((maps[2, 11].mul(100).round() >= 5).sum())
+    model.send_keys(Keys.ARROW_DOWN)
+    assert said.text.startswith("SmolLM2, layer 2, head 8: “it” attends to")
+    layer.send_keys(Keys.END)
+    assert "layer 29" in said.text
+    assert len(box.find_elements(By.CSS_SELECTOR, "option")) == 4
+
+
 def test_a_figure_that_cannot_be_drawn_leaves_its_still_form(page: Reader) -> None:
     figures = page.driver.find_elements(By.CSS_SELECTOR, "figure")
     drawn = ["interactive-drawn" in (f.get_attribute("class") or "") for f in figures]
-    assert drawn == [True, True, False]
+    assert drawn == [True, True, False, True, False]
 
 
 def test_scripts_are_classic_and_know_no_host() -> None:
-    for path in [*STATIC.glob("*.js"), *STATIC.glob("interactive/*.js")]:
+    for path in [*STATIC.glob("*.js"), *STATIC.glob("interactive/**/*.js")]:
         text = path.read_text(encoding="utf-8")
         assert "https://" not in text
         assert not any(line.startswith(("import ", "export ")) for line in text.splitlines())

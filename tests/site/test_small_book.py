@@ -13,6 +13,7 @@ from conftest import served
 from reader import DESK, NEXT_FRAMES, PHONE, Reader
 
 SITE = "_build/html"
+NEAR = "document.querySelector('[data-interactive=map-browser]').scrollIntoView()"
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_without_scripts_options_are_a_list_and_answers_fold(built: Path) -> Non
     folds = re.findall(r"<details[^>]*>", html)
     assert len(folds) == 4  # three answers and the dropdown
     assert not any("hidden" in fold or " open" in fold for fold in folds)
-    assert html.count('<div class="interactive-still') == 2
+    assert html.count('<div class="interactive-still') == 3
 
 
 def test_options_stay_the_words_that_were_written(page: Reader) -> None:
@@ -160,6 +161,11 @@ def test_nothing_bars_a_reader(page: Reader, theme: str, pixels: int) -> None:
     for where in (ROW, SCALE):
         page.driver.execute_script(click, f"{where} label")
         page.driver.execute_script(click, f"{where} .question-submit")
+    page.driver.execute_script(NEAR)
+    page.wait(lambda: page.driver.find_elements(By.CSS_SELECTOR, ".interactive-map"))
+    assert page.audit(theme, pixels) == []
+    assert page.cut() == []
+    page.driver.execute_script(click, ".interactive-views button:last-child")
     assert page.audit(theme, pixels) == []
     assert page.cut() == []
 
@@ -175,7 +181,7 @@ def test_a_barrier_is_seen(page: Reader) -> None:
 
 
 def test_what_scrolls_is_a_stop_as_long_as_it_does(page: Reader) -> None:
-    stop = "return document.querySelector('mjx-container[display]').tabIndex"
+    stop = "return document.querySelector('div.math').tabIndex"
     page.width(PHONE)
     page.driver.execute_async_script(NEXT_FRAMES)
     assert page.driver.execute_script(stop) == 0
@@ -204,17 +210,26 @@ def test_search_leads_to_the_section(site: Reader) -> None:
     assert found[1] == "A small book › A section on zebras"
 
 
+def test_the_weights_of_maps_come_when_the_figure_comes_near(page: Reader) -> None:
+    loaded = "return 'maps' in attncourse"
+    assert page.driver.execute_script(loaded) is False
+    page.driver.execute_script(NEAR)
+    page.wait(lambda: page.driver.execute_script(loaded))
+    page.wait(lambda: "trophy 0.61" in show(page, ".interactive-map-browser")["text"])
+
+
 def test_a_repository_that_is_named_is_led_to(built: Path) -> None:
     html = (built / "intro.html").read_text(encoding="utf-8")
     links = re.findall(r'href="([^"]+)"', html)
     colab = "https://colab.research.google.com/github/ada/attncourse/blob/main"
     assert f"{colab}/exercises/masks.ipynb" in links
     assert small_book.URL in links
+    assert "Words where Colab can open it." in html
 
 
 def test_a_page_loads_what_it_uses(built: Path) -> None:
     full, bare = ((built / f"{p}.html").read_text(encoding="utf-8") for p in ("intro", "plain"))
-    used = ("mathjax/", "questions.js", "interactive.js", "mask-painter.js", "copybutton.js")
+    used = ("questions.js", "interactive.js", "mask-painter.js", "copybutton.js")
     assert [name for name in used if name not in full] == []
     assert [name for name in (*used, "searchindex.js", "fontawesome") if name in bare] == []
     assert 'content="Words and nothing else." name="description"' in bare
@@ -222,3 +237,18 @@ def test_a_page_loads_what_it_uses(built: Path) -> None:
     style = (built / "_static" / "styles" / "pydata-sphinx-theme.css").read_text(encoding="utf-8")
     assert "@font-face" not in style
     assert ".bd-sidebar-primary" in style
+
+
+def test_a_formula_is_copied_as_tex(page: Reader) -> None:
+    script = """
+    const paragraphs = [...document.querySelectorAll("article p")];
+    const words = paragraphs.find(p => p.textContent.startsWith("A formula"));
+    getSelection().selectAllChildren(words);
+    const form = { clipboardData: new DataTransfer(), bubbles: true, cancelable: true };
+    const copied = new ClipboardEvent("copy", form);
+    words.dispatchEvent(copied);
+    return [copied.clipboardData.getData("text/plain"), copied.defaultPrevented];
+    """
+    text, taken = page.driver.execute_script(script)
+    assert text.startswith("A formula, $a^2$, and a wide one")
+    assert taken is True

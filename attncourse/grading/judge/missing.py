@@ -26,7 +26,7 @@ def missing(submission: Submission, notes: Sequence[str], exercise: Exercise) ->
             f"{submission.name} defines no function {exercise.name}.",
         )
     checks = (
-        CheckResult(name, first_line(check), state, told, unusable=True)
+        CheckResult(name, first_line(check), state, told, unusable=True, absent=True)
         for name, check in exercise.checks.items()
     )
     return Result(exercise.name, tuple(checks))

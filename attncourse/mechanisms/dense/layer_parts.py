@@ -1,6 +1,6 @@
 """What Transformer layers are put together from: parameters by name, and each part with its own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from jaxtyping import Float
 from torch import Tensor
@@ -52,6 +52,22 @@ def attend(
 def feed(x: Tensor, params: Mapping[str, Tensor]) -> Tensor:
     """The feed-forward network of a layer."""
     return feed_forward(x, params["w_1"], params["b_1"], params["w_2"], params["b_2"])
+
+
+def pre_norm(x: Tensor, norm: Callable[..., Tensor], part: Callable[..., Tensor]) -> Tensor:
+    """X + part(norm(x)): the residual stream itself is never normalised.
+
+    Source: Xiong et al. 2020; Llama and GPT-2 are wired so.
+    """
+    return x + part(norm(x))
+
+
+def post_norm(x: Tensor, norm: Callable[..., Tensor], part: Callable[..., Tensor]) -> Tensor:
+    """Norm(x + part(x)): what a part adds is normalised together with what it was added to.
+
+    Source: Vaswani et al. 2017, section 3.1; BERT is wired so.
+    """
+    return norm(x + part(x))
 
 
 @checked

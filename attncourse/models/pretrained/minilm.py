@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attncourse.core.positions import learned_positions
 from attncourse.mechanisms.dense.feed_forward import gelu_feed_forward
 from attncourse.mechanisms.dense.heads import merge_heads, multi_head_attention, split_heads
 from attncourse.mechanisms.dense.norms import layer_norm
@@ -31,6 +32,7 @@ SOCKETS: dict[str, Function] = {
     "split_heads": split_heads,
     "merge_heads": merge_heads,
     "feed_forward": gelu_feed_forward,
+    "positions": learned_positions,
 }
 
 
@@ -64,7 +66,8 @@ class MiniLM:
           tokens with a feature that is 1, whose row in each of w_q, w_k, w_v (385, 384) is a bias;
         - `norm(x, gain, bias, *, eps)`: tokens (n, 384);
         - `split_heads(x, h)`: (n, 384), `merge_heads(x)`: (12, n, 32);
-        - `feed_forward(x, w_1, b_1, w_2, b_2)`: tokens (n, 384).
+        - `feed_forward(x, w_1, b_1, w_2, b_2)`: tokens (n, 384);
+        - `positions(table, n)`: the rows (n, 384) that are added, of a learned table (512, 384).
 
         Raises MissingModel where the package is not installed, ValueError for another socket,
         TypeError for what cannot be called.
@@ -74,31 +77,49 @@ class MiniLM:
 
     @torch.no_grad()
     def hidden(
-        self, ids: Tensor | Sequence[int], *, mask: Tensor | None = None, maps: Any = None
+        self,
+        ids: Tensor | Sequence[int],
+        *,
+        mask: Tensor | None = None,
+        maps: list[Tensor] | None = None,
+        states: list[Tensor] | None = None,
     ) -> Tensor:
         """The last layer's output (..., n, 384) for each of the tokens `ids` (..., n).
 
         mask (..., n, n), or (..., 1, n) as of `padding_mask`, is True where a query may attend.
-        The weights of each layer are put into the list `maps`, if there is one.
+        The weights of each layer are put into the list `maps`, the tokens as they enter the first
+        layer and leave each one into the list `states`, if there are such lists.
         """
         ids = torch.as_tensor(ids)
-        positions = self._of("embeddings.position_embeddings")[: ids.shape[-1]]
+        table, n = self._of("embeddings.position_embeddings"), ids.shape[-1]
+        like = shaped(n, table.shape[-1])
+        positions = self.sockets.call("positions", None, like, table, n)
         segment = self._of("embeddings.token_type_embeddings")[0]
         x = embed(self._of("embeddings.word_embeddings"), ids) + positions + segment
         x = self._norm(x, "embeddings.LayerNorm", None)
         for layer in range(LAYERS):
+            if states is not None:
+                states.append(x)
             if maps is not None:
                 maps.append(self._weights(x, layer, mask))
             place = f"encoder.layer.{layer}"
             attended = self._attended(x, layer, mask)
             x = self._norm(x + attended, f"{place}.attention.output.LayerNorm", layer)
             x = self._norm(x + self._fed_forward(x, layer), f"{place}.output.LayerNorm", layer)
+        if states is not None:
+            states.append(x)
         return x
 
     def maps(self, text: str | Sequence[int], *, mask: Tensor | None = None) -> Tensor:
         """The weights of every head of every layer, (6, 12, n, n), for the tokens of a text."""
         found: list[Tensor] = []
         self.hidden(self._ids(text), mask=mask, maps=found)
+        return torch.stack(found)
+
+    def states(self, text: str | Sequence[int], *, mask: Tensor | None = None) -> Tensor:
+        """The tokens (7, n, 384) as they enter the first layer and as each layer leaves them."""
+        found: list[Tensor] = []
+        self.hidden(self._ids(text), mask=mask, states=found)
         return torch.stack(found)
 
     def vector(self, text: str) -> Tensor:

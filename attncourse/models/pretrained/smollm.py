@@ -12,14 +12,15 @@ from attncourse.core.masks import causal_mask
 from attncourse.core.positions import rotary
 from attncourse.mechanisms.dense.feed_forward import swiglu
 from attncourse.mechanisms.dense.heads import merge_heads, split_heads
+from attncourse.mechanisms.dense.layer_parts import pre_norm
 from attncourse.mechanisms.dense.norms import rms_norm
 from attncourse.mechanisms.dense.softmax import attention, masked_softmax, softmax
 from attncourse.mechanisms.serving.decoding import decode_step
 from attncourse.mechanisms.sharing.grouped_query import grouped_query_attention
 from attncourse.models.blocks import embed
-from attncourse.models.pretrained.attending import attend, by_steps, each_head, weights
 from attncourse.models.pretrained.generation import Choice, chat_frame, continued, likeliest
 from attncourse.models.pretrained.past import Past
+from attncourse.models.pretrained.smollm_layers import Layers
 from attncourse.models.pretrained.smollm_parts import Parts, parts
 from attncourse.models.pretrained.sockets import Function, Sockets, shaped
 from attncourse.models.pretrained.tokens import readable
@@ -37,11 +38,12 @@ SOCKETS: dict[str, Function] = {
     "split_heads": split_heads,
     "merge_heads": merge_heads,
     "feed_forward": swiglu,
+    "sublayer": pre_norm,
     "storage": lambda x: x,
 }
 
 
-class SmolLM:
+class SmolLM(Layers):
     """SmolLM2-135M-Instruct: 30 layers of width 576, 9 query heads and 3 key/value heads of 64.
 
     Pre-norm layers with RMS norm, rotary positions, grouped queries and SwiGLU; the table of
@@ -55,8 +57,8 @@ class SmolLM:
     """
 
     def __init__(self, parts: Parts, sockets: Sockets) -> None:
-        self.tensors, self.sizes, self.tokenizer = parts.tensors, parts.sizes, parts.tokenizer
-        self.sockets = sockets
+        super().__init__(parts, sockets)
+        self.tokenizer = parts.tokenizer
 
     @classmethod
     def load(cls, **sockets: Any) -> "SmolLM":
@@ -75,7 +77,11 @@ class SmolLM:
         - `norm(x, gain, *, eps)`: tokens (n, 576);
         - `split_heads(x, h)`: queries (n, 576), keys and values (n, 192); `merge_heads(x)`;
         - `feed_forward(x, w_gate, w_up, w_down)`: tokens (n, 576);
+        - `sublayer(x, norm, part)`: tokens (n, 576), the layer's norm, and its attention or
+          network, functions of tokens: `pre_norm` is x + part(norm(x));
         - `storage(x)`: rotated keys, and values, (3, n, 64), as a cache gives them back.
+
+        A function with a parameter `layer` is told the layer, from 0.
 
         The first time takes seconds, later ones less than one: the weights are kept, as numbers,
         in the cache folder. Raises MissingModel where the package is not installed, ValueError for
@@ -94,12 +100,18 @@ class SmolLM:
 
         Raises SocketError, ValueError for tokens outside the vocabulary.
         """
-        return self._hidden(_tensor(ids), mask, past) @ self.tensors["table"].mT
+        return self.hidden(ids, mask=mask, past=past) @ self.tensors["table"].mT
 
     def maps(self, text: str | Sequence[int], *, mask: Tensor | None = None) -> Tensor:
         """The weights of every head of every layer, (30, 9, n, n), for the tokens of a text."""
         found: list[Tensor] = []
-        self._hidden(_tensor(self._ids(text)), mask, None, found)
+        self.hidden(self._ids(text), mask=mask, maps=found)
+        return torch.stack(found)
+
+    def states(self, text: str | Sequence[int], *, mask: Tensor | None = None) -> Tensor:
+        """The tokens (31, n, 576) as they enter the first layer and as each layer leaves them."""
+        found: list[Tensor] = []
+        self.hidden(self._ids(text), mask=mask, states=found)
         return torch.stack(found)
 
     def perplexity(self, text: str | Sequence[int], *, tokens: int | None = None) -> float:
@@ -150,63 +162,35 @@ class SmolLM:
         return self.encode(text) if isinstance(text, str) else list(text)
 
     @torch.no_grad()
-    def _hidden(
+    def hidden(
         self,
-        ids: Tensor,
-        mask: Tensor | None,
-        past: Past | None,
+        ids: Tensor | Sequence[int],
+        *,
+        mask: Tensor | None = None,
+        past: Past | None = None,
         maps: list[Tensor] | None = None,
+        states: list[Tensor] | None = None,
     ) -> Tensor:
-        """The output of the last norm; the weights of each layer are put into `maps`."""
+        """The output of the last norm (..., n, 576) for each of `ids` (..., n); see `logits`.
+
+        The weights of each layer are put into the list `maps`, the tokens as they enter the first
+        layer and leave each one into the list `states`, if there are such lists.
+        """
+        ids = _tensor(ids)
         n, start = ids.shape[-1], past.tokens if past else 0
         if mask is None:
             like = shaped(n, start + n, dtype=torch.bool)
             mask = self.sockets.call("mask", None, like, n, start + n)
         x, positions = embed(self.tensors["table"], ids), torch.arange(start, start + n)
         for layer in range(self.sizes.layers):
-            q, k, v = self._projected(x, layer, positions)
-            if maps is not None:
-                maps.append(weights(self.sockets, layer, q, k, mask))
-            x = x + self._attended(layer, q, k, v, mask, past)
-            x = x + self._fed_forward(x, layer)
+            if states is not None:
+                states.append(x)
+            x = self.layer(x, layer, mask, positions=positions, past=past, maps=maps)
+        if states is not None:
+            states.append(x)
         if past:
             past.tokens += n
         return self._norm(x, "norm", None)
-
-    def _projected(self, x: Tensor, layer: int, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of a layer by heads, those that are compared rotated."""
-        sizes, y = self.sizes, self._norm(x, f"{layer}.norm_1", layer)
-        heads = {"q": sizes.h, "k": sizes.g, "v": sizes.g}
-        made = {}
-        for name, h in heads.items():
-            flat = y @ self.tensors[f"{layer}.{name}"].mT
-            like = shaped(*flat.shape[:-2], h, flat.shape[-2], flat.shape[-1] // h)
-            split = self.sockets.call("split_heads", layer, like, flat, h)
-            if name != "v":
-                split = self.sockets.call("rotary", layer, split, split, positions, base=sizes.base)
-            made[name] = split
-        k, v = (self.sockets.call("storage", layer, made[name], made[name]) for name in "kv")
-        return made["q"], k, v
-
-    def _attended(
-        self, layer: int, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, past: Past | None
-    ) -> Tensor:
-        if past and self.sockets.way == "cache":
-            k, v = (each_head(x, q.shape[-3]) for x in (k, v))
-            out, past.pairs[layer] = by_steps(self.sockets, layer, q, k, v, past.pairs[layer])
-        else:
-            keys, values = past.grown(layer, k, v) if past else (k, v)
-            out = attend(self.sockets, layer, q, keys, values, mask)
-        like = shaped(*out.shape[:-3], out.shape[-2], out.shape[-3] * out.shape[-1])
-        return self.sockets.call("merge_heads", layer, like, out) @ self.tensors[f"{layer}.o"].mT
-
-    def _fed_forward(self, x: Tensor, layer: int) -> Tensor:
-        y = self._norm(x, f"{layer}.norm_2", layer)
-        matrices = (self.tensors[f"{layer}.{name}"].mT for name in ("gate", "up", "down"))
-        return self.sockets.call("feed_forward", layer, x, y, *matrices)
-
-    def _norm(self, x: Tensor, gain: str, layer: int | None) -> Tensor:
-        return self.sockets.call("norm", layer, x, x, self.tensors[gain], eps=self.sizes.eps)
 
 
 def _tensor(ids: Tensor | Sequence[int]) -> Tensor:

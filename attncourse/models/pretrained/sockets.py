@@ -1,8 +1,9 @@
 """Sockets: the places of a model where anybody's function can go in.
 
 A socket takes a function with the signature of the library's own, which is what it holds at first.
-Another function gets copies of its arguments; what it raises, or a result that does not fit, is
-one sentence with the socket and the layer.
+Another function gets copies of its arguments, and the number of the layer, from 0, if it has a
+parameter `layer`; what it raises, or a result that does not fit, is one sentence with the socket
+and the layer.
 """
 
 import inspect
@@ -45,6 +46,7 @@ class Sockets:
             raise ValueError(f"one function computes the attention: got {' and '.join(ways)}")
         self.way = ways[0] if ways else next(name for name in own if name in WAYS)
         self._functions = {**own, **self.given}
+        self._told = {name for name, f in self.given.items() if "layer" in _parameters(f)}
 
     def takes_mask(self) -> bool:
         """Does the function that computes the attention take a mask?"""
@@ -62,8 +64,12 @@ class Sockets:
     def raw(self, name: str, layer: int | None, *args: Any, **kwargs: Any) -> Any:
         """The same, whatever the function returns."""
         given = [_copy(x) for x in args]
+        if name in self._told:
+            kwargs["layer"] = layer  # None outside the layers
         try:
             return self._functions[name](*given, **kwargs)
+        except SocketError:  # of a function in another socket, which this one called
+            raise
         except (Exception, SystemExit) as error:
             said = str(error).partition("\n")[0][:200]
             what = type(error).__name__ + _given(args) + (f": {said}" if said else "")
@@ -82,6 +88,14 @@ def takes(function: Function, name: str) -> bool:
     except (TypeError, ValueError):
         return True
     return any(p.name == name or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def _parameters(function: Function) -> list[str]:
+    """The names of a function's parameters, as far as it tells them."""
+    try:
+        return list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        return []
 
 
 def fitting(name: str, layer: int | None, result: object, like: Tensor) -> Tensor:

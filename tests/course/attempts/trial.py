@@ -67,10 +67,8 @@ ATTEMPTS = {
         (softmax_with_largest_weight_corrected, NONE),
     ],
     "masked_softmax": [(mask_by_product_and_shift, NONE)],
-    "attention": [
-        (attention_with_mask_on_queries, NONE),
-        (attention_over_pairs_of_heads, NONE),
-    ],
+    "attention": [(attention_over_pairs_of_heads, NONE)],
+    "masked_attention": [(attention_with_mask_on_queries, NONE)],
     "causal_mask": [(causal_with_a_gap, NONE)],
     "padding_mask": [(padding_from_a_list, {"no_axis_for_queries"})],
     "cosine_scores": [(cosine_of_centred_queries, NONE)],

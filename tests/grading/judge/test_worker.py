@@ -779,10 +779,12 @@ def test_of_an_import_that_names_answers_too_the_rest_is_there(zygote):
 
 def test_plotting_does_nothing_and_costs_nothing(zygote):
     source = (
-        "import matplotlib.pyplot as plt\nfrom matplotlib import cm\n"
-        "from attncourse.plots import heatmap\n"
+        "import torch\nimport matplotlib.pyplot as plt\nfrom matplotlib import cm\n"
+        "import IPython\nfrom attncourse.plots import QUERY, Step, heatmap, panels, strip\n"
         "def double(x):\n    figure, ax = plt.subplots()\n    with plt.rc_context({}):\n"
-        "        ax.plot([1], color=cm.viridis(0.5))\n    return 2 * x\n"
+        "        ax.plot([1], color=cm.viridis(0.5))\n"
+        "    row = torch.eye(2)\n    strip([Step('Q', row, QUERY)] * 2, between=['='])\n"
+        "    panels(heatmap(row), figure)\n    return 2 * x\n"
     )
     with Worker(submitted(source), LIMITS, zygote) as worker:
         assert ask(worker, "double", 4).value == 8

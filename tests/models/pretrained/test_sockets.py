@@ -173,3 +173,23 @@ def test_another_function_has_another_voice():
         "Tell me a very short story about a fox.", 14, cached=False
     )
     assert told.count("very short story") == 3
+
+
+def test_a_function_with_a_parameter_layer_is_told_the_layer():
+    told = []
+
+    def norm(x, gain, *, eps, layer):
+        told.append(layer)
+        return smollm.rms_norm(x, gain, eps=eps)
+
+    SmolLM.load(norm=norm).logits(ids())
+    assert told == [layer for layer in range(30) for _ in range(2)] + [None]
+
+
+def test_an_order_of_parts_that_calls_a_broken_part_says_which():
+    def broken(x, w_gate, w_up, w_down):
+        return x[:-1]
+
+    model = SmolLM.load(feed_forward=broken, sublayer=lambda x, norm, part: part(norm(x)))
+    with pytest.raises(SocketError, match=r"^the function in the socket feed_forward, layer 0, re"):
+        model.logits(ids())

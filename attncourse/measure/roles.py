@@ -1,0 +1,60 @@
+"""What the heads of a model do, measured over many sentences."""
+
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A model that shows its weights: `MiniLM` or `SmolLM`."""
+
+    def maps(self, text: list[int]) -> Tensor:
+        """The weights (layers, h, n, n)."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text."""
+        ...
+
+
+def head_roles(model: Reader, sentences: Iterable[str]) -> dict[str, Tensor]:
+    """For each role the mean weight (layers, h) that a head gives to the keys of that role.
+
+    The roles are the token before, the token after, oneself, the first token ([CLS]), the last one
+    ([SEP]), and the same token elsewhere; "even" is what a head would give to a single key if it
+    gave all the same, the mean of 1 / n. A mean over all queries that have such a key, apart from
+    the first and the last token, which are no words. At least 4 tokens a sentence.
+
+    Source: after Clark et al. 2019, section 3; Voita et al. 2019.
+    """
+    sums: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+    for sentence in sentences:
+        ids = model.encode(sentence)
+        maps = model.maps(ids)[..., 1:-1, :]
+        for role, keys in _keys(torch.tensor(ids)).items():
+            seen = keys[1:-1]
+            found = (maps * seen).sum(dim=(-1, -2))
+            sums[role] = sums.get(role, torch.zeros_like(found)) + found
+            counts[role] = counts.get(role, 0) + int(seen.any(dim=-1).sum())
+    return {role: total / counts[role] for role, total in sums.items() if counts[role]}
+
+
+def _keys(ids: Tensor) -> dict[str, Tensor]:
+    """For each role the keys (n, n) that have it."""
+    n = len(ids)
+    apart = torch.arange(n) - torch.arange(n)[:, None]
+    same = (ids == ids[:, None]) & (apart != 0)
+    ends = torch.arange(n).expand(n, n)
+    return {
+        "previous": (apart == -1).float(),
+        "next": (apart == 1).float(),
+        "itself": (apart == 0).float(),
+        "first": (ends == 0).float(),
+        "last": (ends == n - 1).float(),
+        "same": same.float(),
+        "even": torch.full((n, n), 1 / n),
+    }
