@@ -43,7 +43,7 @@ def _solutions(name: str) -> frozenset[tuple[str, ...]]:
     """The solution as it is published, with and without what it needs; none if it is short."""
     solution = get(name).solution
     needed = [source.whole(function) for function in source.needs(solution)]
-    whole = source.whole(solution)
+    whole = source.whole(solution, name=name)
     texts = [whole, "\n\n".join([*needed, whole])]
     found = (_words(text) for text in texts)
     return frozenset(words for words in found if len(words) >= LEAST)
