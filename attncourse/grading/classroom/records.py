@@ -40,6 +40,8 @@ class Check(TypedDict):
     state: str
     message: str
     misconception: Named | None
+    unusable: bool
+    absent: bool
 
 
 class Figure(TypedDict):
@@ -157,6 +159,8 @@ def _check(check: CheckResult) -> Check:
         "state": check.state,
         "message": plain(check.message),
         "misconception": {"name": known.name, "advice": known.advice} if known else None,
+        "unusable": check.unusable,
+        "absent": check.absent,
     }
 
 

@@ -27,9 +27,9 @@ def result(record: Mapping[str, Any], show_expected: bool = False) -> Result:
         known = check["misconception"]
         message = check["message"] if show_expected else without_expected(check["message"])
         named = Misconception(known["name"], known["advice"]) if known else None
-        checks.append(
-            CheckResult(check["name"], check["description"], check["state"], message, named)
-        )
+        flags = {flag: check[flag] for flag in ("unusable", "absent")}
+        told = (check["name"], check["description"], check["state"], message, named)
+        checks.append(CheckResult(*told, **flags))
     return Result(record["exercise"], tuple(checks))
 
 
