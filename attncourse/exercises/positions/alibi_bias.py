@@ -186,6 +186,21 @@ def wrong_future_hidden(h, n, m):
     return _bias(_slopes(h), away.abs()).masked_fill(away < 0, -math.inf)
 
 
+def wrong_from_the_last_key(h, n, m):
+    """You counted every query's distance from the last key, as published code does: under a causal
+    mask a row of weights comes out the same. The bias itself starts at each query's own position.
+    """
+    return _bias(_slopes(h), torch.arange(m - 1, -1, -1).expand(n, m))
+
+
+def wrong_one_place_short(h, n, m):
+    """You put the last query at m - 2. It stands at the last key, m - 1, since keys count from 0:
+    its distance to that key is 0.
+    """
+    away = _away(n, m) - 1
+    return _bias(_slopes(h), away.abs())
+
+
 def wrong_distance_squared(h, n, m):
     """You squared the distance. The penalty is linear: the same amount for each token."""
     return _bias(_slopes(h), _away(n, m).square())

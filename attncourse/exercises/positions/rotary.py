@@ -222,6 +222,31 @@ def wrong_exponent_halved(x, positions, *, base=10000.0):
     return _turned(x, angles.cos(), angles.sin())
 
 
+def wrong_last_pair_at_the_full_base(x, positions, *, base=10000.0):
+    """You spread the exponents so that the last pair has exponent -1. The formula divides by d, so
+    that the last exponent is -(d - 2) / d.
+    """
+    steps = torch.linspace(0.0, 1.0, x.shape[-1] // 2, dtype=torch.float64)
+    angles = positions[:, None].double() * base**-steps
+    return _turned(x, angles.cos(), angles.sin())
+
+
+def wrong_degrees(x, positions, *, base=10000.0):
+    """You took the angles for degrees. They are radians as they stand: the first pair turns by one
+    radian a token, which is about 57 degrees.
+    """
+    angles = torch.deg2rad(positions[:, None].double() * _frequencies(x.shape[-1], base))
+    return _turned(x, angles.cos(), angles.sin())
+
+
+def wrong_cosines_alone(x, positions, *, base=10000.0):
+    """You multiplied by the cosine and left the sine out, so that arrows shrink instead of turning.
+    Each member of a pair gets a share of the other, times the sine.
+    """
+    cos, _ = _waves(x, positions, base)
+    return (x.double() * torch.cat([cos, cos], dim=-1)).to(x.dtype)
+
+
 def wrong_faster_and_faster(x, positions, *, base=10000.0):
     """You let each pair turn faster than the one before. The exponent is negative: the first pair
     turns by a radian a token, all others by less.
