@@ -5,9 +5,8 @@ distance only, and at position 0 it changes nothing: all that its author tested.
 weights were made for `rotary` it makes the scores wrong, and the more so the further the key is
 away. It is to compute
 
-$$\begin{pmatrix} y_a \\ y_{a + d/2} \end{pmatrix} =
-\begin{pmatrix} \cos p\theta_a & -\sin p\theta_a \\ \sin p\theta_a & \cos p\theta_a \end{pmatrix}
-\begin{pmatrix} x_a \\ x_{a + d/2} \end{pmatrix}, \qquad
+$$y_a = x_a \cos p\theta_a - x_{a + d/2} \sin p\theta_a , \qquad
+y_{a + d/2} = x_a \sin p\theta_a + x_{a + d/2} \cos p\theta_a , \qquad
 \theta_a = \mathrm{base}^{-2a/d} .$$
 
 - `x` is (..., n, d) with an even d, `positions` is (n,), whole numbers in any order; the result has

@@ -2,11 +2,10 @@ r"""# Turn by position
 
 Turn queries, or keys, by angles that grow with their positions. Feature *a* of the first half and
 feature *a* of the second half are a pair; pair *a* of a token at position *p* turns by
-*p* θ_a, counter-clockwise:
+$p\,\theta_a$, counter-clockwise:
 
-$$\begin{pmatrix} y_a \\ y_{a + d/2} \end{pmatrix} =
-\begin{pmatrix} \cos p\theta_a & -\sin p\theta_a \\ \sin p\theta_a & \cos p\theta_a \end{pmatrix}
-\begin{pmatrix} x_a \\ x_{a + d/2} \end{pmatrix}, \qquad
+$$y_a = x_a \cos p\theta_a - x_{a + d/2} \sin p\theta_a , \qquad
+y_{a + d/2} = x_a \sin p\theta_a + x_{a + d/2} \cos p\theta_a , \qquad
 \theta_a = \mathrm{base}^{-2a/d}, \quad a = 0, \dots, \tfrac{d}{2} - 1 .$$
 
 - `x` is (..., n, d) with an even d, `positions` is (n,), whole numbers in any order: they do not
@@ -27,7 +26,7 @@ hints = (
     "features of `x` are two halves; every pair has its first member in one and its second in the "
     "other, so that whole halves can be combined at once.",
     "With `first` and `second` for the halves of `x`, the first half of the result is "
-    "`first * cos` less `second * sin`. Read the second one off the matrix in the same way, and "
+    "`first * cos` less `second * sin`. Read the second one off its formula in the same way, and "
     "join both along the last axis.",
 )
 
