@@ -105,6 +105,7 @@ PLUGS: dict[str, Plug] = {
     "masked_softmax": Plug(_into("masked_softmax")),
     "causal_mask": Plug(_into("mask")),
     "rotary": Plug(_into("rotary")),
+    "fix_rotary": Plug(_into("rotary")),
     "rms_norm": Plug(_into("norm")),
     "split_heads": Plug(_into("split_heads")),
     "merge_heads": Plug(_into("merge_heads")),
