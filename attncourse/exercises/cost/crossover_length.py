@@ -4,7 +4,7 @@ A self-attention block of width d has two kinds of work. Projections are product
 matrix; pairs are products between tokens. Short inputs pay for the first, long ones for the second.
 
 $$\underbrace{X W_q,\; X W_k,\; X W_v,\; Z W_o}_{\text{projections}} \qquad
-\underbrace{Q K^\top,\; A V}_{\text{pairs}}$$
+\underbrace{Q K^\top,\; W V}_{\text{pairs}}$$
 
 - All four weight matrices are (d, d), and nothing is masked. `d` is at least 1.
 - The result is the number n of tokens at which both kinds take the same number of FLOPs, an `int`.
