@@ -44,9 +44,9 @@ def attention_parameters(d: int, *, h: int, g: int) -> int:
 def kv_cache_bytes(layers: int, n: int, g: int, d_head: int, bytes_per_element: int) -> int:
     """Bytes that the keys and values of n tokens take in all layers of a model.
 
-    2 layers n g d_head bytes_per_element, where g is the number of key/value heads. Before the first
-    token, n = 0, they take nothing. Raises ValueError unless n is at least 0 and every other number
-    at least 1.
+    2 layers n g d_head bytes_per_element, where g is the number of key/value heads. Before the
+    first token, n = 0, they take nothing. Raises ValueError unless n is at least 0 and every other
+    number at least 1.
 
     >>> kv_cache_bytes(30, 1024, 3, 64, 2) / 2**20  # 30 layers, 3 heads of 64, half precision
     22.5

@@ -81,8 +81,8 @@ def wrong_multiply_adds(n, d):
 
 
 def wrong_scores_alone(n, d):
-    """You counted the scores and not the weighted sum. The weights, (n, n), meet the values, and
-    that costs the same again: add it.
+    """You counted half of the pairs: the scores without the weighted sum, or multiply-adds where
+    two operations are meant. Scores and sum take 2 n^2 d each: count both.
     """
     return 8 * n * d**2 + 2 * n**2 * d
 
@@ -130,6 +130,13 @@ def wrong_network_counted(n, d):
     products with (d, 4 d) matrices out.
     """
     return 24 * n * d**2 + 4 * n**2 * d
+
+
+def wrong_training(n, d):
+    """You counted the way back as well, which takes twice as much as the way forward. Here the
+    block only runs: divide by three.
+    """
+    return 3 * (8 * n * d**2 + 4 * n**2 * d)
 
 
 def right_product_by_product(n, d):

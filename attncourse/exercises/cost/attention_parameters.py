@@ -96,6 +96,13 @@ def wrong_queries_shared_too(d, *, h, g):
     return 4 * d * g * (d // h)
 
 
+def wrong_sharers_for_heads(d, *, h, g):
+    """You took g for the number of query heads that share a key head. It is the number of key heads
+    themselves: each of the g is d / h wide.
+    """
+    return 2 * d**2 + 2 * d * (h // g) * (d // h)
+
+
 def wrong_biases_counted(d, *, h, g):
     """You counted biases. There are none here: count the entries of the four matrices."""
     wide = g * (d // h)

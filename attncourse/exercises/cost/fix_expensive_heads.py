@@ -68,7 +68,7 @@ def check_has_the_right_gradient(student):
     for n, m, d, h in SIZES:
         args = _inputs(n=n, m=m, d=d)
         expected = gradients(right_by_a_loop, *args, h=h)
-        assert_same(gradients(student, *args, h=h), expected, "the gradients")
+        assert_same(gradients(student, *args, h=h), expected, "the gradient of each")
 
 
 def check_keeps_the_dtype(student):
@@ -166,6 +166,15 @@ def wrong_one_head(x, memory, w_q, w_k, w_v, w_o, *, h, mask=None):
     """
     q, k, v = x @ w_q, memory @ w_k, memory @ w_v
     return torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1) @ v @ w_o
+
+
+def wrong_merged_without_moving_the_heads(x, memory, w_q, w_k, w_v, w_o, *, h, mask=None):
+    """You gave the heads an axis of their own and reshaped it away at the end, with the tokens
+    still behind it. A token's heads have to lie together: transpose first, then reshape.
+    """
+    q, k, v = _split(x @ w_q, h), _split(memory @ w_k, h), _split(memory @ w_v, h)
+    heads = torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1) @ v
+    return heads.reshape(x.shape) @ w_o
 
 
 def wrong_scale_of_the_whole_width(x, memory, w_q, w_k, w_v, w_o, *, h, mask=None):

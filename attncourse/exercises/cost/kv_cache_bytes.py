@@ -31,7 +31,7 @@ def check_measures_real_caches(student):
         cache = [(each, each) for _ in range(layers)]
         held = sum(x.numel() * x.element_size() for pair in cache for x in pair)
         given = student(layers, n, g, d_head, each.element_size())
-        assert_same(given, held, f"the bytes in {str(dtype).removeprefix('torch.')}")
+        assert_same(given, held, f"the size in {str(dtype).removeprefix('torch.')}")
 
 
 def check_is_empty_at_first(student):
@@ -41,8 +41,8 @@ def check_is_empty_at_first(student):
 
 def check_grows_by_the_same_for_each_token(student):
     """each token adds as much as the one before"""
-    assert_same(student(30, 1, 3, 64, 2), 23_040, "the bytes of the first token")
-    assert_same(student(30, 8192, 3, 64, 2), 8192 * 23_040, "the bytes of 8192 tokens")
+    assert_same(student(30, 1, 3, 64, 2), 23_040, "the size for one token")
+    assert_same(student(30, 8192, 3, 64, 2), 8192 * 23_040, "the size for 8192 tokens")
 
 
 def check_serves_real_models(student):
@@ -52,7 +52,7 @@ def check_serves_real_models(student):
         (80, 4096, 8, 128, 1_342_177_280),
         (96, 2048, 96, 128, 9_663_676_416),
     ):
-        assert_same(student(layers, n, g, d_head, 2), expected, f"the bytes for {layers} layers")
+        assert_same(student(layers, n, g, d_head, 2), expected, f"the size for {layers} layers")
 
 
 def wrong_keys_only(layers, n, g, d_head, bytes_per_element):
