@@ -265,7 +265,8 @@ def test_the_inputs_meet_the_standard(exercise):
     rules = {n: read_rule(n, a) for n, a in exercise.solution.__annotations__.items()}
     for name, rule in rules.items():
         given = [bound(exercise, call).get(name) for call in calls_of(exercise)]
-        if f"- `{name}` comes in the next chapter: no call here gives one." in exercise.statement:
+        unasked = re.compile(rf"^- `{name}` .*: no call here gives one\.$", re.MULTILINE)
+        if unasked.search(exercise.statement):
             assert set(given) == {None}
             continue
         if isinstance(rule, TensorRule) and name != "return":
@@ -276,7 +277,7 @@ def test_the_inputs_meet_the_standard(exercise):
             assert not rule.leading or (() in leads and any(1 in lead for lead in leads))
             if rule.kind == "Float":
                 assert {torch.float64, torch.float32} <= {x.dtype for x in tensors}
-        elif rule is int:
+        elif rule is int and name != "return":
             assert len(set(given)) >= 4
     inputs = [rule for name, rule in rules.items() if name != "return"]
     floats = any(isinstance(r, TensorRule) and r.kind == "Float" for r in inputs)

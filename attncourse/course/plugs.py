@@ -120,4 +120,5 @@ PLUGS: dict[str, Plug] = {
     "sample": Plug(_nothing, choice=_sampled),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
+    "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),
 }

@@ -5,9 +5,9 @@ from attncourse.core.shapes import checked
 
 @checked
 def attention_flops(n: int, d: int) -> int:
-    """FLOPs of a multi-head self-attention block with four projections: 8 n d^2 + 4 n^2 d.
+    """FLOPs of a multi-head self-attention block with four projections, n tokens of width d.
 
-    n tokens of width d, 2 FLOPs for a multiply-add, element-wise work not counted. The four
+    8 n d^2 + 4 n^2 d: 2 FLOPs for a multiply-add, element-wise work not counted. The four
     projections take 8 n d^2, scores and weighted sum 2 n^2 d each, whatever the number of heads.
 
     Raises ValueError unless n and d are at least 1.
@@ -42,10 +42,11 @@ def attention_parameters(d: int, *, h: int, g: int) -> int:
 
 @checked
 def kv_cache_bytes(layers: int, n: int, g: int, d_head: int, bytes_per_element: int) -> int:
-    """Bytes that the keys and values of n tokens take: 2 layers n g d_head bytes_per_element.
+    """Bytes that the keys and values of n tokens take in all layers of a model.
 
-    g is the number of key/value heads. Before the first token, n = 0, they take nothing. Raises
-    ValueError unless n is at least 0 and every other number at least 1.
+    2 layers n g d_head bytes_per_element, where g is the number of key/value heads. Before the
+    first token, n = 0, they take nothing. Raises ValueError unless n is at least 0 and every other
+    number at least 1.
 
     >>> kv_cache_bytes(30, 1024, 3, 64, 2) / 2**20  # 30 layers, 3 heads of 64, half precision
     22.5
@@ -58,10 +59,10 @@ def kv_cache_bytes(layers: int, n: int, g: int, d_head: int, bytes_per_element: 
 
 @checked
 def crossover_length(d: int) -> int:
-    """The length n at which scores and weighted sum cost as much as the projections: 2 d.
+    """The length n at which scores and weighted sum cost as much as the four projections.
 
-    8 n d^2 = 4 n^2 d. Shorter inputs pay mostly for projections, longer ones for pairs.
-    Raises ValueError unless d is at least 1.
+    It is 2 d, from 8 n d^2 = 4 n^2 d. Shorter inputs pay mostly for projections, longer ones for
+    pairs. Raises ValueError unless d is at least 1.
 
     >>> n = crossover_length(64)
     >>> n, 8 * n * 64**2 == 4 * n**2 * 64

@@ -8,6 +8,8 @@ from torch.testing import assert_close
 
 from attncourse import causal_mask, masked_softmax, sliding_window_mask, softmax
 from attncourse.course.map_data import SENTENCES
+from attncourse.measure.configurations import CONFIGURATIONS
+from attncourse.measure.cost import flops
 from attncourse.models.pretrained.minilm import MiniLM
 from attncourse.models.pretrained.smollm import SmolLM
 from pages import ROOT
@@ -28,7 +30,9 @@ data-scores="0 1 2 3; 1 -1 0.5 2; 3 2 1 0"><div class="interactive-still">still<
 <figure data-interactive="map-browser" data-model="MiniLM" data-layer="3" data-head="1"
 data-row="it"><div class="interactive-still">still</div></figure>
 <figure data-interactive="map-browser" data-model="no"><div class="interactive-still">still</div>
-</figure>"""
+</figure>
+<figure data-interactive="cost-calculator" data-model="SmolLM2-135M" data-start="512">
+<div class="interactive-still">still</div></figure>"""
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +178,59 @@ def test_layer_sentence_model_and_view_are_chosen_by_keyboard(page: Reader) -> N
 def test_a_figure_that_cannot_be_drawn_leaves_its_still_form(page: Reader) -> None:
     figures = page.driver.find_elements(By.CSS_SELECTOR, "figure")
     drawn = ["interactive-drawn" in (f.get_attribute("class") or "") for f in figures]
-    assert drawn == [True, True, False, True, False]
+    assert drawn == [True, True, False, True, False, True]
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+@pytest.mark.parametrize("n", [1, 15, 2048, 100_000])
+def test_costs_are_the_librarys(page: Reader, name: str, n: int) -> None:
+    config = CONFIGURATIONS[name]
+
+    def found(expression: str) -> object:
+        c = f"attncourse.cost.models[{name!r}]"
+        return page.driver.execute_script(
+            f"return attncourse.cost.{expression}".replace("(c", f"({c}")
+        )
+
+    assert found(f"layer(c, {n})") == config.layer_flops(n)
+    assert found(f"model(c, {n})") == config.model_flops(n)
+    assert found(f"cache(c, {n}, 2)") == config.cache_bytes(n)
+    assert found('overtakes(c, "projections")') == config.overtakes("projections")
+    both = config.overtakes("projections", "network")
+    assert found('overtakes(c, "projections", "network")') == both
+    matrices = config.layers * sum(config.layer_parameters().values())
+    assert found("parameters(c)") == matrices + config.vocabulary * config.d
+
+
+def test_costs_are_what_is_counted(page: Reader) -> None:
+    counted = flops(SmolLM.load().logits, torch.arange(7))
+    expression = "attncourse.cost.model(attncourse.cost.models['SmolLM2-135M'], 7)"
+    assert page.driver.execute_script(f"return {expression}") == counted
+
+
+def test_the_calculator_is_worked_by_keyboard_and_refuses_what_is_no_number(page: Reader) -> None:
+    box = page.driver.find_element(By.CSS_SELECTOR, ".interactive-cost-calculator")
+    said = box.find_element(By.CSS_SELECTOR, ".interactive-said")
+    start = "At 512 tokens pairs are 14 % of a layer."
+    assert said.text == f"{start} They reach one half at 3,072, and the projections at 768."
+    shown = [cell.text for cell in box.find_elements(By.CSS_SELECTOR, ".interactive-value")]
+    assert shown == ["64 %", "21 %", "14 %"]
+    slider = box.find_element(By.CSS_SELECTOR, "input[type=range]")
+    for _ in range(16):
+        slider.send_keys(Keys.ARROW_RIGHT)
+    assert said.text.startswith("At 8,192 tokens pairs are 73 % of a layer.")
+    groups = box.find_element(By.CSS_SELECTOR, "input[name=g]")
+    groups.send_keys(Keys.CONTROL, "a")
+    groups.send_keys(Keys.DELETE)
+    assert said.text == "key heads g must be a whole number, at least 1."
+    groups.send_keys("9")
+    totals = box.find_element(By.CSS_SELECTOR, ".interactive-totals")
+    assert said.text.endswith("and the projections at 1,152.")
+    assert "cache: 540 MiB" in totals.text
+    box.find_element(By.CSS_SELECTOR, "button").click()
+    assert "cache: 180 MiB" in totals.text
+    box.find_element(By.CSS_SELECTOR, "select").send_keys("BERT")
+    assert said.text.endswith("They reach one half at 4,608, and the projections at 1,536.")
 
 
 def test_scripts_are_classic_and_know_no_host() -> None:
