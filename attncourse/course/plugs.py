@@ -119,4 +119,5 @@ PLUGS: dict[str, Plug] = {
     "sample": Plug(_nothing, choice=_sampled),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
+    "fix_multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
 }
