@@ -37,7 +37,7 @@ def test_the_same_token_elsewhere_counts_for_the_queries_that_have_one():
 
 
 class Two:
-    """A reader of words whose first head looks two words on, the second at the last word but one."""
+    """A reader of words: one head looks two words on, the other at the last word but one."""
 
     def encode(self, text):
         return [0, *range(1, 1 + len(text.split())), 0]

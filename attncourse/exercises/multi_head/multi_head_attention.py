@@ -57,7 +57,7 @@ def check_depends_on_the_number_of_heads(student):
 
 
 def check_obeys_the_mask(student):
-    """a masked pair has no influence, be the mask for all heads or of each; empty rows give zeros"""
+    """masked pairs have no influence, one mask for all heads or one each; empty rows give zeros"""
     given, own = _inputs(**SIZES), _inputs(2, **SIZES)
     each = torch.stack([random_mask(5, 7, empty_row=i, seed=i) for i in range(3)])
     padding = random_mask(2, 7, seed=8)[:, None, None, :]
