@@ -121,4 +121,5 @@ PLUGS: dict[str, Plug] = {
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),
+    "fix_multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
 }
