@@ -79,7 +79,7 @@ def check_survives_large_scores(student):
 
 def check_has_the_right_gradient(student):
     """the gradients of x, the memory and the three weights are right"""
-    for sizes in (SIZES, OTHER_SIZES):
+    for sizes in (SIZES, OTHER_SIZES, (40, 30, 3, 4, 2, 5)):
         inputs = _inputs(sizes=sizes, seed=50)
         ours, theirs = gradients(student, *inputs), gradients(solution, *inputs)
         names = ("x", "memory", "w_q", "w_k", "w_v")
@@ -148,8 +148,6 @@ borrowed = (
             "wrong_weights_returned",
             "wrong_axes_of_length_one_dropped",
             "wrong_float64_returned",
-            "right_by_einsum",
-            "right_by_logsumexp",
         ),
     ),
     Borrow(
@@ -236,6 +234,20 @@ def wrong_values_by_the_key_weights(x, memory, w_q, w_k, w_v):
     return _attend(x @ w_q, memory @ w_k, memory @ w_k)
 
 
+def wrong_keys_and_values_exchanged(x, memory, w_q, w_k, w_v):
+    """You exchanged w_k and w_v: you compare with what a token hands over, and hand over what it is
+    found by. Keys are memory @ w_k, values memory @ w_v.
+    """
+    return _attend(x @ w_q, memory @ w_v, memory @ w_k)
+
+
+def wrong_weights_transposed(x, memory, w_q, w_k, w_v):
+    """You transposed the weights, as `nn.Linear` does, which keeps its own as (out, in). Here they
+    are (in, out): x @ w_q, without a transpose.
+    """
+    return _attend(x @ w_q.mT, memory @ w_k.mT, memory @ w_v.mT)
+
+
 def wrong_features_compared(x, memory, w_q, w_k, w_v):
     """You compared features with features: q.mT @ k sums over tokens, and runs only where both
     sequences are equally long. Scores are q @ k.mT, (n, m).
@@ -280,6 +292,15 @@ def right_by_a_bilinear_form(x, memory, w_q, w_k, w_v):
     """queries and keys only through the product of their weights"""
     scores = x @ (w_q @ w_k.mT) @ memory.mT / math.sqrt(w_k.shape[-1])
     return torch.softmax(scores, dim=-1) @ (memory @ w_v)
+
+
+def right_by_einsum(x, memory, w_q, w_k, w_v):
+    """every product an einsum, the weights from logsumexp"""
+    q = torch.einsum("...nc,cd->...nd", x, w_q)
+    k = torch.einsum("...mc,cd->...md", memory, w_k)
+    scores = torch.einsum("...nd,...md->...nm", q, k) / math.sqrt(q.shape[-1])
+    weights = torch.exp(scores - scores.logsumexp(dim=-1, keepdim=True))
+    return torch.einsum("...nm,...mc,ce->...ne", weights, memory, w_v)
 
 
 def right_by_values_last(x, memory, w_q, w_k, w_v):

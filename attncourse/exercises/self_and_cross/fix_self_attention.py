@@ -92,8 +92,8 @@ def wrong_weights_not_transposed(x, w_q, w_k, w_v, *, causal=False):
 
 
 def wrong_scaled_by_the_last_axis(x, w_q, w_k, w_v, *, causal=False):
-    """You divided by the root of the number of tokens, which is the last axis where tokens are
-    columns. The width is the axis before it: `q.shape[-2]`.
+    """You divided by the root of the number of tokens. The size of a dot product comes from its
+    width: look which axis of q is d long, as `w_q.shape[-1]` is, and divide by its root.
     """
     q, k, v = (w.mT @ x.mT for w in (w_q, w_k, w_v))
     return (v @ _weights(q.mT @ k / math.sqrt(q.shape[-1]), causal).mT).mT

@@ -78,9 +78,9 @@ def check_takes_leading_axes(student):
 def check_survives_large_scores(student):
     """scores in the thousands neither overflow nor lose the mask"""
     x, w_q, w_k, w_v = _inputs(seed=40)
-    for causal in (False, True):
-        inputs = (30.0 * x, w_q, w_k, w_v)
-        assert_same(student(*inputs, causal=causal), solution(*inputs, causal=causal))
+    for inputs in ((30.0 * x, w_q, w_k, w_v), _rising(x, w_q, w_k, w_v)):
+        for causal in (False, True):
+            assert_same(student(*inputs, causal=causal), solution(*inputs, causal=causal))
 
 
 def check_has_the_right_gradient(student):
@@ -111,6 +111,16 @@ def _inputs(*lead, sizes=SIZES, seed=0):
         gaussian(d_x, width, std=2.0 / math.sqrt(d_x), seed=seed + 1 + i)
         for i, width in enumerate(widths)
     )
+
+
+def _rising(x, w_q, w_k, w_v):
+    """The same inputs with scores that rise along the keys: what is hidden fits best by far."""
+    x, w_q, w_k = x.clone(), w_q.clone(), w_k.clone()
+    x[:, 0] = 100.0 * torch.arange(1, len(x) + 1)
+    for w in (w_q, w_k):
+        w[0] = 0.0
+        w[0, 0] = 1.0
+    return x, w_q, w_k, w_v
 
 
 def _triangle(x, causal):
@@ -173,7 +183,6 @@ borrowed = (
             "wrong_weights_returned",
             "wrong_axes_of_length_one_dropped",
             "wrong_float64_returned",
-            "right_by_einsum",
         ),
     ),
     Borrow(
@@ -193,7 +202,6 @@ borrowed = (
             "wrong_filled_with_minus_one",
         ),
     ),
-    Borrow(masked_attention, _projected, ("right_by_one_key_at_a_time",)),
 )
 
 
@@ -244,6 +252,20 @@ def wrong_values_by_the_key_weights(x, w_q, w_k, w_v, *, causal=False):
     different weights: values are x @ w_v.
     """
     return _attend(x @ w_q, x @ w_k, x @ w_k, causal)
+
+
+def wrong_keys_and_values_exchanged(x, w_q, w_k, w_v, *, causal=False):
+    """You exchanged w_k and w_v: you compare with what a token hands over, and hand over what it is
+    found by. Keys are x @ w_k, values x @ w_v.
+    """
+    return _attend(x @ w_q, x @ w_v, x @ w_k, causal)
+
+
+def wrong_weights_transposed(x, w_q, w_k, w_v, *, causal=False):
+    """You transposed the weights, as `nn.Linear` does, which keeps its own as (out, in). Here they
+    are (in, out): x @ w_q, without a transpose.
+    """
+    return _attend(x @ w_q.mT, x @ w_k.mT, x @ w_v.mT, causal)
 
 
 def wrong_features_compared(x, w_q, w_k, w_v, *, causal=False):
@@ -343,6 +365,17 @@ def right_by_one_matrix(x, w_q, w_k, w_v, *, causal=False):
         hidden = torch.ones_like(scores, dtype=torch.bool).triu(1)
         scores = scores.masked_fill(hidden, -math.inf)
     return scores.softmax(dim=-1) @ v
+
+
+def right_by_einsum(x, w_q, w_k, w_v, *, causal=False):
+    """every product an einsum, and the hidden exponentials taken out before the division"""
+    q, k = torch.einsum("...nc,cd->...nd", x, w_q), torch.einsum("...nc,cd->...nd", x, w_k)
+    scores = torch.einsum("...nd,...md->...nm", q, k) / math.sqrt(q.shape[-1])
+    visible = torch.ones_like(scores)
+    visible = visible.tril() if causal else visible
+    largest = scores.masked_fill(visible == 0, -math.inf).amax(dim=-1, keepdim=True)
+    e = torch.exp((scores - largest).clamp(max=0.0)) * visible
+    return torch.einsum("...nm,...mc,ce->...ne", e / e.sum(dim=-1, keepdim=True), x, w_v)
 
 
 def right_by_values_last(x, w_q, w_k, w_v, *, causal=False):
