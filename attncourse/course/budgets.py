@@ -14,9 +14,6 @@ from attncourse.course import page, spoilers
 from attncourse.course.contents import CHAPTERS
 from attncourse.course.page import Cell, Page
 
-# Chapters written before there were budgets; who rewrites one takes it out.
-OLD = ("weighted-mean", "scores-and-scaling", "masks")
-
 SECTIONS, LINES = 12, 250  # sections and subsections; visible lines of code
 CELL_LINES, COLUMNS, ASSERTS = 12, 66, 1  # of a visible cell
 PREDICTIONS, FIGURES = 3, 3  # at least
@@ -67,8 +64,6 @@ def count(chapter: Page) -> Count:
 
 def problems(path: Path) -> list[str]:
     """A sentence for each budget that a chapter does not keep."""
-    if path.stem in OLD:
-        return []
     try:
         chapter = page.read(path)
     except ValueError as error:

@@ -117,12 +117,17 @@ def _same_error(result: Result) -> str:
 
 
 def _errors(result: Result, error: str) -> Iterator[Line]:
-    """The error that all failed checks share, and how many they are."""
-    if error:
-        yield Line(2, "", error, "failed", diagnosis=True)
-        count = sum(check.state == "failed" for check in result.checks)
-        if not all(check.absent for check in result.checks):
-            yield Line(2, "", f"The same error in these {count} checks.", "failed")
+    """The error that all failed checks share, and how many they are, or were not run after it."""
+    if not error:
+        return
+    yield Line(2, "", error, "failed", diagnosis=True)
+    failed = [check for check in result.checks if check.state == "failed"]
+    lost = sum(check.description.endswith(NOT_RUN) for check in failed)
+    if lost:
+        others = "other check was" if lost == 1 else f"other {lost} checks were"
+        yield Line(2, "", f"After that the {others} not run.", "failed")
+    elif not all(check.absent for check in failed):
+        yield Line(2, "", f"The same error in these {len(failed)} checks.", "failed")
 
 
 def _diagnoses(result: Result) -> Iterator[Line]:

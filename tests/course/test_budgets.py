@@ -184,10 +184,6 @@ def test_steps_in_several_cells_and_folded_code_are_no_spoiler(tmp_path):
     assert not any(" softmax " in told for told in budgets.spoilers.problems(chapter))
 
 
-def test_old_chapters_are_left_alone_and_exist():
-    assert set(budgets.OLD) <= set(budgets.CHAPTERS)
-
-
 def test_what_is_no_notebook_is_named(tmp_path):
     path = tmp_path / "serving.ipynb"
     path.write_text("no JSON")

@@ -60,7 +60,7 @@ def test_the_courses_own_answers_are_refused_whatever_was_imported(told, what):
     lines = told()
     assert lines[0] == "✘ double: 0 of 3 checks passed"
     said = "This exercise asks you to write it yourself: attncourse.softmax is not allowed ("
-    assert lines[2].strip().startswith(f"{said}code cell 1, line ")
+    assert lines[1].strip().startswith(f"{said}code cell 1, line ")
     assert torch.equal(attncourse.softmax(torch.zeros(2)), torch.tensor([0.5, 0.5]))
 
 
@@ -92,14 +92,12 @@ def test_what_measures_is_no_answer_and_may_be_used(told):
 def test_an_answer_without_an_end_is_stopped_and_the_kernel_goes_on(told, monkeypatch):
     monkeypatch.setattr(notebook, "allowed", lambda exercise: 0.2)
     check("double", lines_of("def double(x, plus=0):\n    while True: pass"))
-    lines = told()
-    assert lines[:3] == [
+    assert told()[:3] == [
         "✘ double: 0 of 3 checks passed",
-        "  ✘ doubles every entry of a matrix",
-        "       It used more processor time than it may (5 s, or 20 times what the solution "
+        "     It used more processor time than it may (5 s, or 20 times what the solution "
         "takes), and was stopped.",
+        "     After that the other 2 checks were not run.",
     ]
-    assert [line.endswith("(not run)") for line in lines[3:5]] == [True, True]
     check("double", lines_of(SOLVED))
     assert told()[0] == PASSED
 
@@ -109,7 +107,7 @@ def test_who_catches_what_stops_him_is_stopped_too(told, monkeypatch, catches):
     monkeypatch.setattr(notebook, "allowed", lambda exercise: 0.1)
     body = f"    for _ in range(2):\n        try:\n            while True: 1\n        {catches}"
     check("double", lines_of(f"def double(x, plus=0):\n{body}\n    while True: pass"))
-    assert "was stopped" in told()[2]
+    assert "was stopped" in told()[1]
 
 
 def test_in_another_thread_time_is_not_limited_and_nothing_breaks(told):
@@ -129,7 +127,7 @@ def double(x, plus=0):
 
 def test_an_exception_shows_the_learners_lines_and_can_be_debugged(told):
     check("double", lines_of(BROKEN))
-    assert told()[2].strip() == (
+    assert told()[1].strip() == (
         "Your function raised AttributeError: 'Tensor' object has no attribute 'missing' "
         "(code cell 1, line 5: return helper(x) → line 3, in helper: return x.missing)."
     )

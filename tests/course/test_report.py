@@ -2,6 +2,7 @@
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -152,6 +153,17 @@ def test_an_error_that_kept_all_from_comparing_is_all_that_is_told():
         "✘ double: 0 of 2 checks passed",
         "     Your function raised NameError: name 'y' is not defined (code cell 5, line 3).",
         "     The same error in these 2 checks.",
+    ]
+
+
+@pytest.mark.parametrize(("lost", "told"), [(1, "other check was"), (2, "other 2 checks were")])
+def test_what_was_not_run_after_an_error_is_no_error_of_its_own(lost, told):
+    after = [replace(raised("it"), description=f"is {i} (not run)") for i in range(lost)]
+    assert report.text(result(PASSED, raised("one"), *after)).splitlines()[2:] == [
+        f"     After that the {told} not run.",
+        "  ✔ doubles a matrix",
+        "  ✘ one",
+        *(f"  ✘ is {i} (not run)" for i in range(lost)),
     ]
 
 

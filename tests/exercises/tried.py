@@ -211,6 +211,28 @@ WRONG = {
             return e / e.sum(-1, keepdim=True)
         """,
     },
+    "fix_masked_softmax": {
+        "detached where hidden": """
+            still = torch.where(mask, scores, scores.detach())
+            weights = torch.softmax(still, dim=-1) * mask
+            total = weights.sum(dim=-1, keepdim=True)
+            return weights / total.masked_fill(total == 0, 1.0)
+        """,
+        "mean taken off": """
+            e = (scores - scores.mean(dim=-1, keepdim=True)).exp() * mask
+            total = e.sum(dim=-1, keepdim=True)
+            return e / total.masked_fill(total == 0, 1.0)
+        """,
+        "hidden ones at zero, renormalised": """
+            weights = torch.softmax(scores.masked_fill(~mask, 0.0), dim=-1) * mask
+            total = weights.sum(dim=-1, keepdim=True)
+            return weights / total.masked_fill(total == 0, 1.0)
+        """,
+        "logarithms renormalised": """
+            logs = torch.log_softmax(scores, dim=-1).masked_fill(~mask, -math.inf)
+            return (logs - logs.logsumexp(dim=-1, keepdim=True)).exp().nan_to_num(0.0)
+        """,
+    },
     "masked_softmax": {
         "lowest added, not set": """
             low = torch.finfo(scores.dtype).min / 2
@@ -504,6 +526,12 @@ RIGHT = {
             for i in range(x.shape[-1]):
                 total = total + e[..., i : i + 1]
             return e / total
+        """,
+    },
+    "fix_masked_softmax": {
+        "where and any": """
+            out = torch.softmax(torch.where(mask, scores, -math.inf), dim=-1)
+            return torch.where(mask.any(-1, keepdim=True), out, 0.0)
         """,
     },
     "masked_softmax": {

@@ -2,8 +2,8 @@ r"""# Attention under a mask
 
 Let each query attend only to the keys that it may see:
 
-$$Z_i = \sum_j A_{ij} \, v_j, \qquad
-A_{ij} = \frac{M_{ij} \, e^{s_{ij}}}{\sum_l M_{il} \, e^{s_{il}}}, \qquad
+$$Z_i = \sum_j w_{ij} \, v_j, \qquad
+w_{ij} = \frac{M_{ij} \, e^{s_{ij}}}{\sum_l M_{il} \, e^{s_{il}}}, \qquad
 s_{ij} = \frac{q_i \cdot k_j}{\sqrt d} .$$
 
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); the result is (..., n, e). The
@@ -145,6 +145,7 @@ borrowed = (
             "wrong_scale_by_d",
             "wrong_multiplied_by_sqrt_d",
             "wrong_scale_by_sqrt_n",
+            "wrong_scale_by_the_root_of_the_queries",
             "wrong_scale_by_the_value_width",
             "wrong_scaled_after_softmax",
             "wrong_scale_as_a_float32_tensor",

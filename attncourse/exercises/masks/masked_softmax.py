@@ -2,7 +2,7 @@ r"""# Softmax under a mask
 
 Turn scores into weights over the keys that each query may attend to:
 
-$$A_{ij} = \frac{M_{ij} \, e^{s_{ij}}}{\sum_l M_{il} \, e^{s_{il}}} .$$
+$$w_{ij} = \frac{M_{ij} \, e^{s_{ij}}}{\sum_l M_{il} \, e^{s_{il}}} .$$
 
 - `scores` is (..., n, m); `mask` is Boolean, True where a query *may attend*, and broadcasts to the
   scores. The result has the shape and dtype of the scores, and its gradient is right.

@@ -155,6 +155,8 @@ borrowed = (
             "wrong_over_axis_one",
             "wrong_over_the_axis_before_the_last",
             "wrong_no_exponential",
+            "wrong_sign",
+            "wrong_clamped",
         ),
     ),
 )
@@ -182,6 +184,13 @@ def wrong_scale_by_sqrt_n(q, k, v, *, mask=None):
     from its width: divide by sqrt(d).
     """
     return _weights(q @ k.mT / math.sqrt(k.shape[-2]), mask) @ v
+
+
+def wrong_scale_by_the_root_of_the_queries(q, k, v, *, mask=None):
+    """You scaled by the square root of the number of queries. How many ask has no say in how well
+    one key fits: divide by the root of the width, the last axis.
+    """
+    return _weights(q @ k.mT / math.sqrt(q.shape[-2]), mask) @ v
 
 
 def wrong_scale_by_the_value_width(q, k, v, *, mask=None):

@@ -61,6 +61,7 @@ borrowed = (
             "wrong_no_scale",
             "wrong_scale_by_d",
             "wrong_multiplied_by_sqrt_d",
+            "wrong_scale_by_the_root_of_the_queries",
             "wrong_scale_by_the_value_width",
             "wrong_scaled_after_softmax",
             "wrong_scale_as_a_float32_tensor",
