@@ -89,6 +89,21 @@ def _dequantized(function: Function) -> Sockets:
     return {"storage": lambda x: function(*attncourse.quantize_int8(x))}
 
 
+def _self_attention(function: Function) -> Sockets:
+    return _head_by_head(lambda x, memory, *weights: function(x, *weights))
+
+
+def _head_by_head(function: Function) -> Sockets:
+    """A layer whose heads are calls of the function, each with its part of the weights."""
+
+    def heads(x: Tensor, memory: Tensor, *given: Tensor, h: int, mask: Tensor | None = None) -> Any:
+        *projections, w_o = given
+        parts = zip(*(w.chunk(h, dim=-1) for w in projections), strict=True)
+        return torch.cat([function(x, memory, *w) for w in parts], dim=-1) @ w_o
+
+    return {"multi_head_attention": heads}
+
+
 def _nothing(function: Function) -> Sockets:
     return {}
 
@@ -104,6 +119,9 @@ PLUGS: dict[str, Plug] = {
     "masked_attention": Plug(_into("attention")),
     "masked_softmax": Plug(_into("masked_softmax")),
     "causal_mask": Plug(_into("mask")),
+    "self_attention": Plug(_self_attention, model="MiniLM"),
+    "fix_self_attention": Plug(_self_attention, model="MiniLM"),
+    "cross_attention": Plug(_head_by_head, model="MiniLM"),
     "rotary": Plug(_into("rotary")),
     "fix_rotary": Plug(_into("rotary")),
     "rms_norm": Plug(_into("norm")),

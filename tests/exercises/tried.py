@@ -4,6 +4,74 @@ Each is the body of a function of the exercise's signature.
 """
 
 WRONG = {
+    "self_attention": {
+        "a mean of what came before": """
+            q, k, v = x @ w_q, x @ w_k, x @ w_v
+            out = torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1) @ v
+            if not causal:
+                return out
+            return out.cumsum(-2) / torch.arange(1, x.shape[-2] + 1)[:, None]
+        """,
+        "keys cut off from the gradient": """
+            q, k, v = x @ w_q, (x @ w_k).detach(), x @ w_v
+            scores = q @ k.mT / math.sqrt(q.shape[-1])
+            mask = torch.ones_like(scores, dtype=torch.bool).tril() if causal else None
+            return weights_of(scores, mask) @ v
+        """,
+        "the first token sees all": """
+            q, k, v = x @ w_q, x @ w_k, x @ w_v
+            scores = q @ k.mT / math.sqrt(q.shape[-1])
+            if not causal:
+                return weights_of(scores, None) @ v
+            mask = torch.ones_like(scores, dtype=torch.bool).tril()
+            mask[..., 0, :] = True
+            return weights_of(scores, mask) @ v
+        """,
+        "tokens counted on the first axis": """
+            q, k, v = x @ w_q, x @ w_k, x @ w_v
+            n = x.shape[0]
+            mask = torch.ones(n, n, dtype=torch.bool).tril() if causal else None
+            return weights_of(q @ k.mT / math.sqrt(q.shape[-1]), mask) @ v
+        """,
+    },
+    "cross_attention": {
+        "a triangle at the end": """
+            q, k, v = x @ w_q, memory @ w_k, memory @ w_v
+            scores = q @ k.mT / math.sqrt(q.shape[-1])
+            late = k.shape[-2] - q.shape[-2]
+            mask = torch.ones_like(scores, dtype=torch.bool).tril(late)
+            return weights_of(scores, mask) @ v
+        """,
+        "one mean for all": """
+            q, k, v = x @ w_q, memory @ w_k, memory @ w_v
+            out = torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1) @ v
+            return out.mean(dim=-2, keepdim=True).expand_as(out)
+        """,
+        "the last token of the memory": """
+            return (memory[..., -1:, :] @ w_v).expand(*x.shape[:-1], w_v.shape[-1])
+        """,
+        "divided by the keys": """
+            q, k, v = x @ w_q, memory @ w_k, memory @ w_v
+            weights = torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1)
+            return weights @ v / k.shape[-2]
+        """,
+    },
+    "fix_self_attention": {
+        "the scores alone": """
+            q, k, v = (w.mT @ x.mT for w in (w_q, w_k, w_v))
+            scores = q.mT @ k / math.sqrt(q.shape[-2])
+            mask = torch.ones_like(scores, dtype=torch.bool).tril() if causal else None
+            return (weights_of(scores, mask) @ v).mT
+        """,
+        "the softmax down the columns": """
+            q, k, v = (w.mT @ x.mT for w in (w_q, w_k, w_v))
+            scores = q.mT @ k / math.sqrt(q.shape[-2])
+            if causal:
+                hidden = torch.ones_like(scores, dtype=torch.bool).triu(1)
+                scores = scores.masked_fill(hidden, -math.inf)
+            return (v @ torch.softmax(scores, dim=-2)).mT
+        """,
+    },
     "masked_attention": {
         "ten thousand, then the mask": """
             scores = q @ k.mT / math.sqrt(q.shape[-1])
@@ -386,6 +454,24 @@ WRONG = {
 }
 
 RIGHT = {
+    "self_attention": {
+        "a token at a time": """
+            rows = []
+            for i in range(x.shape[-2]):
+                seen = x[..., : i + 1, :] if causal else x
+                q = x[..., i : i + 1, :] @ w_q
+                scores = q @ (seen @ w_k).mT / math.sqrt(w_q.shape[-1])
+                rows.append(torch.softmax(scores, dim=-1) @ (seen @ w_v))
+            return torch.cat(rows, dim=-2)
+        """,
+    },
+    "cross_attention": {
+        "tokens as columns": """
+            q, k, v = w_q.mT @ x.mT, w_k.mT @ memory.mT, w_v.mT @ memory.mT
+            weights = torch.softmax(k.mT @ q / math.sqrt(q.shape[-2]), dim=-2)
+            return (v @ weights).mT
+        """,
+    },
     "attention": {
         "vmap over pairs": """
             score = torch.vmap(torch.vmap(torch.dot, (None, 0)), (0, None))

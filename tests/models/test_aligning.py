@@ -45,6 +45,22 @@ def test_the_same_seed_learns_the_same():
     assert torch.equal(first.frames[20], second.frames[20])
 
 
+def test_an_answer_may_be_shorter_than_the_question():
+    course = learn_to_align("reverse", n=5, at=(0, 200))
+    assert course.answer == course.word[::-1][:5]
+    assert course.frames[200].shape == (5, 7)
+    assert course.right[200] > 0.97
+    with pytest.raises(ValueError, match=r"^n must be 1 to 7, the letters of a word: got 8$"):
+        learn_to_align("copy", n=8)
+
+
+@pytest.mark.parametrize("word", ["trophy", "letters", "quality"])
+def test_a_word_has_seven_different_letters_that_the_model_knows(word):
+    told = f"^a word is 7 different letters from a to t: got {word}$"
+    with pytest.raises(ValueError, match=told):
+        learn_to_align("copy", word=word)
+
+
 def test_another_task_is_refused():
     with pytest.raises(ValueError, match=r"^task must be one of copy, reverse, sort: got shout$"):
         learn_to_align("shout")
