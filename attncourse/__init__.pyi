@@ -47,7 +47,7 @@ from attncourse.measure.memory import peak_bytes as peak_bytes
 from attncourse.measure.roofline import roofline_seconds as roofline_seconds
 from attncourse.measure.roofline import sdpa_floor_bytes as sdpa_floor_bytes
 from attncourse.measure.timing import median_seconds as median_seconds
-from attncourse.measure.tokens import distance_from_mean as distance_from_mean
+from attncourse.measure.collapse import distance_from_mean as distance_from_mean
 from attncourse.measure.weights import entropy as entropy
 from attncourse.mechanisms.content.adaptive_span import (
     adaptive_span_attention as adaptive_span_attention,

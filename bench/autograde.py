@@ -1,7 +1,9 @@
 """nbgrader's autograde on the notebooks of `made`, with the course's checks in its test cells."""
 
+import contextlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -20,8 +22,11 @@ _result = run(get("{name}"), LocalAnswer({name}, get("{name}").forbidden))
 assert _result.state == "passed", [check.message for check in _result.checks]"""
 
 
-def seconds(environment: Path, folder: Path, paths: list[Path], jobs: int) -> float:
-    """Seconds to autograde the notebooks, in as many processes, each with a course of its own."""
+def seconds(environment: Path, folder: Path, paths: list[Path], jobs: int) -> tuple[float, float]:
+    """Seconds to autograde the notebooks, in as many processes, each with a course of its own.
+
+    Those that pass, and those of processor time.
+    """
     jobs = min(jobs, len(paths))
     program = (environment / "bin" / "nbgrader").resolve()
     settings = os.environ | {"JUPYTER_PATH": str(_kernel(folder / "jupyter"))}
@@ -31,7 +36,7 @@ def seconds(environment: Path, folder: Path, paths: list[Path], jobs: int) -> fl
     for course in courses:
         command = [program, "generate_assignment", NAME, "--force"]
         subprocess.run(command, cwd=course, env=settings, check=True, capture_output=True)
-    before = time.monotonic()
+    before, used = time.monotonic(), processor_time()
     running = [
         subprocess.Popen(
             [program, "autograde", NAME, "--force"],
@@ -48,7 +53,16 @@ def seconds(environment: Path, folder: Path, paths: list[Path], jobs: int) -> fl
     done = sum(len(list(course.glob(f"autograded/*/{NAME}/*.ipynb"))) for course in courses)
     if done != len(paths):
         raise RuntimeError(f"nbgrader graded {done} of {len(paths)} notebooks")
-    return took
+    return took, processor_time() - used
+
+
+def processor_time() -> float:
+    """Seconds of processor time that processes started here have used, and theirs."""
+    with contextlib.suppress(ChildProcessError):
+        while True:  # what they had started, and left to be waited for
+            os.wait()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _kernel(folder: Path) -> Path:

@@ -9,10 +9,8 @@ python -m venv nbgrader-env && nbgrader-env/bin/pip install nbgrader
 python bench/grading.py --nbgrader nbgrader-env
 """
 
-import contextlib
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -55,24 +53,29 @@ def main(
         level = choose(isolation)
         click.echo(f"{students} submissions, {exercises} exercises, {jobs} processes, {level}")
         names = [exercise.name for exercise in made.chosen(exercises)]
-        ours = _ours(folder, jobs, level, names) / students
-        click.echo(_told("attncourse grade --out", ours))
+        ours, our_cpu = (s / students for s in _ours(folder, jobs, level, names))
+        click.echo(_told("attncourse grade --out", ours, our_cpu))
         if nbgrader is not None:
-            theirs = autograde.seconds(nbgrader, folder / "nbgrader", paths[:sample], jobs)
-            click.echo(_told("nbgrader autograde", theirs / min(sample, students)))
-            click.echo(f"ratio: {theirs / min(sample, students) / ours:.1f}")
+            sample = min(sample, students)
+            took = autograde.seconds(nbgrader, folder / "nbgrader", paths[:sample], jobs)
+            theirs, cpu = (seconds / sample for seconds in took)
+            click.echo(_told("nbgrader autograde", theirs, cpu))
+            click.echo(f"ratio: {theirs / ours:.1f}, of processor time {cpu / our_cpu:.1f}")
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _ours(folder: Path, jobs: int, level: str, names: list[str]) -> float:
-    """Seconds to grade the class, of which these exercises are the assignment."""
+def _ours(folder: Path, jobs: int, level: str, names: list[str]) -> tuple[float, float]:
+    """Seconds to grade the class, of which these exercises are the assignment.
+
+    Those that pass, and those of processor time.
+    """
     out = folder / "results"
     shutil.rmtree(out, ignore_errors=True)
     program = "import sys; from attncourse.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", program, "grade", str(folder / "class"), "--out", str(out)]
-    before, used = time.monotonic(), _cpu()
+    before, used = time.monotonic(), autograde.processor_time()
     subprocess.run(
         [*command, "--jobs", str(jobs), "--isolation", level, "--exercises", ",".join(names)],
         check=True,
@@ -80,18 +83,10 @@ def _ours(folder: Path, jobs: int, level: str, names: list[str]) -> float:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     seconds = time.monotonic() - before
-    with contextlib.suppress(ChildProcessError):
-        while True:  # what the command's processes had started, and left to be waited for
-            os.wait()
-    click.echo(f"{_cpu() - used:.1f} s of processor time, {seconds:.1f} s in all")
+    cpu = autograde.processor_time() - used
+    click.echo(f"{cpu:.1f} s of processor time, {seconds:.1f} s in all")
     _see(json.loads((out / "results.json").read_text(encoding="utf-8")))
-    return seconds
-
-
-def _cpu() -> float:
-    """Seconds of processor time that processes started here have used, and theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return seconds, cpu
 
 
 def _see(results: object) -> None:
@@ -112,8 +107,9 @@ def _see(results: object) -> None:
     click.echo("exercises: " + ", ".join(f"{n} {state}" for state, n in sorted(counts.items())))
 
 
-def _told(name: str, seconds: float) -> str:
-    return f"{name}: {60 / seconds:.1f} submissions a minute ({seconds:.3f} s each)"
+def _told(name: str, seconds: float, cpu: float) -> str:
+    rate = f"{60 / seconds:.1f} submissions a minute ({seconds:.3f} s each"
+    return f"{name}: {rate}, {cpu:.3f} s of processor time)"
 
 
 if __name__ == "__main__":

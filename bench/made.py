@@ -79,7 +79,7 @@ def _cell(identity: str, text: str) -> dict[str, Any]:
 
 def _right(exercise: Exercise, dice: random.Random) -> str:
     needed = [source.whole(function) for function in source.needs(exercise.solution)]
-    return "\n\n\n".join([*needed, source.whole(exercise.solution)])
+    return "\n\n\n".join([*needed, source.whole(exercise.solution, name=exercise.name)])
 
 
 def _wrong(exercise: Exercise, dice: random.Random) -> str:
@@ -123,7 +123,7 @@ def _broken(exercise: Exercise, dice: random.Random) -> str:
 
 
 def _stub(exercise: Exercise, dice: random.Random) -> str:
-    return source.stub(exercise.solution, exercise.stub)
+    return source.stub(exercise.solution, exercise.stub, name=exercise.name)
 
 
 _ANSWERS: dict[str, Callable[[Exercise, random.Random], str]] = {

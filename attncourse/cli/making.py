@@ -132,8 +132,7 @@ def _show_numbers(root: Path) -> None:
         counted = budgets.count(page.read(path))
         numbers = [counted.sections, counted.lines, counted.asserts, counted.predictions]
         numbers += [counted.figures, counted.words, round(counted.minutes), counted.stated]
-        over = "(old)" if path.stem in budgets.OLD else str(len(budgets.problems(path)))
-        rows.add_row(path.stem, *map(str, numbers), over)
+        rows.add_row(path.stem, *map(str, numbers), str(len(budgets.problems(path))))
     show(rows)
 
 

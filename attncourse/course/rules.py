@@ -115,11 +115,6 @@ def parameters(function: Function) -> str:
     return str(signature.replace(parameters=bare, return_annotation=signature.empty))
 
 
-def names_of_parameters(function: Function) -> tuple[str, ...]:
-    """The names alone."""
-    return tuple(inspect.signature(function).parameters)
-
-
 def _leaning_stub(exercise: Exercise) -> Iterator[str]:
     if exercise.stub is not None:
         text = render.stub(exercise)

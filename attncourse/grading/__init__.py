@@ -7,7 +7,9 @@ The processes, each started by the one above it::
         judge, one a core        classroom.schedule, classroom.task: grades submission by submission
           zygote                 confined.zygote, in bubblewrap where that is: has imported PyTorch
             worker               confined.child, confined.worker: confined, runs one submission
-            twin                 a fork of the zygote, in which no submission is ever loaded
+            twin                 a fork of the zygote, for exercises that forbid functions
+              worker             confined, runs one submission, where those are refused
+            twin                 another, in which no submission is ever loaded
               worker             repeats what the other recorded, and counts what it costs
 
 `pytest --grade` and `attncourse check` are judges themselves. On a cluster each of Dask's workers
@@ -21,10 +23,11 @@ process     holds                                        believes
 run         all files, the secret, the journal           a judge's records
 judge       exercises, answers, the secret, one file     the zygote; a counting worker's numbers;
                                                          of any other no word, it compares values
-zygote      what `sandbox.mounts` shows, no secret       the judge
+zygote,     what `sandbox.mounts` shows, no secret       the judge
+twins
 worker      one submission, the inputs it is asked on    the judge, since it has nothing to lose
-twin's      a record, as plain data, and its inputs      the judge; of the record nothing: it calls
-                                                         PyTorch's operators, none that opens files
+counting    a record, as plain data, and its inputs      the judge; of the record nothing: it calls
+worker                                                   PyTorch's operators, none that opens files
 =========== ============================================ =====================================
 
 The rooms: `judge` asks, compares and concludes (`judge.memory` remembers what a class said);

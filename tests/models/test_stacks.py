@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attncourse.measure.tokens import distance_from_mean
+from attncourse.measure.collapse import distance_from_mean
 from attncourse.mechanisms.dense.layers import encoder_layer, post_norm_encoder_layer
 from attncourse.mechanisms.dense.self_attention import self_attention
 from attncourse.models.stacks import (

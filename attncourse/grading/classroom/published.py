@@ -9,7 +9,7 @@ import io
 import keyword
 import re
 import tokenize
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from attncourse.course import source
 from attncourse.course.exercise import get
@@ -30,7 +30,12 @@ def is_published(content: bytes) -> bool:
 
 def is_solution(name: str, lines: Sequence[str]) -> bool:
     """Are these lines the published solution of an exercise, but for names and comments?"""
-    return bool(lines) and _words(lines) in _solutions(name)
+    return bool(lines) and _is_solution(name, "\n".join(lines))
+
+
+@functools.lru_cache(maxsize=4096)  # a class gives many of the same, and is looked at twice
+def _is_solution(name: str, text: str) -> bool:
+    return _words(text) in _solutions(name)
 
 
 @functools.cache
@@ -38,17 +43,17 @@ def _solutions(name: str) -> frozenset[tuple[str, ...]]:
     """The solution as it is published, with and without what it needs; none if it is short."""
     solution = get(name).solution
     needed = [source.whole(function) for function in source.needs(solution)]
-    whole = source.whole(solution)
+    whole = source.whole(solution, name=name)
     texts = [whole, "\n\n".join([*needed, whole])]
-    found = (_words(text.splitlines()) for text in texts)
+    found = (_words(text) for text in texts)
     return frozenset(words for words in found if len(words) >= LEAST)
 
 
-def _words(lines: Iterable[str]) -> tuple[str, ...]:
+def _words(text: str) -> tuple[str, ...]:
     """The words of code, in which the names that the writer chose are numbers."""
     numbers: dict[str, str] = {}
     words: list[str] = []
-    tokens = list(_tokens("\n".join(lines)))
+    tokens = list(_tokens(text))
     for at, token in enumerate(tokens):
         before = tokens[at - 1].string if at else ""
         own = token.type == tokenize.NAME and not keyword.iskeyword(token.string)

@@ -1,12 +1,12 @@
 """Why there is no function of an exercise's name, once a submission has run: in a sentence."""
 
 import difflib
+import inspect
 from collections.abc import Iterable, Sequence
 
 from attncourse.course import exercise as contract
 from attncourse.course.checking import CheckResult, Result, State
 from attncourse.course.exercise import Exercise, first_line
-from attncourse.course.rules import names_of_parameters
 from attncourse.grading.judge.submission import Submission
 from attncourse.grading.parsing.parser import Function
 
@@ -44,7 +44,7 @@ def nothing_found(submission: Submission, notes: Sequence[str]) -> str:
 
 def renamed(submission: Submission, exercise: Exercise) -> str | None:
     """A question about the function that may be meant; None if there is none."""
-    known, wanted = contract.names(), names_of_parameters(exercise.solution)
+    known, wanted = contract.names(), tuple(inspect.signature(exercise.solution).parameters)
     others = {f.name: f for f in submission.functions if f.name not in known}
     alike = [f for f in others.values() if _resemble(f.name, exercise.name)]
     same = [f for f in others.values() if f.parameters == wanted]

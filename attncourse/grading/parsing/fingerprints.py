@@ -7,6 +7,7 @@ run where submissions run.
 """
 
 import ast
+import itertools
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -40,26 +41,20 @@ def fingerprint(definition: ast.stmt, name: str, source: str) -> Print:
 def grams(definition: ast.AST) -> list[tuple[int, int, int]]:
     """The hash of every LENGTH nodes in a row, with the first and the last line they are from."""
     nodes = list(_nodes(definition))
-    runs = (nodes[i : i + LENGTH] for i in range(len(nodes) - LENGTH + 1))
+    words, lines = [word for word, _ in nodes], [line for _, line in nodes]
+    runs = (slice(i, i + LENGTH) for i in range(len(nodes) - LENGTH + 1))
     return [
-        (
-            zlib.crc32(" ".join(word for word, _ in run).encode()),
-            min(line for _, line in run),
-            max(line for _, line in run),
-        )
+        (zlib.crc32(" ".join(words[run]).encode()), min(lines[run]), max(lines[run]))
         for run in runs
     ]
 
 
 def winnow(hashes: Sequence[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
     """Of every WINDOW in a row the smallest, the rightmost of equal ones; each once."""
-    kept = -1
-    for start in range(max(1, len(hashes) - WINDOW + 1) if hashes else 0):
-        window = range(start, min(start + WINDOW, len(hashes)))
-        chosen = min(window, key=lambda i: (hashes[i][0], -i))
-        if chosen != kept:
-            kept = chosen
-            yield hashes[chosen]
+    order = [(code, -i) for i, (code, *_) in enumerate(hashes)]
+    starts = range(max(1, len(hashes) - WINDOW + 1) if hashes else 0)
+    chosen = (-min(order[start : start + WINDOW])[1] for start in starts)
+    yield from (hashes[i] for i, _ in itertools.groupby(chosen))
 
 
 def _nodes(definition: ast.AST) -> Iterator[tuple[str, int]]:

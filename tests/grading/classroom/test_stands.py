@@ -14,6 +14,7 @@ from attncourse.course.exercise import get
 from attncourse.grading.classroom import archive, run, task
 from attncourse.grading.classroom.files import WriteError
 from attncourse.grading.classroom.journal import JournalError
+from attncourse.grading.classroom.published import is_solution
 from attncourse.grading.classroom.records import _number
 
 LARGEST = torch.finfo(torch.float64).max
@@ -190,6 +191,13 @@ def test_published_solutions_are_listed(tmp_path, graded):
         assert (f">{name}<" in part) == bool(listed), name
     assert points(report)["bob"] == 100.0
     assert "eve.ipynb is the course&#39;s own notebook of solutions." in part
+
+
+@pytest.mark.parametrize("name", ["softmax", "fix_attention"])
+def test_a_published_solution_is_known_under_the_name_of_its_exercise(name):
+    solution = source.whole(get(name).solution, name=name)
+    assert is_solution(name, solution.splitlines())
+    assert not is_solution(name, source.stub(get(name).solution, name=name).splitlines())
 
 
 def test_what_went_wrong_is_listed_by_its_kind(tmp_path, graded):

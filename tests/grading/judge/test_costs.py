@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from attncourse.grading.judge import counting
 from attncourse.grading.judge.allowance import Limits
 from attncourse.grading.judge.costs import changed
 from attncourse.grading.judge.judging import RemoteAnswer
@@ -52,6 +53,22 @@ def test_what_has_no_values_is_counted_with_some(costs):
 def test_an_exception_is_told_as_it_is(costs):
     failure = costs("def weights(q, k):\n    raise ValueError('no')\n").failure
     assert (failure.kind, failure.message) == ("ValueError", "no")
+
+
+def test_the_costs_of_a_submission_are_counted_in_one_process(zygote, monkeypatch):
+    submission = Submission(Path("a.py"), (Cell("a.py", HONEST, script=True),))
+    with Worker(submission, Limits(seconds=10.0), zygote) as worker:
+
+        def counts():
+            worker.begin()
+            counted = RemoteAnswer(worker, "weights").run("flops", attention_inputs()[:2], {})
+            assert counted.value == flops(lambda q, k: q @ k.mT, *attention_inputs()[:2])
+            return worker._counter._process
+
+        first = counts()
+        assert counts() is first
+        monkeypatch.setattr(counting, "LITTLE", 0.0)  # one that has computed for long is ended
+        assert counts() is not first
 
 
 def test_what_does_not_follow_by_operators_has_no_cost(costs):

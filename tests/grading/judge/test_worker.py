@@ -424,9 +424,10 @@ def test_a_submission_that_has_used_up_its_time_is_asked_no_more(submission, zyg
 
 
 @pytest.mark.parametrize("new", [False, True], ids=["its session", "a session of its own"])
-def test_a_child_does_not_outlive_its_worker(submission, limited, new):
+@pytest.mark.parametrize("forbidden", [(), ("softmax",)])
+def test_a_child_does_not_outlive_its_worker(submission, limited, new, forbidden):
     with Worker(submission, LIMITS, limited) as worker:
-        outcome = ask(worker, "starts_a_child", None, new=new)
+        outcome = ask(worker, "starts_a_child", None, forbidden=forbidden, new=new)
         if os.getuid():  # the limit on processes holds for all but root
             assert outcome.failure.kind == "BlockingIOError"
             return
@@ -461,6 +462,26 @@ def test_a_zygote_that_was_killed_is_started_again(submission):
         worker.begin()
         os.killpg(mine._launched.process.pid, signal.SIGKILL)
         assert ask(worker, "double", 3).value == 6.0
+
+
+def test_what_forbids_the_same_is_started_from_one_process(zygote):
+    softmax = zygote.refusing(("softmax",))
+    assert zygote.refusing(()) is zygote
+    assert zygote.refusing(["softmax"]) is softmax
+    assert len({zygote, softmax, zygote.counting, zygote.refusing(("cosine_similarity",))}) == 4
+
+
+def test_a_process_that_forbids_and_was_killed_is_started_again(submission):
+    with Zygote("limits") as mine, Worker(submission, LIMITS, mine) as worker:
+        softmax = {"forbidden": ("softmax",)}
+        for _ in range(2):
+            failure = ask(worker, "softmaxes", gaussian(3), **softmax).failure
+            assert failure.kind == "ForbiddenError"
+            first = mine._launched.process.pid
+            *_, twin = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+            worker.begin(**softmax)
+            os.kill(int(twin), signal.SIGKILL)
+        assert ask(worker, "softmaxes", gaussian(3)).value.sum() == pytest.approx(1)
 
 
 def test_a_job_whose_zygote_was_lost_is_a_fault_of_the_grader_and_no_answer(submission):

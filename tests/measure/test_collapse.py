@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from attncourse.measure.tokens import distance_from_mean
+from attncourse.measure.collapse import distance_from_mean
 from attncourse.testing import assert_same, gaussian
 
 
