@@ -2,7 +2,8 @@ r"""# Attention in tiles
 
 Compute attention without ever holding its matrix of scores. Take `block` keys at a time. Of each
 query keep what has been seen so far: the largest score, the sum of exponentials, the sum of
-weighted values (or an output with its logsumexp: your `merge_attention` joins two). At the end it is
+weighted values (or an output with its logsumexp: your `merge_attention` joins two). At the end it
+is
 
 $$\mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}}\right) V ,$$
 
@@ -40,10 +41,10 @@ from attncourse.testing import (
 
 difficulty, minutes = 4, 40
 hints = (
-    "One query and one key at a time first, as in the chapter. Then let the queries be all rows of "
-    "a matrix: the largest score, the sum and the output get an axis of n, the keys one of `block`.",
-    "When a tile brings a larger maximum, sum and output so far were made with the old one: multiply "
-    "both by exp(old - new). For the mask of a tile compare positions, `torch.arange`, not a matrix.",
+    "One query and one key at a time first, as in the chapter. Then let the queries be all rows "
+    "of a matrix: the largest score, the sum and the output get an axis of n, the keys of `block`.",
+    "When a tile brings a larger maximum, sum and output so far were made with the old one: "
+    "multiply both by exp(old - new). For the mask of a tile compare positions, `torch.arange`.",
 )
 forbidden = attention.forbidden
 
@@ -162,8 +163,8 @@ def _online(q, k, v, block, causal, *, old_sum=True, old_out=True, sign=1.0, lea
 
 
 def wrong_whole_matrix(q, k, v, *, block, causal=False):
-    """You hold n times m numbers together: all scores, or a whole causal mask. Use each tile up before
-    the next is made, and compute its part of the mask from positions.
+    """You hold n times m numbers together: all scores, or a whole causal mask. Use each tile up
+    before the next is made, and compute its part of the mask from positions.
     """
     scores = torch.cat([s for s, _ in _tiles(q, k, v, k.shape[-2], causal)], dim=-1)
     empty = (scores == -math.inf).all(dim=-1, keepdim=True)
@@ -171,8 +172,8 @@ def wrong_whole_matrix(q, k, v, *, block, causal=False):
 
 
 def wrong_mean_of_the_tiles(q, k, v, *, block, causal=False):
-    """You averaged the outputs of the tiles as if each weighed the same. A tile counts by its sum of
-    exponentials: keep it, or the logsumexp, and merge.
+    """You averaged the outputs of the tiles as if each weighed the same. A tile counts by its sum
+    of exponentials: keep it, or the logsumexp, and merge.
     """
     outs = []
     for scores, values in _tiles(q, k, v, block, causal):
@@ -183,8 +184,8 @@ def wrong_mean_of_the_tiles(q, k, v, *, block, causal=False):
 
 
 def wrong_own_tile_only(q, k, v, *, block, causal=False):
-    """You let each block of queries attend to the block of keys at the same place alone. Tiles change
-    the order of the work, not what is seen: go over all keys for each query.
+    """You let each block of queries attend to the block of keys at the same place alone. Tiles
+    change the order of the work, not what is seen: go over all keys for each query.
     """
     outs = []
     for i in range(0, q.shape[-2], block):
@@ -195,8 +196,8 @@ def wrong_own_tile_only(q, k, v, *, block, causal=False):
 
 
 def wrong_last_tile_only(q, k, v, *, block, causal=False):
-    """Your loop begins anew with each tile, so that only the last one is left. Maximum, sum and output
-    are made before the loop and carried through it.
+    """Your loop begins anew with each tile, so that only the last one is left. Maximum, sum and
+    output are made before the loop and carried through it.
     """
     for scores, values in _tiles(q, k, v, block, causal):
         empty = (scores == -math.inf).all(dim=-1, keepdim=True)
@@ -227,22 +228,23 @@ def wrong_short_block_left_out(q, k, v, *, block, causal=False):
 
 
 def wrong_old_output_not_rescaled(q, k, v, *, block, causal=False):
-    """When the maximum moves you rescale the old sum, but not the old output, which was made with the
-    same old maximum. Multiply both by exp(old - new).
+    """When the maximum moves you rescale the old sum, but not the old output, which was made with
+    the same old maximum. Multiply both by exp(old - new).
     """
     return _online(q, k, v, block, causal, old_out=False)
 
 
 def wrong_old_sum_not_rescaled(q, k, v, *, block, causal=False):
-    """When the maximum moves you rescale the old output, but not the old sum, which was made with the
-    same old maximum. Multiply both by exp(old - new).
+    """When the maximum moves you rescale the old output, but not the old sum, which was made with
+    the same old maximum. Multiply both by exp(old - new).
     """
     return _online(q, k, v, block, causal, old_sum=False)
 
 
 def wrong_nothing_rescaled(q, k, v, *, block, causal=False):
     """You subtract a new maximum in each tile and add the results as they are, although they have
-    different units. When the maximum moves, multiply the old sum and the old output by exp(old - new).
+    different units. When the maximum moves, multiply the old sum and the old output by exp(old -
+    new).
     """
     return _online(q, k, v, block, causal, old_sum=False, old_out=False)
 
@@ -255,15 +257,15 @@ def wrong_rescaled_the_other_way(q, k, v, *, block, causal=False):
 
 
 def wrong_maximum_starts_at_zero(q, k, v, *, block, causal=False):
-    """Your running maximum starts at 0. Where all scores lie far below zero every exponential vanishes:
-    start below all scores.
+    """Your running maximum starts at 0. Where all scores lie far below zero every exponential
+    vanishes: start below all scores.
     """
     return _online(q, k, v, block, causal, least=0.0)
 
 
 def wrong_no_maximum_subtracted(q, k, v, *, block, causal=False):
-    """You took the exponentials of the scores as they are, and large ones are infinite. Keep a running
-    maximum and subtract it.
+    """You took the exponentials of the scores as they are, and large ones are infinite. Keep a
+    running maximum and subtract it.
     """
     total, out = torch.zeros_like(q[..., :1]), torch.zeros_like(q[..., :1] * v[..., :1, :])
     for scores, values in _tiles(q, k, v, block, causal):
@@ -301,29 +303,29 @@ def wrong_not_divided(q, k, v, *, block, causal=False):
 
 
 def wrong_nan_where_no_key_is_seen(q, k, v, *, block, causal=False):
-    """You give NaN to a query that sees no key: -inf less -inf, or 0/0. Subtract a finite number from
-    its scores and divide by 1, and zeros come out.
+    """You give NaN to a query that sees no key: -inf less -inf, or 0/0. Subtract a finite number
+    from its scores and divide by 1, and zeros come out.
     """
     return _online(q, k, v, block, causal, least=-math.inf)
 
 
 def wrong_causal_ignored(q, k, v, *, block, causal=False):
-    """Your result is the same with `causal=True`, so every query sees the future. Hide the later keys
-    of each tile with -inf.
+    """Your result is the same with `causal=True`, so every query sees the future. Hide the later
+    keys of each tile with -inf.
     """
     return _online(q, k, v, block, False)
 
 
 def wrong_always_causal(q, k, v, *, block, causal=False):
-    """You hide later keys whether you are asked to or not. Without `causal=True` every query sees every
-    key.
+    """You hide later keys whether you are asked to or not. Without `causal=True` every query sees
+    every key.
     """
     return _online(q, k, v, block, True)
 
 
 def wrong_causal_from_the_top_left(q, k, v, *, block, causal=False):
-    """You let query i see the keys up to i. The queries are the last n of the m positions: up to
-    i + m - n.
+    """You let query i see the keys up to i. The queries are the last n of the m positions: up to i
+    + m - n.
     """
     if not causal:
         return _online(q, k, v, block, causal)
@@ -333,8 +335,8 @@ def wrong_causal_from_the_top_left(q, k, v, *, block, causal=False):
 
 
 def wrong_causal_within_the_tile(q, k, v, *, block, causal=False):
-    """You compare a key's place within its tile with the query's place in the text. Add where the tile
-    begins, `j`, to the place of its keys.
+    """You compare a key's place within its tile with the query's place in the text. Add where the
+    tile begins, `j`, to the place of its keys.
     """
     if not causal:
         return _online(q, k, v, block, causal)
@@ -344,8 +346,8 @@ def wrong_causal_within_the_tile(q, k, v, *, block, causal=False):
 
 
 def wrong_own_position_hidden(q, k, v, *, block, causal=False):
-    """You hide the query's own position too. Causal means up to and with itself: hide the keys that are
-    later, `>`.
+    """You hide the query's own position too. Causal means up to and with itself: hide the keys that
+    are later, `>`.
     """
     if not causal:
         return _online(q, k, v, block, causal)

@@ -8,9 +8,10 @@ $$\mathrm{out} = \mathrm{softmax}\!\left(\frac{Q K^\top}{\sqrt{d}}\right) V$$
 
 whatever the block.
 
-- `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); the result is (..., n, e). Shapes, dtype,
-  the causal mask and what is kept in memory are right already, and stay so.
-- The result does not depend on `block`, on how the keys are cut, or on where the largest score lies.
+- `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); the result is (..., n, e). Shapes,
+  dtype, the causal mask and what is kept in memory are right already, and stay so.
+- The result does not depend on `block`, on how the keys are cut, or on where the largest score
+  lies.
 """
 
 import functools
@@ -58,15 +59,15 @@ stub = wrong_output_in_the_old_unit
 
 
 def wrong_sum_in_the_old_unit(q, k, v, *, block, causal=False):
-    """Now your output is rescaled when the maximum moves, and your sum is not. Both were made with the
-    old maximum: multiply both by `shrink`.
+    """Now your output is rescaled when the maximum moves, and your sum is not. Both were made with
+    the old maximum: multiply both by `shrink`.
     """
     return blockwise_attention.wrong_old_sum_not_rescaled(q, k, v, block=block, causal=causal)
 
 
 def wrong_rescaled_with_the_new_tile(q, k, v, *, block, causal=False):
-    """You shrink the old output together with the new tile, which is in the new unit already. Multiply
-    the past by `shrink` before you add the tile.
+    """You shrink the old output together with the new tile, which is in the new unit already.
+    Multiply the past by `shrink` before you add the tile.
     """
     out = torch.zeros_like(q[..., :1] * v[..., :1, :])
     top = torch.full_like(q[..., :1], -1e30)
@@ -81,8 +82,8 @@ def wrong_rescaled_with_the_new_tile(q, k, v, *, block, causal=False):
 
 
 def wrong_no_maximum_any_more(q, k, v, *, block, causal=False):
-    """You did without the maximum, so that there is nothing to rescale; but then large scores overflow.
-    Keep it, and multiply what is old by exp(old - new).
+    """You did without the maximum, so that there is nothing to rescale; but then large scores
+    overflow. Keep it, and multiply what is old by exp(old - new).
     """
     return blockwise_attention.wrong_no_maximum_subtracted(q, k, v, block=block, causal=causal)
 

@@ -73,7 +73,7 @@ def check_survives_large_scores(student):
 
 
 def check_leaves_out_empty_parts(student):
-    """a part without keys changes nothing; two of them give zeros and -inf, with finite gradients"""
+    """a part without keys changes nothing; two give zeros and -inf, with finite gradients"""
     out_a, lse_a, out_b, lse_b = _random_parts(3, seed=50)
     for lost_a, lost_b in ((0, None), (None, 4), (2, 2)):
         parts = (*_emptied(out_a, lse_a, lost_a), *_emptied(out_b, lse_b, lost_b))
