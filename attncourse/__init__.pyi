@@ -38,6 +38,7 @@ from attncourse.measure.analytic import crossover_length as crossover_length
 from attncourse.measure.analytic import kv_cache_bytes as kv_cache_bytes
 from attncourse.measure.analytic import plain_attention_bytes as plain_attention_bytes
 from attncourse.measure.analytic import tiled_attention_bytes as tiled_attention_bytes
+from attncourse.measure.collapse import distance_from_mean as distance_from_mean
 from attncourse.measure.cost import flops as flops
 from attncourse.measure.cost import largest_tensor as largest_tensor
 from attncourse.measure.cost import moved_bytes as moved_bytes
@@ -47,7 +48,6 @@ from attncourse.measure.memory import peak_bytes as peak_bytes
 from attncourse.measure.roofline import roofline_seconds as roofline_seconds
 from attncourse.measure.roofline import sdpa_floor_bytes as sdpa_floor_bytes
 from attncourse.measure.timing import median_seconds as median_seconds
-from attncourse.measure.collapse import distance_from_mean as distance_from_mean
 from attncourse.measure.weights import entropy as entropy
 from attncourse.mechanisms.content.adaptive_span import (
     adaptive_span_attention as adaptive_span_attention,

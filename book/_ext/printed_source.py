@@ -1,7 +1,7 @@
 """Functions that a cell prints are coloured as code, as the cells are.
 
-A cell prints source with ``print(inspect.getsource(f))``: plain text, the same in the notebook, in
-nbval and here. What a page then knows of it is the text itself.
+A cell prints source with ``print(whole(f))``, or ``inspect.getsource``: plain text, the same in
+the notebook, in nbval and here. What a page then knows of it is the text itself.
 """
 
 import ast
