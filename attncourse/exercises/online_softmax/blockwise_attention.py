@@ -274,6 +274,23 @@ def wrong_no_maximum_subtracted(q, k, v, *, block, causal=False):
     return out / total.masked_fill(total == 0, 1.0)
 
 
+def wrong_one_maximum_for_all_queries(q, k, v, *, block, causal=False):
+    """You keep one maximum for all queries together. A query whose scores lie far below it has only
+    zeros left, and 0/0 is NaN: keep one for each query, `amax(dim=-1)`.
+    """
+    top = -math.inf
+    total, out = torch.zeros_like(q[..., :1]), torch.zeros_like(q[..., :1] * v[..., :1, :])
+    for scores, values in _tiles(q, k, v, block, causal):
+        new = max(top, scores.max().item())
+        safe = 0.0 if new == -math.inf else new
+        weights, shrink = (scores - safe).exp(), math.exp(top - safe)
+        total = total * shrink + weights.sum(dim=-1, keepdim=True)
+        out = out * shrink + weights @ values
+        top = new
+    empty = torch.arange(q.shape[-2])[:, None] + k.shape[-2] - q.shape[-2] < 0
+    return out / (total + (empty if causal else 0))
+
+
 def wrong_divided_in_every_tile(q, k, v, *, block, causal=False):
     """You divide by the sum in every tile and add a new part to it, so that the old one is divided
     again and again. Divide once, after the loop.

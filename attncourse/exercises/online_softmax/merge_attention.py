@@ -198,6 +198,15 @@ def wrong_larger_logsumexp(out_a, lse_a, out_b, lse_b):
     return part_a * out_a + part_b * out_b, torch.maximum(lse_a, lse_b)
 
 
+def wrong_base_two(out_a, lse_a, out_b, lse_b):
+    """You computed with powers of two. A logsumexp is a natural logarithm: use `exp` and `log`, or
+    multiply by ln 2 on the way in and out.
+    """
+    scale = math.log(2)
+    part_a, part_b, lse = _shares(lse_a * scale, lse_b * scale)
+    return part_a * out_a + part_b * out_b, lse / scale
+
+
 def wrong_sum_instead_of_its_logarithm(out_a, lse_a, out_b, lse_b):
     """You returned the sum of exponentials. The next merge expects its logarithm, which does not
     overflow either: take `log` of it.
