@@ -175,18 +175,20 @@ def needs_cuda() -> None:
 def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
     """The gradients of ``(fn(*args, **kwargs) * c).sum()`` with respect to each floating tensor.
 
-    c is a fixed Gaussian cotangent, so that no symmetry of the output hides an error. An
-    argument that the result does not depend on has gradient zero; an output that carries no
-    gradient at all gives zeros throughout.
+    c is a fixed Gaussian cotangent, so that no symmetry of the output hides an error. Of several
+    outputs, a tuple, each has its own and the sums are added. An argument that the result does not
+    depend on has gradient zero; an output that carries no gradient at all gives zeros throughout.
     """
     leaves = [_with_gradient(x) for x in args]
     out = fn(*leaves, **kwargs)
     inputs = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
-    if not (isinstance(out, Tensor) and out.requires_grad):
+    outs = [x for x in (out if isinstance(out, tuple) else (out,)) if isinstance(x, Tensor)]
+    outs = [x for x in outs if x.requires_grad]
+    if not outs:
         return tuple(torch.zeros_like(x) for x in inputs)
     known = torch.Generator().manual_seed(77)  # the same wherever the function lives
-    cotangent = _normal(out.shape, 1.0, known).to(out)
-    found = torch.autograd.grad((out * cotangent).sum(), inputs, allow_unused=True)
+    cotangents = [_normal(x.shape, 1.0, known).to(x) for x in outs]
+    found = torch.autograd.grad(outs, inputs, cotangents, allow_unused=True)
     return tuple(
         torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)
     )

@@ -213,6 +213,16 @@ def test_an_output_without_gradient_gives_zeros_throughout(fn):
     assert not any(g.any() for g in found)
 
 
+def test_of_several_outputs_each_has_a_cotangent_of_its_own():
+    """Here the second does not depend on the input, and an infinite value harms no gradient."""
+    x = gaussian(3, 4)
+    alone = gradients(lambda x: x.square(), x)
+    assert torch.equal(gradients(lambda x: (x.square(), torch.ones(2)), x)[0], alone[0])
+    infinite = gradients(lambda x: (x.square(), x.masked_fill(x < 9, -math.inf)), x)
+    assert torch.equal(infinite[0], alone[0])
+    assert not torch.allclose(gradients(lambda x: (x.square(), x.square()), x)[0], 2 * alone[0])
+
+
 def test_only_floating_point_tensors_have_gradients_and_keywords_pass_through():
     mask = random_mask(3, 4)
 

@@ -14,7 +14,7 @@ from attncourse.course.exercise import get, names
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
 
-WINDOW, TOP = 8, 4  # of the exercises whose function takes a size
+WINDOW, TOP, BLOCK = 8, 4, 16  # of the exercises whose function takes a size
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
@@ -69,6 +69,27 @@ def _window_mask(function: Function) -> Sockets:
 def _window_attention(function: Function) -> Sockets:
     def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
         return function(q, k, v, window=WINDOW, causal=True)
+
+    return {"attention": attention}
+
+
+def _in_halves(function: Function) -> Sockets:
+    """Attention over the first half of the keys and over the second, merged by the function."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        cut = k.shape[-2] // 2
+        parts: list[Tensor] = []
+        for keys in (slice(cut), slice(cut, None)):
+            seen = None if mask is None else mask[..., keys]
+            parts += attncourse.attention_and_lse(q, k[..., keys, :], v[..., keys, :], mask=seen)
+        return function(*parts)[0]
+
+    return {"attention": attention}
+
+
+def _tiles(function: Function) -> Sockets:
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        return function(q, k, v, block=BLOCK, causal=True)
 
     return {"attention": attention}
 
@@ -132,6 +153,9 @@ PLUGS: dict[str, Plug] = {
     "decode_step": Plug(_into("cache")),
     "quantize_int8": Plug(_quantized, neutral=False),
     "dequantize": Plug(_dequantized, neutral=False),
+    "merge_attention": Plug(_in_halves),
+    "blockwise_attention": Plug(_tiles, brief=True),
+    "fix_blockwise_attention": Plug(_tiles, brief=True),
     "sliding_window_mask": Plug(_window_mask, neutral=False),
     "sliding_window_attention": Plug(_window_attention, neutral=False, cached=False, brief=True),
     "topk_attention": Plug(_top, neutral=False, brief=True),
