@@ -214,14 +214,6 @@ def wrong_no_cross_attention(x, memory, params, *, h, memory_mask=None):
     return x + _feed(_norm(x, params, 3), params)
 
 
-def wrong_no_self_attention(x, memory, params, *, h, memory_mask=None):
-    """You left the first attention out, so that a word knows nothing of those before it. It comes
-    first, causal, with norm 1.
-    """
-    x = x + _attend(_norm(x, params, 2), memory, params, h, memory_mask, CROSS)
-    return x + _feed(_norm(x, params, 3), params)
-
-
 def wrong_cross_first(x, memory, params, *, h, memory_mask=None):
     """You put the cross-attention first. The order is: the words written so far, the memory, the
     network.
@@ -229,17 +221,6 @@ def wrong_cross_first(x, memory, params, *, h, memory_mask=None):
     x = x + _attend(_norm(x, params, 2), memory, params, h, memory_mask, CROSS)
     y = _norm(x, params, 1)
     x = x + _attend(y, y, params, h, _past(x), SELF)
-    return x + _feed(_norm(x, params, 3), params)
-
-
-def wrong_side_by_side(x, memory, params, *, h, memory_mask=None):
-    """You let both attentions read the x that came in. The second reads the sum: what the first has
-    found is in its queries.
-    """
-    y = _norm(x, params, 1)
-    words = _attend(y, y, params, h, _past(x), SELF)
-    source = _attend(_norm(x, params, 2), memory, params, h, memory_mask, CROSS)
-    x = x + words + source
     return x + _feed(_norm(x, params, 3), params)
 
 
@@ -285,15 +266,6 @@ def wrong_cross_attention_reads_the_stream(x, memory, params, *, h, memory_mask=
     y = _norm(x, params, 1)
     x = x + _attend(y, y, params, h, _past(x), SELF)
     return _layer_end(x + _attend(x, memory, params, h, memory_mask, CROSS), params)
-
-
-def wrong_no_residual_around_the_memory(x, memory, params, *, h, memory_mask=None):
-    """You replaced the stream by what the cross-attention returns, and what was written is lost.
-    Add it: x + attention.
-    """
-    y = _norm(x, params, 1)
-    x = x + _attend(y, y, params, h, _past(x), SELF)
-    return _layer_end(_attend(_norm(x, params, 2), memory, params, h, memory_mask, CROSS), params)
 
 
 def wrong_no_residual(x, memory, params, *, h, memory_mask=None):
