@@ -175,13 +175,15 @@ def needs_cuda() -> None:
 def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
     """The gradients of ``(fn(*args, **kwargs) * c).sum()`` with respect to each floating tensor.
 
-    c is a fixed Gaussian cotangent, so that no symmetry of the output hides an error. Of several
-    outputs, a tuple, each has its own and the sums are added. An argument that the result does not
-    depend on has gradient zero; an output that carries no gradient at all gives zeros throughout.
+    A dict among the arguments counts as its tensors, in their order. c is a fixed Gaussian
+    cotangent, so that no symmetry of the output hides an error. Of several outputs, a tuple, each
+    has its own and the sums are added. An argument that the result does not depend on has gradient
+    zero; an output that carries no gradient at all gives zeros throughout.
     """
     leaves = [_with_gradient(x) for x in args]
     out = fn(*leaves, **kwargs)
-    inputs = [x for x in leaves if isinstance(x, Tensor) and x.requires_grad]
+    each = [x for y in leaves for x in (y.values() if isinstance(y, dict) else (y,))]
+    inputs = [x for x in each if isinstance(x, Tensor) and x.requires_grad]
     outs = [x for x in (out if isinstance(out, tuple) else (out,)) if isinstance(x, Tensor)]
     outs = [x for x in outs if x.requires_grad]
     if not outs:
@@ -197,4 +199,6 @@ def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
 def _with_gradient(x: Any) -> Any:
     if isinstance(x, Tensor) and x.is_floating_point():
         return x.detach().clone().requires_grad_()
+    if isinstance(x, dict):
+        return {name: _with_gradient(value) for name, value in x.items()}
     return x

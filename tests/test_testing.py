@@ -233,6 +233,14 @@ def test_only_floating_point_tensors_have_gradients_and_keywords_pass_through():
     assert_same(found, 2 * gaussian(3, 4, std=1.0, seed=77).masked_fill(mask, 0.0))
 
 
+def test_the_tensors_of_a_dict_have_gradients_in_their_order():
+    params = {"w": gaussian(4), "name": "of a layer", "b": gaussian(4, seed=1)}
+    for_x, for_w, for_b = gradients(lambda x, p: x * p["w"] + p["b"], gaussian(4, seed=2), params)
+    assert_same(for_x, for_b * params["w"])
+    assert_same(for_w, for_b * gaussian(4, seed=2))
+    assert not params["w"].requires_grad
+
+
 def test_gradients_leave_their_arguments_alone_whatever_the_function_does_to_them():
     def fn(x):
         out = x.sin()

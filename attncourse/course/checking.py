@@ -232,13 +232,19 @@ def _first_difference(exercise: Exercise, calls: list[Call]) -> Call | None:
 
 
 def _mask_of(exercise: Exercise, call: Call) -> Tensor | None:
-    """The mask that was given with scores, as large as they are; None where it hides nothing."""
+    """The mask that was given with scores, as large as they are; None where it hides nothing.
+
+    One of another form is about other scores, those that the function makes of its tokens.
+    """
     given = inspect.signature(exercise.solution).bind(*call.args, **call.kwargs).arguments
     mask, scores, value = given.get("mask"), next(iter(given.values())), call.outcome.value
     if call.probe is not None or not isinstance(mask, Tensor) or mask.all():
         return None
-    same = isinstance(scores, Tensor) and scores.shape == value.shape
-    return mask.expand(value.shape) if same else None
+    if not isinstance(scores, Tensor) or scores.shape != value.shape:
+        return None
+    sizes = zip(reversed(mask.shape), reversed(value.shape), strict=False)
+    fits = mask.ndim <= value.ndim and all(size in (1, whole) for size, whole in sizes)
+    return mask.expand(value.shape) if fits else None
 
 
 def _sentence(message: str) -> str:

@@ -22,6 +22,9 @@ from torch import Tensor
 
 from attncourse import check, hint"""
 
+# a line more, where the functions of a chapter need the name
+SOMETIMES = {"Mapping": "from collections.abc import Mapping"}
+
 
 def notebooks(root: Path) -> dict[Path, str]:
     """The text of every generated notebook, by its path under `root`.
@@ -52,6 +55,8 @@ def _text(chapter: str, folder: str, url: str) -> str:
             _code(exercise.name, _solution(exercise, shown) if solved else stub(exercise)),
             _code(f"{exercise.name}-check", _check(exercise, solved)),
         ]
+    functions = [cell.source for cell in cells[2:] if cell.cell_type == "code"]
+    cells[1] = _code("imports", imports("\n".join(functions)))
     notebook = nbformat.v4.new_notebook(
         cells=cells,
         metadata={
@@ -62,6 +67,12 @@ def _text(chapter: str, folder: str, url: str) -> str:
     )
     notebook.cells.insert(1, bootstrap_of(notebook, url))
     return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+
+
+def imports(code: str) -> str:
+    """The imports of a notebook whose functions are this code."""
+    missing = source.free_names(code)
+    return "\n".join([*(line for name, line in SOMETIMES.items() if name in missing), IMPORTS])
 
 
 def _heading(chapter: str, solved: bool) -> NotebookNode:

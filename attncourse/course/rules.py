@@ -118,7 +118,7 @@ def parameters(function: Function) -> str:
 def _leaning_stub(exercise: Exercise) -> Iterator[str]:
     if exercise.stub is not None:
         text = render.stub(exercise)
-        missing = source.free_names(f"{render.IMPORTS}\n{text}")
+        missing = source.free_names(f"{render.imports(text)}\n{text}")
         if missing:
             yield f"it needs {', '.join(sorted(missing))}"
 
