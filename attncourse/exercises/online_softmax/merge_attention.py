@@ -135,11 +135,11 @@ def _assert_pair(actual, expected):
 
 
 def _shares(lse_a, lse_b):
-    """The parts' shares of the whole and its logsumexp, right for empty parts too."""
+    """The parts' shares of the whole and its logsumexp; two empty parts have zeros to share."""
     empty = (lse_a == -math.inf) & (lse_b == -math.inf)
     one, two = lse_a.masked_fill(empty, 0.0), lse_b.masked_fill(empty, 0.0)
     lse = torch.logaddexp(one, two)
-    part_a, part_b = ((x - lse).exp().masked_fill(empty, 0.0)[..., None] for x in (one, two))
+    part_a, part_b = ((x - lse).exp()[..., None] for x in (one, two))
     return part_a, part_b, lse.masked_fill(empty, -math.inf)
 
 
@@ -317,7 +317,7 @@ def right_by_a_softmax_over_the_parts(out_a, lse_a, out_b, lse_b):
     """stacks the parts: the shares are a softmax of the logsumexps"""
     lses = torch.stack([lse_a, lse_b])
     empty = (lses == -math.inf).all(dim=0)
-    shares = lses.masked_fill(empty, 0.0).softmax(dim=0).masked_fill(empty, 0.0)
+    shares = lses.masked_fill(empty, 0.0).softmax(dim=0)
     out = (shares[..., None] * torch.stack([out_a, out_b])).sum(dim=0)
     return out, lses.masked_fill(empty, 0.0).logsumexp(dim=0).masked_fill(empty, -math.inf)
 
@@ -329,4 +329,4 @@ def right_by_a_sigmoid(out_a, lse_a, out_b, lse_b):
     share = torch.sigmoid(one - two)[..., None]
     out = share * out_a + torch.sigmoid(two - one)[..., None] * out_b
     lse = torch.logaddexp(one, two).masked_fill(empty, -math.inf)
-    return out.masked_fill(empty[..., None], 0.0), lse
+    return out, lse
