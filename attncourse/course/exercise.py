@@ -4,7 +4,9 @@ find it.
 The folder is the chapter, the file's name the exercise's. A module holds
 
 - a docstring, ``# Title`` and below it the statement;
-- ``difficulty``, ``minutes``, ``hints``, ``solution``; where needed ``forbidden``, ``stub``;
+- ``difficulty``, ``minutes``, ``hints``, ``solution``; where needed ``forbidden``, ``stub``, and
+  ``shown``, one of its right answers, where the library's function is too much machinery to be
+  shown as the solution;
 - functions ``check_*``, ``wrong_*``, ``right_*``;
 - ``borrowed``, where it takes over what another exercise has said already, so that a piece of
   advice is written once::
@@ -58,7 +60,8 @@ class Exercise:
 
     checks, wrong and right map names without their prefix (``check_``, ``wrong_``, ``right_``)
     to functions, in the order of the module. stub is the function a learner starts from, or
-    None where that is the solution's signature over ``raise NotImplementedError``.
+    None where that is the solution's signature over ``raise NotImplementedError``; shown is what
+    the notebook of solutions shows.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Exercise:
     forbidden: tuple[str, ...]
     solution: Function
     stub: Function | None
+    shown: Function
     checks: Mapping[str, Function]
     wrong: Mapping[str, Function]
     right: Mapping[str, Function]
@@ -190,6 +194,7 @@ def read(module: ModuleType) -> Exercise:
         forbidden=tuple(getattr(module, "forbidden", ())),
         solution=module.solution,
         stub=getattr(module, "stub", None),
+        shown=getattr(module, "shown", module.solution),
         checks=_called(functions, "check_"),
         wrong=_called(functions, "wrong_"),
         right=_called(functions, "right_"),

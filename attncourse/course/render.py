@@ -81,8 +81,8 @@ def _heading(chapter: str, solved: bool) -> NotebookNode:
         return _markdown(
             "title",
             f"# Solutions: {CHAPTERS[chapter]}\n\n"
-            "The library's own functions, shown as they stand in the package; each passes its "
-            f"checks. Other code can be just as right. Exercises: {names}.",
+            "The library's own functions, shown as they stand in the package, or a plainer form of "
+            f"them; each passes its checks. Other code can be just as right. Exercises: {names}.",
         )
     return _markdown(
         "title",
@@ -124,9 +124,9 @@ def _solution(exercise: Exercise, shown: set[Any]) -> str:
 
     Each of those is shown once in the notebook.
     """
-    fresh = [function for function in source.needs(exercise.solution) if function not in shown]
-    shown.update(fresh, [exercise.solution] if exercise.solution.__name__ == exercise.name else [])
-    own = source.whole(exercise.solution, name=exercise.name)
+    fresh = [function for function in source.needs(exercise.shown) if function not in shown]
+    shown.update(fresh, [exercise.shown] if exercise.shown.__name__ == exercise.name else [])
+    own = source.whole(exercise.shown, name=exercise.name)
     return "\n\n\n".join([*map(source.whole, fresh), own])
 
 

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-SHOWN_FROM = ("attncourse.mechanisms", "attncourse.core.dtypes", "attncourse.core.masks")
+SHOWN_FROM = (
+    *("attncourse.mechanisms", "attncourse.core.dtypes", "attncourse.core.masks"),
+    *("attncourse.measure.analytic", "attncourse.exercises"),
+)
 
 
 def stub(
