@@ -742,9 +742,9 @@ def test_outside_a_checkout_the_makers_commands_are_refused(here, arguments):
 
 def test_new_writes_skeletons_and_says_how_to_go_on(here):
     (here / "_config.yml").write_text("repository:\n  url: https://example.org/x\n")
-    made = attncourse("new", "exercise", "self-and-cross", "self_attention")
-    path = "attncourse/exercises/self_and_cross/self_attention.py"
-    assert made.stdout.startswith(f"wrote {path}; pytest tests/test_exercises.py -k self_attention")
+    made = attncourse("new", "exercise", "linear", "retention")
+    path = "attncourse/exercises/linear/retention.py"
+    assert made.stdout.startswith(f"wrote {path}; pytest tests/test_exercises.py -k retention")
     assert (here / path).is_file()
     made = attncourse("new", "chapter", "self-and-cross")
     assert made.stdout.startswith("wrote book/self-and-cross.ipynb; attncourse execute book/self")

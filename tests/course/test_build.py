@@ -96,6 +96,7 @@ def test_boxes_stay_where_they_were_put_and_the_others_go_below_the_heading():
         "c2",
         "exercise-causal-mask",
         "exercise-masked-softmax",
+        "exercise-fix-masked-softmax",
         "exercise-masked-attention",
         "c3",
     ]

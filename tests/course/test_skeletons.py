@@ -31,12 +31,12 @@ def loaded(path):
 
 
 def test_an_exercise_is_read_and_says_what_is_missing(root):
-    path = skeletons.exercise(root, "self-and-cross", "self_attention")
-    assert path.as_posix() == "attncourse/exercises/self_and_cross/self_attention.py"
+    path = skeletons.exercise(root, "linear", "retention")
+    assert path.as_posix() == "attncourse/exercises/linear/retention.py"
     assert (root / path.parent / "__init__.py").read_text().startswith('"""')
     exercise = loaded(root / path)
-    assert (exercise.name, exercise.chapter) == ("self_attention", "self-and-cross")
-    assert exercise.title == "Self attention"
+    assert (exercise.name, exercise.chapter) == ("retention", "linear")
+    assert exercise.title == "Retention"
     broken = broken_rules(exercise)
     for needs in ("a statement", "exactly 2 `hints`: it has 0", "at least 4 `check_*`: it has 1"):
         assert any(needs in sentence for sentence in broken), needs
@@ -52,8 +52,8 @@ def test_a_solution_that_the_package_does_not_export_is_found_in_its_module(root
 
 
 EXERCISES = {
-    ("mask", "self_attention"): "there is no chapter 'mask'; did you mean 'masks'?",
-    ("xyz", "self_attention"): (
+    ("mask", "retention"): "there is no chapter 'mask'; did you mean 'masks'?",
+    ("xyz", "retention"): (
         "there is no chapter 'xyz'; the contents are in attncourse/course/contents.py."
     ),
     ("masks", "softmax"): (
@@ -74,10 +74,10 @@ def test_an_exercise_is_refused_with_the_reason(root, chapter, name):
 
 
 def test_nothing_is_overwritten(root):
-    path = skeletons.exercise(root, "masks", "self_attention")
+    path = skeletons.exercise(root, "masks", "retention")
     (root / path).write_text("mine")
     with pytest.raises(Refused, match=f"^{path} is there already$"):
-        skeletons.exercise(root, "masks", "self_attention")
+        skeletons.exercise(root, "masks", "retention")
     skeletons.chapter(root, "cost")
     with pytest.raises(Refused, match=r"^book/cost.ipynb is there already$"):
         skeletons.chapter(root, "cost")
