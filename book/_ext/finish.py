@@ -69,7 +69,8 @@ def lazy_images(soup: BeautifulSoup, app: Sphinx, path: Path) -> None:
         image["decoding"] = "async"
         if number:
             image["loading"] = "lazy"
-        size = measure(path.parent / str(image.get("src", "")))
+        source = str(image.get("src", ""))
+        size = None if source.startswith("data:") else measure(path.parent / source)
         if size and not image.has_attr("width") and "width" not in str(image.get("style", "")):
             image["width"], image["height"] = map(str, size)
 
