@@ -26,7 +26,7 @@ NOW = (  # exercises that exist
     *("self_attention", "cross_attention", "fix_self_attention"),
     *("split_heads", "merge_heads", "multi_head_attention", "fix_multi_head_attention"),
     *("merge_attention", "blockwise_attention", "fix_blockwise_attention"),
-    "fix_expensive_heads",
+    *("rotary", "fix_rotary", "layer_norm", "fix_expensive_heads"),
 )
 FUTURE = "A token sees those after it"
 
