@@ -23,6 +23,10 @@ MAY_DIFFER = {
             "fix_multi_head_attention": (),
         }.items()
     },
+    **{
+        name: (("_at_least_one", "raise ValueError"), "what the library refuses is not asked")
+        for name in ("sinusoidal_positions", "attention_parameters")
+    },
 }
 
 
