@@ -23,10 +23,8 @@ MAY_DIFFER = {
             "fix_multi_head_attention": (),
         }.items()
     },
-    **{
-        name: (("_at_least_one", "raise ValueError"), "what the library refuses is not asked")
-        for name in ("sinusoidal_positions", "attention_parameters")
-    },
+    "sinusoidal_positions": (("if d < 2", "raise ValueError"), "the same of a width"),
+    "attention_parameters": (("_at_least_one", "raise ValueError"), "the same of a size"),
 }
 
 
