@@ -366,7 +366,7 @@ def test_a_function_that_is_not_there_is_no_lack_of_an_attempt(here, what):
     notebook(here / "answer.ipynb", cell)
     result = attncourse("check", "answer.ipynb", "softmax")
     assert result.exit_code == 1
-    assert result.stdout.splitlines()[2].strip() == sentence
+    assert result.stdout.splitlines()[1].strip() == sentence
 
 
 def test_of_several_functions_one_of_other_arguments_is_not_taken_for_the_answer(here):

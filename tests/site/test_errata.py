@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import small_book
 import yaml
+from static import served
 
 from attncourse.course import claims
-from conftest import served
 from pages import ROOT
 from reader import DESK, PHONE, Reader
 

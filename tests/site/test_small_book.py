@@ -8,8 +8,8 @@ import pytest
 import small_book
 from selenium.webdriver import ActionChains, Keys
 from selenium.webdriver.common.by import By
+from static import served
 
-from conftest import served
 from reader import DESK, NEXT_FRAMES, PHONE, Reader
 
 SITE = "_build/html"

@@ -10,6 +10,8 @@ $$\underbrace{X W_q,\; X W_k,\; X W_v,\; Z W_o}_{\text{projections}} \qquad
 - The result is the number n of tokens at which both kinds take the same number of FLOPs, an `int`.
 """
 
+import functools
+
 from attncourse.measure.analytic import crossover_length as solution
 from attncourse.measure.cost import flops
 from attncourse.testing import assert_same, gaussian
@@ -46,6 +48,7 @@ def check_serves_real_models(student):
     assert_same(student(12_288), 24_576, "the length for GPT-3, d = 12288")
 
 
+@functools.cache
 def _length(d):
     """The first length at which the counted pairs reach the counted projections."""
     w = gaussian(d, d, seed=1)

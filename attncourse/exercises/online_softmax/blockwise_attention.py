@@ -28,6 +28,9 @@ from attncourse.exercises.online_softmax import merge_attention
 from attncourse.exercises.scores_and_scaling import attention
 from attncourse.measure.cost import largest_tensor
 from attncourse.mechanisms.exact.blockwise import blockwise_attention as solution
+from attncourse.mechanisms.exact.blockwise import (
+    blockwise_attention_by_definition as by_definition,
+)
 from attncourse.mechanisms.exact.merging import attention_and_lse
 from attncourse.testing import (
     OTHER_SIZES,
@@ -51,31 +54,31 @@ forbidden = attention.forbidden
 
 def check_equals_attention_for_any_block(student):
     """any block gives attention: one key, a short last block, more than there are keys"""
-    for sizes in (SIZES, OTHER_SIZES):
+    for sizes, blocks in ((SIZES, (4, 9, 64)), (OTHER_SIZES, (1, 7, 64))):
         q, k, v = attention_inputs(sizes=sizes, seed=10)
-        for block in (1, 4, 7, 9, 64):
-            assert_same(student(q, k, v, block=block), solution(q, k, v, block=block))
+        for block in blocks:
+            assert_same(student(q, k, v, block=block), by_definition(q, k, v, block=block))
 
 
 def check_hides_the_future(student):
     """causal, a query sees no later key: as many queries as keys, fewer, or more"""
     for n, m in ((9, 9), (5, 37), (11, 4), (1, 12)):
         q, k, v = attention_inputs(sizes=(n, m, 8, 6), seed=20)
-        for block in (3, 5, 64):
+        for block in (4, 64):
             ours = student(q, k, v, block=block, causal=True)
-            assert_same(ours, solution(q, k, v, block=block, causal=True))
+            assert_same(ours, by_definition(q, k, v, block=block, causal=True))
 
 
 def check_follows_the_maximum(student):
     """the largest score may lie in any tile, hundreds above the others or below zero"""
     rising = [100.0 * j for j in range(-20, 17)]
-    for heights in (rising, rising[::-1], [0.0, -900.0, 700.0], [-3000.0]):
+    far = [0.0, -900.0, 700.0]
+    for heights, block in ((rising, 2), (rising[::-1], 5), (far, 5), ([-3000.0], 9)):
         q, k, v = _spread(levels(37, *heights))
-        for block in (1, 5):
-            assert_same(student(q, k, v, block=block), solution(q, k, v, block=block))
+        assert_same(student(q, k, v, block=block), by_definition(q, k, v, block=block))
     q, k, v = attention_inputs(std=100.0, seed=30)
     causal = {"block": 6, "causal": True}
-    assert_same(student(q, k, v, **causal), solution(q, k, v, **causal))
+    assert_same(student(q, k, v, **causal), by_definition(q, k, v, **causal))
 
 
 def check_takes_leading_axes(student):
@@ -85,7 +88,7 @@ def check_takes_leading_axes(student):
         q, k, v = attention_inputs(*lead, sizes=sizes, seed=40)
         for causal in (False, True):
             ours = student(q, k, v, block=4, causal=causal)
-            assert_same(ours, solution(q, k, v, block=4, causal=causal))
+            assert_same(ours, by_definition(q, k, v, block=4, causal=causal))
 
 
 def check_has_the_right_gradient(student):
@@ -94,7 +97,7 @@ def check_has_the_right_gradient(student):
     for q, k, v in (*near, _spread(levels(37, 0.0, -3000.0, 1000.0))):
         for causal in (False, True):
             ours = gradients(student, q, k, v, block=5, causal=causal)
-            theirs = gradients(solution, q, k, v, block=5, causal=causal)
+            theirs = gradients(by_definition, q, k, v, block=5, causal=causal)
             for name, a, b in zip("qkv", ours, theirs, strict=True):
                 assert_that(a.isfinite().all(), f"the gradient of {name} is not finite.")
                 assert_same(a, b, f"the gradient of {name}")
@@ -105,10 +108,10 @@ def check_keeps_the_dtype(student):
     for causal in (False, True):
         options = {"block": 4, "causal": causal}
         q, k, v = (x.float() for x in attention_inputs(sizes=(5, 9, 8, 6), std=1.0, seed=70))
-        exact = solution(q.double(), k.double(), v.double(), **options)
+        exact = by_definition(q.double(), k.double(), v.double(), **options)
         assert_same(student(q, k, v, **options), exact.float())
         q, k, v = (x.bfloat16() for x in (q, k, v))
-        exact = solution(q.double(), k.double(), v.double(), **options)
+        exact = by_definition(q.double(), k.double(), v.double(), **options)
         error = (student(q, k, v, **options).double() - exact).abs().max()
         assert_that(error < 0.2, "bfloat16 inputs must give about the same output.")
 
@@ -117,15 +120,15 @@ def check_needs_memory_that_grows_with_the_length(student):
     """at twice the length the largest tensor is twice as large, causal or not"""
     found = []
     for causal in (False, True):
-        for n in (64, 128):
+        for n in (32, 64):
             q, k, v = attention_inputs(sizes=(n, n + 6, 8, 6), seed=60)
-            options = {"block": 4, "causal": causal}
-            assert_same(student(q, k, v, **options), solution(q, k, v, **options))
+            options = {"block": 16, "causal": causal}
+            assert_same(student(q, k, v, **options), by_definition(q, k, v, **options))
             found.append(largest_tensor(student, q, k, v, **options))
     for causal, (once, twice) in (("", found[:2]), (" with `causal=True`", found[2:])):
         assert_that(
-            twice <= 2.5 * once and twice < 128 * 134 // 2,
-            f"at 64 queries your largest tensor{causal} holds {once} numbers, at 128 it holds "
+            twice <= 2.5 * once and twice < 64 * 70 // 2,
+            f"at 32 queries your largest tensor{causal} holds {once} numbers, at 64 it holds "
             f"{twice}: something is as large as n times m.",
         )
 
