@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
-from attncourse.mechanisms.linear._recurrence import TOKENS, Tensors, read_and_write, scan
+from attncourse.mechanisms.linear._recurrence import Tensors, at_once, read_and_write, scan
 from attncourse.mechanisms.linear._sums import for_all_chunks, mean, no_state, quotient, with_ones
 
 LOG2_E = math.log2(math.e)
@@ -24,8 +24,9 @@ def exponentials_over_all_keys(q: Tensor, k: Tensor, v: Tensor, w: Tensor) -> Te
     shared = (_to_base_two(w),)
     sums, largest = _nothing_seen(k, v, w)
     empty = sums[..., :-1], sums[..., -1:].mT, largest
-    _, state = scan(_write, empty, (k, v), shared, chunk=TOKENS)
-    return scan(_read, (), (q,), (*shared, *for_all_chunks(state)), chunk=TOKENS)[0]
+    chunk = at_once(math.prod(q.shape[:-2]), max(w.shape[0], v.shape[-1]))
+    _, state = scan(_write, empty, (k, v), shared, chunk=chunk)
+    return scan(_read, (), (q,), (*shared, *for_all_chunks(state)), chunk=chunk)[0]
 
 
 def exponentials_over_past_keys(

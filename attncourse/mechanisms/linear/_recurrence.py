@@ -36,7 +36,11 @@ from attncourse.core.dtypes import accumulation_dtype
 
 Tensors = tuple[Tensor, ...]
 Step = Callable[..., tuple[Tensor, Tensors]]
-TOKENS = 256  # chunks are worked on in groups of so many tokens, which stay in the cache
+Pair = tuple[int, int]
+# Chunks are worked on in groups of about WORK numbers a tensor (8 MiB of float32). An operation on
+# less is quick, but each waits for all threads: on a machine that does other things hundreds of
+# small ones take a second, a few large ones no longer than their work.
+WORK = 2**21
 
 
 def scan(
@@ -50,7 +54,7 @@ def scan(
     and states are held in float32 at least; out has the dtype of the sequences.
 
     The backward pass has kept the state of each group's start, and computes the group again: the
-    memory beside the sequences is n / TOKENS states. Differentiable once.
+    memory beside the sequences is a state for each of these. Differentiable once.
     Raises ValueError unless chunk is at least 1.
     """
     if chunk < 1:
@@ -58,8 +62,17 @@ def scan(
     lead = sequences[0].shape[:-2]
     batched = [x.reshape(math.prod(lead), *x.shape[-2:]) for x in (*state, *sequences)]
     parts = len(state), len(sequences)
-    out, *last = _Scan.apply(step, chunk, parts, *batched, *shared)  # type: ignore[no-untyped-call]
+    c = max(1, min(chunk, sequences[0].shape[-2]))  # scores are c wide, and each chunk has a state
+    widths = [c, *(x.shape[-1] for x in sequences)]
+    widths += [-(-s.shape[-2] * s.shape[-1] // c) for s in state] + [s.shape[-2] for s in state]
+    cuts = chunk, at_once(math.prod(lead), max(widths))
+    out, *last = _Scan.apply(step, cuts, parts, *batched, *shared)  # type: ignore[no-untyped-call]
     return out.view(*lead, *out.shape[1:]), tuple(s.reshape(*lead, *s.shape[1:]) for s in last)
+
+
+def at_once(lead: int, width: int) -> int:
+    """How many tokens of `lead` sequences of this width are worked on at once."""
+    return max(1, WORK // max(1, lead * width))
 
 
 def read_and_write(
@@ -113,10 +126,10 @@ class _Group(NamedTuple):
         x[:, self.start : self.stop].view(part.shape).copy_(part)
 
 
-def _groups(n: int, chunk: int) -> Iterator[_Group]:
-    """All chunks of n tokens in groups of about TOKENS; a short last one is a group of its own."""
+def _groups(n: int, chunk: int, most: int) -> Iterator[_Group]:
+    """All chunks of n tokens in groups of about `most`; a short last one is a group of its own."""
     c = min(chunk, n)
-    whole, size = n // c * c, max(1, TOKENS // c) * c
+    whole, size = n // c * c, max(1, most // c) * c
     for start in range(0, whole, size):
         stop = min(start + size, whole)
         yield _Group(start, stop, (stop - start) // c, c)
@@ -128,19 +141,21 @@ class _Scan(torch.autograd.Function):
     """The loop over groups of chunks; backward it runs from the last group to the first."""
 
     @staticmethod
-    def forward(ctx: Any, step: Step, chunk: int, parts: tuple[int, int], *tensors: Tensor) -> Any:
+    def forward(
+        ctx: Any, step: Step, cuts: tuple[int, int], parts: tuple[int, int], *tensors: Tensor
+    ) -> Any:
         state, sequences, shared = _split(tensors, parts)
         state = tuple(s.to(accumulation_dtype(s.dtype)) for s in state)
         b, n, _ = sequences[0].shape
         out: Tensor | None = None
         kept: list[Tensor] = []
-        for group in _groups(n, chunk):
+        for group in _groups(n, *cuts):
             kept.extend(state)
             part, state = step(state, *map(group.cut, sequences), *shared)
             if out is None:
                 out = sequences[0].new_empty(b, n, part.shape[-1])
             group.place(out, part)
-        ctx.step, ctx.chunk, ctx.parts = step, chunk, parts
+        ctx.step, ctx.cuts, ctx.parts = step, cuts, parts
         if any(ctx.needs_input_grad):
             ctx.save_for_backward(*tensors, *kept)
         return out, *state
@@ -154,7 +169,7 @@ class _Scan(torch.autograd.Function):
         needed = (True,) * states + ctx.needs_input_grad[3 + states :]
         of_sequences = [torch.empty_like(x) for x in sequences]
         of_shared = [torch.zeros_like(x) for x in shared]
-        for number, group in reversed(list(enumerate(_groups(grad.shape[1], ctx.chunk)))):
+        for number, group in reversed(list(enumerate(_groups(grad.shape[1], *ctx.cuts)))):
             state = kept[number * states : (number + 1) * states]
             inputs = *state, *map(group.cut, sequences), *shared
             found = _gradients(ctx.step, inputs, states, needed, (group.cut(grad), *grad_state))
@@ -166,7 +181,7 @@ class _Scan(torch.autograd.Function):
         return None, None, None, *grad_state, *of_sequences, *of_shared
 
 
-def _split(tensors: Tensors, parts: tuple[int, int]) -> tuple[Tensors, Tensors, Tensors]:
+def _split(tensors: Tensors, parts: Pair) -> tuple[Tensors, Tensors, Tensors]:
     """States, sequences and what is shared."""
     states, rest = parts[0], sum(parts)
     return tensors[:states], tensors[states:rest], tensors[rest:]

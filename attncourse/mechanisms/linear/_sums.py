@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
-from attncourse.mechanisms.linear._recurrence import TOKENS, Tensors, read_and_write, scan
+from attncourse.mechanisms.linear._recurrence import Tensors, at_once, read_and_write, scan
 
 FeatureMap = Callable[[Tensor], Tensor]
 
@@ -49,9 +49,10 @@ def over_all_keys(feature_map: FeatureMap, q: Tensor, k: Tensor, v: Tensor) -> T
     """Every query over all keys: a scan of the keys that writes, one of the queries that reads."""
     sums = no_state(q[..., 0, :], v[..., 0, :])
     empty = sums[..., :-1], sums[..., -1:].mT
-    _, state = scan(partial(_write, feature_map), empty, (k, v), chunk=2 * TOKENS)
+    chunk = at_once(math.prod(q.shape[:-2]), max(q.shape[-1], v.shape[-1]))
+    _, state = scan(partial(_write, feature_map), empty, (k, v), chunk=chunk)
     shared = for_all_chunks(state)
-    return scan(partial(_read, feature_map), (), (q,), shared, chunk=2 * TOKENS)[0]
+    return scan(partial(_read, feature_map), (), (q,), shared, chunk=chunk)[0]
 
 
 def for_all_chunks(state: Tensors) -> Tensors:
