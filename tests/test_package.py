@@ -116,6 +116,12 @@ def test_what_is_built_from_the_package_holds_the_stub_and_the_marker(tmp_path):
     assert {"__init__.py", "__init__.pyi", "py.typed"} <= built
 
 
+def test_no_script_hides_a_module_of_the_standard_library():
+    folders = (ROOT / "bench", ROOT / "tests", ROOT / "tests" / "site")
+    names = {path.stem for folder in folders for path in folder.glob("*.py")}
+    assert names & sys.stdlib_module_names == set()
+
+
 def test_public_names_are_sorted_and_listed():
     assert attncourse.__all__ == sorted(set(attncourse.__all__))
     assert set(attncourse.__all__) <= set(dir(attncourse))

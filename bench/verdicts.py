@@ -3,7 +3,7 @@
 A verdict must not depend on the inputs that a secret happens to give. With --names the mistake
 that is named must not either.
 
-python bench/secrets.py --count 200
+python bench/verdicts.py --count 200
 """
 
 import collections
