@@ -30,8 +30,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 
 Tensors = tuple[Tensor, ...]
@@ -50,7 +50,7 @@ def scan(
     and states are held in float32 at least; out has the dtype of the sequences.
 
     The backward pass has kept the state of each group's start, and computes the group again: the
-    memory beside the sequences is n / TOKENS states. Differentiable once.
+    memory beside the sequences is n / TOKENS states. Second derivatives keep all groups.
     Raises ValueError unless chunk is at least 1.
     """
     if chunk < 1:
@@ -58,7 +58,7 @@ def scan(
     lead = sequences[0].shape[:-2]
     batched = [x.reshape(math.prod(lead), *x.shape[-2:]) for x in (*state, *sequences)]
     parts = len(state), len(sequences)
-    out, *last = _Scan.apply(step, chunk, parts, *batched, *shared)  # type: ignore[no-untyped-call]
+    out, *last = _Scan.call(step, chunk, parts, *batched, *shared)
     return out.view(*lead, *out.shape[1:]), tuple(s.reshape(*lead, *s.shape[1:]) for s in last)
 
 
@@ -124,8 +124,17 @@ def _groups(n: int, chunk: int) -> Iterator[_Group]:
         yield _Group(whole, n, 1, n - whole)
 
 
-class _Scan(torch.autograd.Function):
+class _Scan(HandWritten):
     """The loop over groups of chunks; backward it runs from the last group to the first."""
+
+    @staticmethod
+    def plain(step: Step, chunk: int, parts: tuple[int, int], *tensors: Tensor) -> Any:
+        state, sequences, shared = _split(tensors, parts)
+        state, outputs = tuple(s.to(accumulation_dtype(s.dtype)) for s in state), []
+        for group in _groups(sequences[0].shape[1], chunk):
+            part, state = step(state, *map(group.cut, sequences), *shared)
+            outputs.append(part.flatten(1, 2).to(sequences[0].dtype))
+        return torch.cat(outputs, dim=1), *state
 
     @staticmethod
     def forward(ctx: Any, step: Step, chunk: int, parts: tuple[int, int], *tensors: Tensor) -> Any:
@@ -133,33 +142,30 @@ class _Scan(torch.autograd.Function):
         state = tuple(s.to(accumulation_dtype(s.dtype)) for s in state)
         b, n, _ = sequences[0].shape
         out: Tensor | None = None
-        kept: list[Tensor] = []
+        states: list[Tensor] = []
         for group in _groups(n, chunk):
-            kept.extend(state)
+            states.extend(state)
             part, state = step(state, *map(group.cut, sequences), *shared)
             if out is None:
                 out = sequences[0].new_empty(b, n, part.shape[-1])
             group.place(out, part)
-        ctx.step, ctx.chunk, ctx.parts = step, chunk, parts
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(*tensors, *kept)
+            keep(ctx, (step, chunk, parts, *tensors), *states)
         return out, *state
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor, *grad_state: Tensor) -> tuple[Tensor | None, ...]:
-        count, states = len(ctx.needs_input_grad) - 3, ctx.parts[0]
-        tensors, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
-        _, sequences, shared = _split(tensors, ctx.parts)
+        (step, chunk, parts, *tensors), before = kept(ctx)
+        states, (_, sequences, shared) = parts[0], _split(tuple(tensors), parts)
         needed = (True,) * states + ctx.needs_input_grad[3 + states :]
         of_sequences = [torch.empty_like(x) for x in sequences]
         of_shared = [torch.zeros_like(x) for x in shared]
-        for number, group in reversed(list(enumerate(_groups(grad.shape[1], ctx.chunk)))):
-            state = kept[number * states : (number + 1) * states]
+        for number, group in reversed(list(enumerate(_groups(grad.shape[1], chunk)))):
+            state = before[number * states : (number + 1) * states]
             inputs = *state, *map(group.cut, sequences), *shared
-            found = _gradients(ctx.step, inputs, states, needed, (group.cut(grad), *grad_state))
-            grad_state, parts, more = _split(found, ctx.parts)
-            for x, part in zip(of_sequences, parts, strict=True):
+            found = _gradients(step, inputs, states, needed, (group.cut(grad), *grad_state))
+            grad_state, of_parts, more = _split(found, parts)
+            for x, part in zip(of_sequences, of_parts, strict=True):
                 group.place(x, part)
             for x, part in zip(of_shared, more, strict=True):
                 x.add_(part)
