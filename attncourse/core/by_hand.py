@@ -68,7 +68,8 @@ def _twice(cls: type[HandWritten], backward: Callable[..., Any]) -> Callable[...
     @functools.wraps(backward)
     def run(ctx: Any, *grads: Tensor) -> Any:
         if torch.compiler.is_compiling():
-            return backward(ctx, *grads)
+            with torch.autocast(grads[0].device.type, enabled=False):
+                return backward(ctx, *grads)
         if torch.is_grad_enabled() and cls.plain is not None:
             return _by_autograd(cls.plain, ctx, grads)
         with torch.no_grad(), torch.autocast(grads[0].device.type, enabled=False):

@@ -61,13 +61,14 @@ class _Call:
 
     def gradient(self, grad: Tensor, *tensors: Tensor) -> Tensors:
         """The gradients of the floating-point tensors, by the fast form."""
-        with torch.enable_grad():
+        with torch.enable_grad(), torch.autocast(grad.device.type, enabled=False):
             leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in tensors]
             out = self.fast(*leaves)
-        wanted = [x for x in leaves if x.requires_grad]
-        if not out.requires_grad:
-            return tuple([torch.zeros_like(x) for x in wanted])
-        return torch.autograd.grad(out, wanted, grad, allow_unused=True, materialize_grads=True)
+            wanted = [x for x in leaves if x.requires_grad]
+            if not out.requires_grad:
+                return tuple([torch.zeros_like(x) for x in wanted])
+            options = {"allow_unused": True, "materialize_grads": True}
+            return torch.autograd.grad(out, wanted, grad, **options)
 
     def plain(self, tensors: Tensors) -> Callable[..., Tensor]:
         """The definition as a function of the floating-point tensors."""
