@@ -34,7 +34,7 @@ def entmax15_by_definition(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
     deviation = ordered.square().cumsum(dim=-1) - count * mean.square()
     inside = mean - ((1 - deviation) / count).clamp_min(0).sqrt() <= ordered
     k = inside.sum(dim=-1, keepdim=True)
-    support = (z >= ordered.gather(-1, (k - 1).clamp_min(0))) & (k > 0)
+    support = ((z >= ordered.gather(-1, (k - 1).clamp_min(0))) & (k > 0)) | z.isnan()
     kept, k = z.masked_fill(~support, 0.0), k.clamp_min(1)
     mean = kept.sum(dim=-1, keepdim=True) / k
     deviation = (kept - mean).square().masked_fill(~support, 0.0).sum(dim=-1, keepdim=True)

@@ -32,7 +32,7 @@ def sparsemax_by_definition(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]
     inside = 1 + count * ordered > ordered.cumsum(dim=-1)
     k = inside.sum(dim=-1, keepdim=True)
     smallest = ordered.gather(-1, (k - 1).clamp_min(0))
-    support = (z >= smallest) & (k > 0)
+    support = ((z >= smallest) & (k > 0)) | z.isnan()
     t = (z.masked_fill(~support, 0.0).sum(dim=-1, keepdim=True) - 1) / k.clamp_min(1)
     return torch.where(support, z - t, 0.0).to(x.dtype)
 

@@ -27,7 +27,7 @@ def threshold_attention_by_definition(
     wide = accumulation_dtype(q.dtype)
     weights = softmax(q.detach().to(wide) @ k.detach().to(wide).mT / math.sqrt(q.shape[-1]))
     largest = weights.amax(dim=-1, keepdim=True)
-    return attention(q, k, v, mask=weights >= largest.clamp_max(threshold))
+    return attention(q, k, v, mask=~(weights < largest.clamp_max(threshold)))
 
 
 @checked
