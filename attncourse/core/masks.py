@@ -1,6 +1,10 @@
 """Boolean masks: True means *may attend*, as in ``scaled_dot_product_attention``.
 
 ``nn.MultiheadAttention`` and ``nn.Transformer`` use the opposite: there True means *masked*.
+
+A mask hides a key from a query, not what is in it: the key's weight is 0, and 0 x NaN is NaN, as is
+0 x inf. A NaN in a key that is hidden from all is in no output, but in the gradient of every query;
+one in its value is in every output. Where padding may hold anything, put zeros there first.
 """
 
 import torch

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from attncourse.core.autocast import autocast_device, cast_parameters, lowered
 from attncourse.core.rules import (
     TensorRule,
     check_axes,
@@ -38,13 +39,15 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     as 1: a mask (m,) comes to it as (1, m). Floating-point arguments share dtype and device.
     Arguments annotated ``int``, ``float`` or ``bool`` are checked for their type only. So shapes,
     dtypes, devices and types decide, and a combination that has passed once is let through at once
-    the next time.
+    the next time. Autocast, if it is on, is applied here and is off inside (`core.autocast`).
     """
     signature = inspect.signature(function)
     rules = {n: read_rule(n, p.annotation) for n, p in signature.parameters.items()}
     names = list(signature.parameters)
     masks = {n: r for n, r in rules.items() if isinstance(r, TensorRule) and r.broadcasts}
     passed: set[object] = set()
+    annotations = {n: p.annotation for n, p in signature.parameters.items()}
+    low = cast_parameters(annotations, rules)
 
     def examine(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given = dict(zip(names, args, strict=False))
@@ -68,8 +71,19 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         named = {n: rule.completed(kwargs[n]) for n, rule in masks.items() if n in kwargs}
         return (*found, *args[len(found) :]), kwargs | named
 
+    def cast(args: tuple[Any, ...], kwargs: dict[str, Any], dtype: torch.dtype) -> Any:
+        """The arguments, in `dtype` where autocast casts them."""
+        pairs = zip(names, args, strict=False)
+        found = [lowered(x, dtype) if name in low else x for name, x in pairs]
+        named = {n: lowered(x, dtype) for n, x in kwargs.items() if n in low}
+        return (*found, *args[len(found) :]), kwargs | named
+
     @functools.wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if low and (device := autocast_device((*args, *kwargs.values()))):
+            given, named = cast(args, kwargs, torch.get_autocast_dtype(device))
+            with torch.autocast(device, enabled=False):
+                return run(*given, **named)
         if torch.compiler.is_compiling():  # a graph that read `passed` would be void once it grows
             examine(args, kwargs)
         elif (look := (*map(_look, args), *kwargs, *map(_look, kwargs.values()))) not in passed:

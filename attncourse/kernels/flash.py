@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_window
 from attncourse.kernels import band
@@ -27,7 +27,7 @@ def flash_attention(
     Head i reads head i // (h / g) of k and v, as in `grouped_query_attention`. causal is aligned
     to the bottom right, as in `causal_mask`; a query that sees nothing gets zeros. Half-precision
     tiles are multiplied as they are and summed in float32. Time O(h n m (d + e)), memory O(h n)
-    beside inputs and output, forward and backward. Differentiable once.
+    beside inputs and output, forward and backward. Second derivatives raise RuntimeError.
 
     Raises ValueError unless g divides h and the tensors are on a CUDA device (or Triton interprets:
     TRITON_INTERPRET=1), TypeError for float64.
@@ -67,12 +67,17 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, *, before: int, after: int) -> Tens
     check_place("q", q)
     scale = 1 / math.sqrt(q.shape[-1])
     heads = (padded(x) for x in (q, k, v))
-    out: Tensor = _Band.apply(*heads, scale, before, after)  # type: ignore[no-untyped-call]
+    out: Tensor = _Band.call(*heads, scale, before, after)
     return out[..., : v.shape[-1]].reshape(*q.shape[:-1], v.shape[-1])
 
 
-class _Band(torch.autograd.Function):
+class _Band(HandWritten):
     """The kernels as one differentiable function."""
+
+    refusal = (
+        "flash_attention and flash_window_attention have neither second derivatives nor rules for"
+        " torch.func: take grouped_query_attention or sliding_window_attention"
+    )
 
     @staticmethod
     def forward(
@@ -84,20 +89,18 @@ class _Band(torch.autograd.Function):
         sizes = tile_sizes(q, v)
         numbers = scale, n, m, heads // max(1, len(k)), before, after
         launch(band.forward, (n, sizes.rows, heads), (q, k, v, out, lse, *numbers), sizes)
-        ctx.save_for_backward(q, k, v, out, lse)
-        ctx.numbers = numbers
+        keep(ctx, (q, k, v, scale, before, after), out, lse)
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, out, lse = ctx.saved_tensors
+        (q, k, v, scale, before, after), (out, lse) = kept(ctx)
         (heads, n, _), (groups, m, _) = q.shape, k.shape
         grad, sizes = grad.contiguous(), tile_sizes(q, v, backward=True)
         mean = (grad.float() * out.float()).sum(dim=-1)  # p . dp of each row, without its weights
         d_q, d_k, d_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         read = q, k, v, grad, lse, mean
-        numbers = ctx.numbers
+        numbers = scale, n, m, heads // max(1, groups), before, after
         launch(band.backward_queries, (n, sizes.rows, heads), (*read, d_q, *numbers), sizes)
         launch(band.backward_keys, (m, sizes.keys, groups), (*read, d_k, d_v, *numbers), sizes)
         return d_q, d_k, d_v, None, None, None

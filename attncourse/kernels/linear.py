@@ -6,8 +6,8 @@ import torch
 import triton
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.shapes import checked
 from attncourse.kernels import chunks
 from attncourse.kernels.launch import check_place, interpreting, padded, precision
@@ -21,13 +21,13 @@ def chunked_kernel_attention(
 
     w_ij = phi_q_i . phi_k_j. A query whose weights sum to 0 gets zeros, value and gradient. Sums
     and states are float32. Time O(n r e), memory O(n (r + e) + n r e / chunk) for the states of
-    all chunks, of 64 tokens in float32 and 128 otherwise. Differentiable once.
+    all chunks, of 64 tokens in float32 and 128 otherwise. Second derivatives raise RuntimeError.
 
     Raises ValueError unless the tensors are on a CUDA device (or Triton interprets), TypeError for
     float64. Source: Katharopoulos et al. 2020, section 3.3; Yang et al. 2023, section 3.
     """
     check_place("phi_q", phi_q)
-    out: Tensor = _CausalMean.apply(padded(phi_q), padded(phi_k), padded(v))  # type: ignore[no-untyped-call]
+    out: Tensor = _CausalMean.call(padded(phi_q), padded(phi_k), padded(v))
     return out[..., : v.shape[-1]].reshape(v.shape)
 
 
@@ -42,21 +42,25 @@ def chunked_linear_attention(
     return chunked_kernel_attention(phi_q, phi_k, v)
 
 
-class _CausalMean(torch.autograd.Function):
+class _CausalMean(HandWritten):
     """Numerator and denominator, and their gradients: causal products all."""
+
+    refusal = (
+        "chunked_kernel_attention and chunked_linear_attention have neither second derivatives nor"
+        " rules for torch.func: take causal_kernel_attention or causal_linear_attention"
+    )
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         total = (q.float() * k.cumsum(dim=1, dtype=torch.float32)).sum(dim=-1, keepdim=True)
         total = total.masked_fill(total == 0, float("inf"))
         out = (causal_product(q, k, v) / total).to(v.dtype)
-        ctx.save_for_backward(q, k, v, out, total)
+        keep(ctx, (q, k, v), out, total)
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, ...]:
-        q, k, v, out, total = ctx.saved_tensors
+        (q, k, v), (out, total) = kept(ctx)
         g = grad.float() / total
         of_total = -(g * out.float()).sum(dim=-1, keepdim=True)  # the gradient of the denominator
         g = g.to(v.dtype)

@@ -28,6 +28,23 @@ def inputs(h, g, n, m, d, e, dtype=torch.float32, std=1.0):
     return tuple(made)
 
 
+@pytest.mark.parametrize("options", [{}, {"window": 3}])
+def test_a_second_derivative_and_torch_func_are_refused(options):
+    kernel = flash_window_attention if options else flash_attention
+    arguments = [x.requires_grad_() for x in inputs(1, 1, 5, 5, 16, 16)]
+    (first,) = torch.autograd.grad(
+        kernel(*arguments, **options).sum(), arguments[0], create_graph=True
+    )
+    message = (
+        "^flash_attention and flash_window_attention have neither second derivatives nor rules for"
+        " torch.func: take grouped_query_attention or sliding_window_attention$"
+    )
+    with pytest.raises(RuntimeError, match=message):
+        first.sum().backward()
+    with pytest.raises(RuntimeError, match=message):
+        torch.func.vmap(lambda *x: kernel(*x, **options))(*arguments)
+
+
 def with_gradients(function, arguments):
     """The value, and the gradients for a fixed cotangent."""
     leaves = [x.detach().requires_grad_() for x in arguments]

@@ -30,6 +30,21 @@ def with_gradients(function, arguments):
     return out, *torch.autograd.grad(out, leaves, cotangent)
 
 
+@pytest.mark.parametrize("kernel", [chunked_kernel_attention, chunked_linear_attention])
+def test_a_second_derivative_and_torch_func_are_refused(kernel):
+    arguments = [x.exp().requires_grad_() for x in inputs(5, 16, 16)]
+    total = kernel(*arguments).square().sum()
+    (first,) = torch.autograd.grad(total, arguments[0], create_graph=True)
+    message = (
+        "^chunked_kernel_attention and chunked_linear_attention have neither second derivatives nor"
+        " rules for torch.func: take causal_kernel_attention or causal_linear_attention$"
+    )
+    with pytest.raises(RuntimeError, match=message):
+        first.sum().backward()
+    with pytest.raises(RuntimeError, match=message):
+        torch.func.vmap(kernel)(*arguments)
+
+
 def definition(q, k, v):
     return causal_linear_attention_by_definition(q, k, v, chunk=1)
 

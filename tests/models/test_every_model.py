@@ -63,6 +63,21 @@ def test_bfloat16_stays_and_is_near(build, config, x, run):
     assert (half - exact).norm() <= 0.05 * exact.norm()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@every_model
+def test_autocast_is_near_and_trains(build, config, x, run, dtype):
+    model, x = seeded(build, config).float(), x.float() if x.is_floating_point() else x
+    exact = run(model, x)
+    with torch.autocast("cpu", dtype):
+        out = run(model, x)
+        assert run(model, x[0, 0]).dtype == out.dtype
+    assert (out - exact).norm() <= 0.05 * exact.norm()
+    (out * gaussian(*out.shape, seed=3)).sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad.dtype == torch.float32
+        assert parameter.grad.isfinite().all(), name
+
+
 @every_model
 def test_meta_gives_the_same_shape(build, config, x, run):
     with torch.device("meta"):

@@ -1,12 +1,13 @@
 """How LSH attention sorts its tokens, round by round, and attends, chunk by chunk."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from attncourse.core.by_hand import HandWritten, keep, kept
 
 SELF = 1e30  # what a token's own score is lowered by: less than any other, more than nothing
 FAR = -4  # a code that is near to none
@@ -68,40 +69,30 @@ def _hash(x: Tensor, rotations: Tensor) -> Tensor:
     return torch.cat(found).mT.contiguous()
 
 
-class ChunkedAttention(torch.autograd.Function):
+class ChunkedAttention(HandWritten):
     """The loop over rounds and tiles of chunks, and its hand-written backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, rounds: Rounds, causal: bool) -> Tensor:
-        """Attend tile by tile; each joins what its queries have so far by their logsumexp."""
-        chunk = rounds.chunk
-        out, lse = torch.zeros_like(v), q.new_full((len(q),), -math.inf)
-        for seen, penalty in _tiles(rounds, causal, q.dtype):
-            asking = seen[chunk:]  # the tokens of c chunks; seen has those of the chunk before, too
-            keys, values = _windows(k, seen, chunk), _windows(v, seen, chunk)  # (c, 2 chunk, width)
-            scores = (_chunks(q, asking, chunk) @ keys.mT).sub_(penalty)  # (c, chunk, 2 chunk)
-            weights = torch.softmax(scores, dim=-1)
-            tile = (weights @ values).flatten(0, 1)  # (c chunk, e)
-            tile_lse = (scores.amax(dim=-1) - weights.amax(dim=-1).log()).flatten()
-            total = torch.logaddexp(lse[asking], tile_lse)
-            share = (tile_lse - total).exp()[:, None]
-            out.index_copy_(0, asking, out.index_select(0, asking).lerp_(tile, share))
-            lse[asking] = total
-        ctx.save_for_backward(q, k, v, out, lse, rounds.order, rounds.code)
-        ctx.options = rounds.sequences, chunk, causal
+    def plain(q: Tensor, k: Tensor, v: Tensor, causal: bool, *rounds: Any) -> Tensor:
+        return _attend(q, k, v, Rounds(*rounds), causal, _joined)[0]
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, causal: bool, *rounds: Any) -> Tensor:
+        out, lse = _attend(q, k, v, Rounds(*rounds), causal)
+        keep(ctx, (q, k, v, causal, *rounds), out, lse)
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Compute each tile's weights again, from the logsumexp of the whole."""
-        q, k, v, out, lse, order, code = ctx.saved_tensors
-        sequences, chunk, causal = ctx.options
+        (q, k, v, causal, *where), (out, lse) = kept(ctx)
+        rounds = Rounds(*where)
+        chunk = rounds.chunk
         alone = lse < -SELF / 2  # a token that sees itself only: its output is its value
         d_v = torch.where(alone[:, None], grad, 0.0)
         d_q, d_k = torch.zeros_like(q), torch.zeros_like(k)
         lse, mean = lse.masked_fill(alone, math.inf), (grad * out).sum(dim=-1)
-        for seen, penalty in _tiles(Rounds(order, code, sequences, chunk), causal, q.dtype):
+        for seen, penalty in _tiles(rounds, causal, q.dtype):
             asking = seen[chunk:]
             queries, g = _chunks(q, asking, chunk), _chunks(grad, asking, chunk)
             keys, values = _windows(k, seen, chunk), _windows(v, seen, chunk)
@@ -112,7 +103,37 @@ class ChunkedAttention(torch.autograd.Function):
             d_scores = weights.mul_(d_weights)
             d_q.index_add_(0, asking, (d_scores @ keys).flatten(0, 1))
             d_k.index_add_(0, seen, _overlap(d_scores.mT @ queries))
-        return d_q, d_k, d_v, None, None
+        return d_q, d_k, d_v, None, *[None] * len(rounds)
+
+
+def _joined(a: Tensor, b: Tensor) -> Tensor:
+    """`torch.logaddexp`, whose second derivative at -inf would be NaN."""
+    return torch.stack((a, b)).logsumexp(dim=0)
+
+
+def _attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    rounds: Rounds,
+    causal: bool,
+    join: Callable[[Tensor, Tensor], Tensor] = torch.logaddexp,
+) -> tuple[Tensor, Tensor]:
+    """Attend tile by tile; each joins what its queries have so far by their logsumexp."""
+    chunk = rounds.chunk
+    out, lse = torch.zeros_like(v), q.new_full((len(q),), -math.inf)
+    for seen, penalty in _tiles(rounds, causal, q.dtype):
+        asking = seen[chunk:]  # the tokens of c chunks; seen has those of the chunk before, too
+        keys, values = _windows(k, seen, chunk), _windows(v, seen, chunk)  # (c, 2 chunk, width)
+        scores = (_chunks(q, asking, chunk) @ keys.mT).sub_(penalty)  # (c, chunk, 2 chunk)
+        weights = torch.softmax(scores, dim=-1)
+        tile = (weights @ values).flatten(0, 1)  # (c chunk, e)
+        tile_lse = (scores.amax(dim=-1) - weights.amax(dim=-1).log()).flatten()
+        total = join(lse[asking], tile_lse)
+        share = (tile_lse - total).exp()[:, None]
+        out.index_copy_(0, asking, out.index_select(0, asking).lerp_(tile, share))
+        lse[asking] = total
+    return out, lse
 
 
 def _tiles(rounds: Rounds, causal: bool, dtype: torch.dtype) -> Iterator[tuple[Tensor, Tensor]]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 
 ROWS, ENTRIES = 128, 2**20
@@ -26,33 +26,35 @@ def attention_by_rows(
     mask: Tensor | None,
     weigh: Callable[[Tensor, Tensor], Tensor],
     sensitivity: Callable[[Tensor], Tensor],
+    definition: Callable[..., Tensor],
 ) -> Tensor:
     """Attention whose weights are any function of a row of scores, forward and backward.
 
     weigh(scores, scratch) turns a block of scores into weights; both tensors are its to overwrite.
     sensitivity(weights) gives u, where the Jacobian of the weights is diag(u) - u u^T / sum(u):
     u = p for softmax, p > 0 for sparsemax, sqrt(p) for entmax-1.5; it may overwrite the weights.
-    Masked scores are -inf. The backward pass computes each block again.
+    Masked scores are -inf. The backward pass computes each block again; second derivatives are
+    those of definition(q, k, v, mask=mask).
     """
-    out: Tensor = _ByRows.apply(q, k, v, mask, weigh, sensitivity)  # type: ignore[no-untyped-call]
+    out: Tensor = _ByRows.call(q, k, v, mask, weigh, sensitivity, definition)
     return out
 
 
-class _ByRows(torch.autograd.Function):
+class _ByRows(HandWritten):
     """The loop over blocks of rows, and its hand-written backward pass."""
 
     @staticmethod
+    def plain(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *how: Any) -> Tensor:
+        _, _, definition = how
+        out: Tensor = definition(q, k, v, mask=mask)
+        return out
+
+    @staticmethod
     def forward(
-        ctx: Any,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        mask: Tensor | None,
-        weigh: Callable[[Tensor, Tensor], Tensor],
-        sensitivity: Callable[[Tensor], Tensor],
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *how: Any
     ) -> Tensor:
-        ctx.save_for_backward(q, k, v, mask)
-        ctx.weigh, ctx.sensitivity = weigh, sensitivity
+        keep(ctx, (q, k, v, mask, *how))
+        weigh, _, _ = how
         queries, keys, values = batched(q), batched(k), batched(v)
         out = values.new_empty(*queries.shape[:2], values.shape[-1])
         for (leads, rows), scores, scratch in score_blocks(queries, keys):
@@ -61,21 +63,20 @@ class _ByRows(torch.autograd.Function):
         return out.view(*q.shape[:-1], v.shape[-1]).to(v.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, mask = ctx.saved_tensors
+        (q, k, v, mask, weigh, sensitivity, _), _ = kept(ctx)
         queries, keys, values, g = batched(q), batched(k), batched(v), batched(grad)
         d_q, d_k, d_v = (torch.zeros_like(x) for x in (queries, keys, values))
         scale = 1 / math.sqrt(q.shape[-1])
         for (leads, rows), scores, scratch in score_blocks(queries, keys):
-            weights = ctx.weigh(_masked(scores, mask, q, (leads, rows)), scratch)
+            weights = weigh(_masked(scores, mask, q, (leads, rows)), scratch)
             d_v[leads].baddbmm_(weights.mT, g[leads, rows])
             d_weights = torch.bmm(g[leads, rows], values[leads].mT, out=scratch)
-            d_scores = pull_back(ctx.sensitivity(weights), d_weights).mul_(scale)
+            d_scores = pull_back(sensitivity(weights), d_weights).mul_(scale)
             d_q[leads, rows] = d_scores @ keys[leads]
             d_k[leads].baddbmm_(d_scores.mT, queries[leads, rows])
         d = (x.view(y.shape).to(y.dtype) for x, y in ((d_q, q), (d_k, k), (d_v, v)))
-        return *d, None, None, None
+        return *d, None, None, None, None
 
 
 def pull_back(u: Tensor, d_weights: Tensor) -> Tensor:

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.content._row_blocks import ENTRIES, ROWS, batched
 
 STEP = 64  # spans are rounded up to whole steps, so that few different ones are left
@@ -44,6 +45,7 @@ def adaptive_span_attention_by_definition(
 
 
 @checked
+@composable
 def adaptive_span_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -63,7 +65,7 @@ def adaptive_span_attention(
     () where q has none. Heads with like spans are computed together, each block of queries against
     the keys in its reach alone, and again in the backward pass: time O(n (z + R) (d + e)) for a
     head, memory O(n (d + e)) and O(block (z + R)). A query that sees nothing (z <= -R, or n > m)
-    gets zeros. Differentiable once; at the two kinks of m its slope counts as 0.
+    gets zeros. At the two kinks of m its slope counts as 0. Second derivatives cost O(n m).
 
     Raises ValueError unless ramp is positive and span broadcasts to the leading axes of q.
     Source: Sukhbaatar et al. 2019, section 2.2, equations for m_z and a_tr.
@@ -74,12 +76,16 @@ def adaptive_span_attention(
     [[0.0, 2.0, 5.0, 8.0]]
     """
     _check_span(q, span, ramp)
-    out: Tensor = _AdaptiveSpan.apply(q, k, v, span, ramp)  # type: ignore[no-untyped-call]
+    out: Tensor = _AdaptiveSpan.call(q, k, v, span, ramp)
     return out
 
 
-class _AdaptiveSpan(torch.autograd.Function):
+class _AdaptiveSpan(HandWritten):
     """The loop over blocks of queries within the band, and its hand-written backward pass."""
+
+    @staticmethod
+    def plain(q: Tensor, k: Tensor, v: Tensor, span: Tensor, ramp: float) -> Tensor:
+        return adaptive_span_attention_by_definition(q, k, v, span, ramp=ramp)
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, span: Tensor, ramp: float) -> Tensor:
@@ -97,16 +103,14 @@ class _AdaptiveSpan(torch.autograd.Function):
             divisor = total.masked_fill(total == 0, math.inf)
             out[heads, rows] = (masses / divisor) @ values[heads, columns]
             lse[heads, rows] = (largest + divisor.log()).squeeze(-1)
-        ctx.save_for_backward(q, k, v, span, out, lse)
-        ctx.ramp = ramp
+        keep(ctx, (q, k, v, span, ramp), out, lse)
         return out.view(*q.shape[:-1], v.shape[-1]).to(v.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, span, out, lse = ctx.saved_tensors
+        (q, k, v, span, ramp), (out, lse) = kept(ctx)
         queries, keys, values, spans = batched(q), batched(k), batched(v), _one_each(q, span)
-        g, ramp, scale = batched(grad), ctx.ramp, 1 / math.sqrt(q.shape[-1])
+        g, scale = batched(grad), 1 / math.sqrt(q.shape[-1])
         d_q, d_k, d_v, d_span = (torch.zeros_like(x) for x in (queries, keys, values, spans))
         for tile in _tiles(spans, ramp, queries.shape[1], keys.shape[1]):
             heads, rows, columns = tile

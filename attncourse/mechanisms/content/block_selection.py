@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.masks import causal_mask
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.content._row_blocks import batched, row_blocks
 from attncourse.mechanisms.content._selection import largest_entries
 from attncourse.mechanisms.dense.softmax import attention
@@ -48,6 +49,7 @@ def block_selection_attention_by_definition(
 
 
 @checked
+@composable
 def block_selection_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -68,7 +70,7 @@ def block_selection_attention(
 
     Each block of keys meets the queries that chose it, all at once, and partial results are merged;
     the backward pass does the same again. Time O(n (m / block) d + n top block (d + e)), memory
-    O(n (d + e + top + block) + m (d + e)): nothing is n by m. Differentiable once.
+    O(n (d + e + top + block) + m (d + e)): nothing is n by m. Second derivatives hold O(n m).
 
     Raises ValueError unless block is at least 1 and top between 1 and the number of blocks.
     Source: Lu et al. 2025 (MoBA), section 2.2, choice and causal rule. Yuan et al. 2025 (NSA)
@@ -81,12 +83,16 @@ def block_selection_attention(
     [[5.0, 1.0]]
     """
     _check_options(k, block, top)
-    out: Tensor = _BlockSelection.apply(q, k, v, block, top, causal)  # type: ignore[no-untyped-call]
+    out: Tensor = _BlockSelection.call(q, k, v, block, top, causal)
     return out
 
 
-class _BlockSelection(torch.autograd.Function):
+class _BlockSelection(HandWritten):
     """The loop over blocks of keys, and its hand-written backward pass."""
+
+    @staticmethod
+    def plain(q: Tensor, k: Tensor, v: Tensor, block: int, top: int, causal: bool) -> Tensor:
+        return block_selection_attention_by_definition(q, k, v, block=block, top=top, causal=causal)
 
     @staticmethod
     def forward(
@@ -102,19 +108,17 @@ class _BlockSelection(torch.autograd.Function):
             tile = (scores - tile_lse[:, None]).exp() @ values[head, columns]  # (rows, e)
             merged = merge_attention(out[head, rows], lse[head, rows], tile, tile_lse)
             out[head, rows], lse[head, rows] = merged
-        ctx.save_for_backward(q, k, v, out, lse, chosen)
-        ctx.block, ctx.causal = block, causal
+        keep(ctx, (q, k, v, block, top, causal), out, lse, chosen)
         return out.view(*q.shape[:-1], v.shape[-1]).to(v.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, out, lse, chosen = ctx.saved_tensors
+        (q, k, v, block, _, causal), (out, lse, chosen) = kept(ctx)
         queries, keys, values, g = batched(q), batched(k), batched(v), batched(grad)
         d_q, d_k, d_v = (torch.zeros_like(x) for x in (queries, keys, values))
         mean, scale = (g * out).sum(dim=-1), 1 / math.sqrt(q.shape[-1])
-        for head, rows, columns in _meetings(chosen, keys.shape[1], ctx.block):
-            scores = _scores(queries, keys, head, rows, columns, ctx.causal)
+        for head, rows, columns in _meetings(chosen, keys.shape[1], block):
+            scores = _scores(queries, keys, head, rows, columns, causal)
             weights = (scores - lse[head, rows, None]).exp()
             seen = g[head, rows]
             d_v[head, columns] = weights.mT @ seen

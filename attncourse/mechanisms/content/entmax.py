@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.content._row_blocks import attention_by_rows, pull_back
 from attncourse.mechanisms.content._simplex import centred, simplex_threshold
 
@@ -33,7 +34,7 @@ def entmax15_by_definition(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
     deviation = ordered.square().cumsum(dim=-1) - count * mean.square()
     inside = mean - ((1 - deviation) / count).clamp_min(0).sqrt() <= ordered
     k = inside.sum(dim=-1, keepdim=True)
-    support = (z >= ordered.gather(-1, (k - 1).clamp_min(0))) & (k > 0)
+    support = ((z >= ordered.gather(-1, (k - 1).clamp_min(0))) & (k > 0)) | z.isnan()
     kept, k = z.masked_fill(~support, 0.0), k.clamp_min(1)
     mean = kept.sum(dim=-1, keepdim=True) / k
     deviation = (kept - mean).square().masked_fill(~support, 0.0).sum(dim=-1, keepdim=True)
@@ -42,6 +43,7 @@ def entmax15_by_definition(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
 
 
 @checked
+@composable
 def entmax15(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
     """Weights p_i = max(x_i / 2 - t, 0)^2 along the last axis, with t such that they sum to one.
 
@@ -50,31 +52,33 @@ def entmax15(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
     exactly 0, and so does -inf; a row of -inf alone gives zeros. Scores of any size are safe. With
     u = sqrt(p) the gradient is u (g - mean of g weighted by u): it reaches the support only.
     Newton's method finds t without a sort, to rounding: time O(n) for each of a handful of steps,
-    memory O(n) a row. Half-precision input is computed in float32. Differentiable once.
+    memory O(n) a row. Half-precision input is computed in float32.
 
     Source: Peters, Niculae and Martins 2019, section 3 and proposition 2.
 
     >>> entmax15(torch.tensor([0.4, 0.0, -9.0]))  # the square roots .8 and .6 differ by .4 / 2
     tensor([0.6400, 0.3600, 0.0000])
     """
-    out: Tensor = _Entmax15.apply(x)  # type: ignore[no-untyped-call]
+    out: Tensor = _Entmax15.call(x)
     return out
 
 
-class _Entmax15(torch.autograd.Function):
+class _Entmax15(HandWritten):
+    @staticmethod
+    def plain(x: Tensor) -> Tensor:
+        return entmax15_by_definition(x)
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         wide = x.to(accumulation_dtype(x.dtype), copy=True)
         weights = _weigh(wide, torch.empty_like(wide))
-        ctx.save_for_backward(weights)
-        ctx.dtype = x.dtype
+        keep(ctx, (x,), weights)
         return weights.to(x.dtype, copy=True)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (weights,) = ctx.saved_tensors
-        return pull_back(weights.sqrt(), grad.to(weights.dtype, copy=True)).to(ctx.dtype)
+        (x,), (weights,) = kept(ctx)
+        return pull_back(weights.sqrt(), grad.to(weights.dtype, copy=True)).to(x.dtype)
 
 
 def _weigh(scores: Tensor, scratch: Tensor) -> Tensor:
@@ -107,6 +111,7 @@ def entmax15_attention_by_definition(
 
 
 @checked
+@composable
 def entmax15_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -119,7 +124,7 @@ def entmax15_attention(
     A query ignores all keys whose scores lie 2 or more below its largest. mask is Boolean, True
     where a query may attend; a query that may attend to nothing gets zeros. Computed by blocks of
     rows, and again in the backward pass: time O(n m (d + e)), since the support is known only
-    after the scores; memory O(n (d + e) + m (d + e + block)). Differentiable once.
+    after the scores; memory O(n (d + e) + m (d + e + block)). Second derivatives hold O(n m).
 
     Source: Peters, Niculae and Martins 2019; Correia, Niculae and Martins 2019, section 3.
 
@@ -129,4 +134,4 @@ def entmax15_attention(
     >>> entmax15_attention(q, eye, eye, mask=torch.tensor([[False]])).tolist()
     [[0.0, 0.0, 0.0, 0.0]]
     """
-    return attention_by_rows(q, k, v, mask, _weigh, Tensor.sqrt_)
+    return attention_by_rows(q, k, v, mask, _weigh, Tensor.sqrt_, entmax15_attention_by_definition)

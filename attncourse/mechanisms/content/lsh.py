@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.content._lsh_rounds import ChunkedAttention, Rounds
 from attncourse.mechanisms.dense.cosine import direction
 from attncourse.mechanisms.dense.softmax import attention
@@ -30,6 +31,7 @@ def lsh_attention_by_definition(
 
 
 @checked
+@composable
 def lsh_attention(
     qk: Float[Tensor, "... n d"],
     v: Float[Tensor, "... n e"],
@@ -52,7 +54,7 @@ def lsh_attention(
     accumulated in float32. Time O(p n (chunk (d + e) + d r)) and p sorts, memory
     O(n (d + e) + p n + chunk^2), forward and backward: nothing is n by n.
 
-    Raises ValueError unless chunk is at least 1. Differentiable once.
+    Raises ValueError unless chunk is at least 1. Second derivatives cost O(n^2).
     Source: Kitaev et al. 2020, section 2 and appendix A.
 
     >>> qk = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0], [0.0, 2.0]])  # two pairs
@@ -69,7 +71,7 @@ def lsh_attention(
     keys = direction(queries) / math.sqrt(qk.shape[-1])
     rounds = Rounds.sort(queries.detach(), rotations.detach().to(wide), n, chunk)
     tokens = (x.flatten(0, 1) for x in (queries, keys, values))  # of all sequences
-    out: Tensor = ChunkedAttention.apply(*tokens, rounds, causal)  # type: ignore[no-untyped-call]
+    out: Tensor = ChunkedAttention.call(*tokens, causal, *rounds)
     return out.view(values.shape)[:, :n].reshape(v.shape).to(v.dtype)
 
 

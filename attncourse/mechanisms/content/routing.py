@@ -3,9 +3,10 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import one_hot, scaled_dot_product_attention
+from torch.nn.functional import one_hot
 
 from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.fused import fused_attention
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.dense.cosine import direction
 from attncourse.mechanisms.dense.softmax import attention
@@ -72,7 +73,7 @@ def routing_attention(
     )  # (b, n, d), (b, m, d), (b, m, e), (b, c, d)
     asking, asked = _members(queries, means, top), _members(keys, means, top)  # (b, c, top)
     few_q, few_k, few_v = _take(queries, asking), _take(keys, asked), _take(values, asked)
-    few = scaled_dot_product_attention(few_q, few_k, few_v)  # (b, c, top, e)
+    few = fused_attention(few_q, few_k, few_v)  # (b, c, top, e)
     out = _mean_by_token(few.flatten(0, 2), asking.flatten(), queries.shape[0] * queries.shape[1])
     return out.view(*q.shape[:-1], v.shape[-1]).to(v.dtype)
 
@@ -103,7 +104,7 @@ def _mean_by_token(x: Tensor, tokens: Tensor, size: int) -> Tensor:
     """out_i = the mean of the x_t with tokens_t = i; zeros where there is none."""
     count = x.new_zeros(size).index_add_(0, tokens, torch.ones_like(x[:, 0]))
     total = x.new_zeros(size, x.shape[-1]).index_add_(0, tokens, x)
-    return total.div_(count.clamp_(min=1)[:, None])
+    return total.div_(count.clamp(min=1)[:, None])
 
 
 def _check_top(q: Tensor, k: Tensor, top: int) -> None:

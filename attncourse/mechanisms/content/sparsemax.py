@@ -6,10 +6,11 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.content._row_blocks import attention_by_rows, pull_back
 from attncourse.mechanisms.content._simplex import centred, simplex_threshold
 
@@ -31,12 +32,13 @@ def sparsemax_by_definition(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]
     inside = 1 + count * ordered > ordered.cumsum(dim=-1)
     k = inside.sum(dim=-1, keepdim=True)
     smallest = ordered.gather(-1, (k - 1).clamp_min(0))
-    support = (z >= smallest) & (k > 0)
+    support = ((z >= smallest) & (k > 0)) | z.isnan()
     t = (z.masked_fill(~support, 0.0).sum(dim=-1, keepdim=True) - 1) / k.clamp_min(1)
     return torch.where(support, z - t, 0.0).to(x.dtype)
 
 
 @checked
+@composable
 def sparsemax(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
     """The weights of the simplex nearest to x along the last axis: argmin_p |p - x|^2.
 
@@ -45,7 +47,7 @@ def sparsemax(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
     scores of any size are safe. The gradient reaches the support only: there, the incoming
     gradient minus its mean over the support. Newton's method finds t without a sort, exact to
     rounding: time O(n) for each of a handful of steps, memory O(n) a row. Half-precision input is
-    computed in float32. Differentiable once.
+    computed in float32.
 
     Source: Martins and Astudillo 2016, equation 2, propositions 1 and 2; Condat 2016 for the
     search without a sort.
@@ -53,24 +55,26 @@ def sparsemax(x: Float[Tensor, "... n"]) -> Float[Tensor, "... n"]:
     >>> sparsemax(torch.tensor([1.0, 0.5, -1.0])).round(decimals=2).tolist()
     [0.75, 0.25, 0.0]
     """
-    out: Tensor = _Sparsemax.apply(x)  # type: ignore[no-untyped-call]
+    out: Tensor = _Sparsemax.call(x)
     return out
 
 
-class _Sparsemax(torch.autograd.Function):
+class _Sparsemax(HandWritten):
+    @staticmethod
+    def plain(x: Tensor) -> Tensor:
+        return sparsemax_by_definition(x)
+
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         wide = x.to(accumulation_dtype(x.dtype), copy=True)
         weights = _weigh(wide, torch.empty_like(wide))
-        ctx.save_for_backward(weights)
-        ctx.dtype = x.dtype
+        keep(ctx, (x,), weights)
         return weights.to(x.dtype, copy=True)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (weights,) = ctx.saved_tensors
-        return pull_back(weights.sign(), grad.to(weights.dtype, copy=True)).to(ctx.dtype)
+        (x,), (weights,) = kept(ctx)
+        return pull_back(weights.sign(), grad.to(weights.dtype, copy=True)).to(x.dtype)
 
 
 def _weigh(scores: Tensor, scratch: Tensor) -> Tensor:
@@ -102,6 +106,7 @@ def sparsemax_attention_by_definition(
 
 
 @checked
+@composable
 def sparsemax_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -114,7 +119,7 @@ def sparsemax_attention(
     A query ignores all keys but the few whose scores lie within 1 of its largest. mask is Boolean,
     True where a query may attend; a query that may attend to nothing gets zeros. Computed by blocks
     of rows, and again in the backward pass: time O(n m (d + e)), since the support is known only
-    after the scores; memory O(n (d + e) + m (d + e + block)). Differentiable once.
+    after the scores; memory O(n (d + e) + m (d + e + block)). Second derivatives hold O(n m).
 
     Source: Martins and Astudillo 2016, section 4.3 (in attention).
 
@@ -124,4 +129,4 @@ def sparsemax_attention(
     >>> sparsemax_attention(q, eye, eye, mask=torch.tensor([[False]])).tolist()
     [[0.0, 0.0, 0.0, 0.0]]
     """
-    return attention_by_rows(q, k, v, mask, _weigh, Tensor.sign_)
+    return attention_by_rows(q, k, v, mask, _weigh, Tensor.sign_, sparsemax_attention_by_definition)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.content._row_blocks import attention_by_rows
 from attncourse.mechanisms.content._simplex import centred
 from attncourse.mechanisms.dense.softmax import attention, softmax
@@ -26,10 +27,11 @@ def threshold_attention_by_definition(
     wide = accumulation_dtype(q.dtype)
     weights = softmax(q.detach().to(wide) @ k.detach().to(wide).mT / math.sqrt(q.shape[-1]))
     largest = weights.amax(dim=-1, keepdim=True)
-    return attention(q, k, v, mask=weights >= largest.clamp_max(threshold))
+    return attention(q, k, v, mask=~(weights < largest.clamp_max(threshold)))
 
 
 @checked
+@composable
 def threshold_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -44,7 +46,7 @@ def threshold_attention(
     empty. That equals softmax with the other scores at -inf. A threshold of 0 is plain attention, 1
     or more keeps the largest alone; below that at most 1 / threshold keys are kept. Which keys are
     kept is constant to the gradient. Computed by blocks of rows, and again in the backward pass:
-    time O(n m (d + e)), memory O(n (d + e) + m (d + e + block)). Differentiable once.
+    time O(n m (d + e)), memory O(n (d + e) + m (d + e + block)). Second derivatives hold O(n m).
 
     Raises ValueError unless threshold is at least 0.
     Source: the simplest sparsification of attention weights, compared with top-k selection by
@@ -63,7 +65,10 @@ def threshold_attention(
         weights.mul_(torch.ge(weights, cut, out=scratch))
         return weights.div_(weights.sum(dim=-1, keepdim=True))
 
-    return attention_by_rows(q, k, v, None, weigh, _itself)
+    def definition(q: Tensor, k: Tensor, v: Tensor, *, mask: None) -> Tensor:
+        return threshold_attention_by_definition(q, k, v, threshold=threshold)
+
+    return attention_by_rows(q, k, v, None, weigh, _itself, definition)
 
 
 def _itself(weights: Tensor) -> Tensor:

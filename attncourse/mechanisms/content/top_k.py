@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.content._row_blocks import batched, pull_back, score_blocks
 from attncourse.mechanisms.content._selection import largest_entries
 from attncourse.mechanisms.dense.softmax import attention, softmax
@@ -33,6 +34,7 @@ def topk_attention_by_definition(
 
 
 @checked
+@composable
 def topk_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -49,7 +51,7 @@ def topk_attention(
     All scores are computed to find the largest, by blocks of rows: time O(n m d + n top e), memory
     O(n (d + e) + m (d + e + block)). The chosen indices and weights, O(n top), are kept for the
     backward pass, which takes time O(n top (d + e + log(n top))). Half-precision input is
-    accumulated in float32. Differentiable once.
+    accumulated in float32. Second derivatives hold O(n m).
 
     Raises ValueError unless top lies between 1 and m.
     Source: Zhao et al. 2019, section 3; by blocks of queries: Gupta et al. 2021, section 2.
@@ -59,12 +61,16 @@ def topk_attention(
     [[0.5, 0.0, 0.5, 0.0]]
     """
     _check_top(top, k)
-    out: Tensor = _TopK.apply(q, k, v, top)  # type: ignore[no-untyped-call]
+    out: Tensor = _TopK.call(q, k, v, top)
     return out
 
 
-class _TopK(torch.autograd.Function):
+class _TopK(HandWritten):
     """The search by blocks of rows, and a backward pass over the chosen pairs alone."""
+
+    @staticmethod
+    def plain(q: Tensor, k: Tensor, v: Tensor, top: int) -> Tensor:
+        return topk_attention_by_definition(q, k, v, top=top)
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, top: int) -> Tensor:
@@ -80,13 +86,12 @@ class _TopK(torch.autograd.Function):
             out[leads, rows] = _weighted_sum(weight, place, values)
             if trained:
                 weights[leads, rows], chosen[leads, rows] = weight, place
-        ctx.save_for_backward(q, k, v, weights, chosen)
+        keep(ctx, (q, k, v, top), weights, chosen)
         return out.view(*q.shape[:-1], v.shape[-1]).to(v.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, weights, chosen = ctx.saved_tensors
+        (q, k, v, _), (weights, chosen) = kept(ctx)
         queries, keys, values, g = batched(q), batched(k), batched(v), batched(grad)
         # d_weights_ij = g_i . v_j, for the chosen j alone
         pull = torch.func.vjp(lambda x: _weighted_sum(x, chosen, values), weights)[1]

@@ -23,7 +23,7 @@ def feed_forward_by_definition(
     out = torch.zeros_like(x) + b_2
     for column, bias, row in zip(w_1.unbind(-1), b_1, w_2, strict=True):
         unit = (x * column).sum(dim=-1, keepdim=True) + bias
-        out = out + torch.where(unit > 0, unit, 0.0) * row
+        out = out + torch.where(unit <= 0, 0.0, unit) * row
     return out
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.masks import causal_mask
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.kernels import available
 from attncourse.mechanisms.dense.softmax import attention
 
@@ -32,6 +33,7 @@ def blockwise_attention_by_definition(
 
 
 @checked
+@composable
 def blockwise_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -50,7 +52,7 @@ def blockwise_attention(
     Half-precision input is accumulated in float32. Time O(n m (d + e)), memory
     O(block^2 + n (d + e) + m (d + e)), forward and backward: nothing is n by m.
 
-    Raises ValueError unless block is at least 1. Differentiable once.
+    Raises ValueError unless block is at least 1. Second derivatives hold O(n m).
     Source: Milakov and Gimelshein 2018, algorithm 3; Dao et al. 2022, algorithm 1, appendix B.
 
     >>> x, v = torch.zeros(3, 2), torch.tensor([[1.0], [3.0], [5.0]])
@@ -58,7 +60,7 @@ def blockwise_attention(
     [[1.0], [2.0], [3.0]]
     """
     _check_block(block)
-    out: Tensor = _Blockwise.apply(q, k, v, block, causal)  # type: ignore[no-untyped-call]
+    out: Tensor = _Blockwise.call(q, k, v, block, causal)
     return out
 
 
@@ -67,8 +69,12 @@ def _check_block(block: int) -> None:
         raise ValueError(f"block must be at least 1: got block={block}")
 
 
-class _Blockwise(torch.autograd.Function):
+class _Blockwise(HandWritten):
     """The loops over tiles, and their hand-written backward pass; leading axes are one."""
+
+    @staticmethod
+    def plain(q: Tensor, k: Tensor, v: Tensor, block: int, causal: bool) -> Tensor:
+        return blockwise_attention_by_definition(q, k, v, block=block, causal=causal)
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, block: int, causal: bool) -> Tensor:
@@ -77,15 +83,13 @@ class _Blockwise(torch.autograd.Function):
         lse = tiles.q.new_empty(*tiles.q.shape[:-1], 1)
         for rows in tiles.rows():
             lse[:, rows] = _attend(tiles, rows, out[:, rows])
-        ctx.save_for_backward(q, k, v, out, lse)
-        ctx.block, ctx.causal = block, causal
+        keep(ctx, (q, k, v, block, causal), out, lse)
         return out.view(*q.shape[:-1], v.shape[-1]).to(v.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, out, lse = ctx.saved_tensors
-        tiles = _Tiles(q, k, v, ctx.block, ctx.causal)
+        (q, k, v, block, causal), (out, lse) = kept(ctx)
+        tiles = _Tiles(q, k, v, block, causal)
         g = grad.reshape(out.shape).to(out.dtype)
         d_q, d_k, d_v = (torch.zeros_like(x) for x in (tiles.q, tiles.k, tiles.v))
         mean = (g * out).sum(dim=-1, keepdim=True)  # p . dp of each row, without its weights

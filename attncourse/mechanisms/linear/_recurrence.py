@@ -30,13 +30,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 
 Tensors = tuple[Tensor, ...]
 Step = Callable[..., tuple[Tensor, Tensors]]
-Pair = tuple[int, int]
 # Chunks are worked on in groups of about WORK numbers a tensor (8 MiB of float32). An operation on
 # less is quick, but each waits for all threads: on a machine that does other things hundreds of
 # small ones take a second, a few large ones no longer than their work.
@@ -54,7 +53,7 @@ def scan(
     and states are held in float32 at least; out has the dtype of the sequences.
 
     The backward pass has kept the state of each group's start, and computes the group again: the
-    memory beside the sequences is a state for each of these. Differentiable once.
+    memory beside the sequences is a state for each group. Second derivatives keep all groups.
     Raises ValueError unless chunk is at least 1.
     """
     if chunk < 1:
@@ -62,11 +61,7 @@ def scan(
     lead = sequences[0].shape[:-2]
     batched = [x.reshape(math.prod(lead), *x.shape[-2:]) for x in (*state, *sequences)]
     parts = len(state), len(sequences)
-    c = max(1, min(chunk, sequences[0].shape[-2]))  # scores are c wide, and each chunk has a state
-    widths = [c, *(x.shape[-1] for x in sequences)]
-    widths += [-(-s.shape[-2] * s.shape[-1] // c) for s in state] + [s.shape[-2] for s in state]
-    cuts = chunk, at_once(math.prod(lead), max(widths))
-    out, *last = _Scan.apply(step, cuts, parts, *batched, *shared)  # type: ignore[no-untyped-call]
+    out, *last = _Scan.call(step, chunk, parts, *batched, *shared)
     return out.view(*lead, *out.shape[1:]), tuple(s.reshape(*lead, *s.shape[1:]) for s in last)
 
 
@@ -126,10 +121,13 @@ class _Group(NamedTuple):
         x[:, self.start : self.stop].view(part.shape).copy_(part)
 
 
-def _groups(n: int, chunk: int, most: int) -> Iterator[_Group]:
-    """All chunks of n tokens in groups of about `most`; a short last one is a group of its own."""
+def _groups(chunk: int, state: Tensors, sequences: Tensors) -> Iterator[_Group]:
+    """All chunks of the tokens in groups of about WORK numbers; a short last one is a group."""
+    b, n, _ = sequences[0].shape
     c = min(chunk, n)
-    whole, size = n // c * c, max(1, most // c) * c
+    widths = [c, *(x.shape[-1] for x in sequences), *(s.shape[-2] for s in state)]
+    widths += [-(-s.shape[-2] * s.shape[-1] // max(c, 1)) for s in state]  # one for each chunk
+    whole, size = n // c * c, max(1, at_once(b, max(widths)) // c) * c
     for start in range(0, whole, size):
         stop = min(start + size, whole)
         yield _Group(start, stop, (stop - start) // c, c)
@@ -137,51 +135,55 @@ def _groups(n: int, chunk: int, most: int) -> Iterator[_Group]:
         yield _Group(whole, n, 1, n - whole)
 
 
-class _Scan(torch.autograd.Function):
+class _Scan(HandWritten):
     """The loop over groups of chunks; backward it runs from the last group to the first."""
 
     @staticmethod
-    def forward(
-        ctx: Any, step: Step, cuts: tuple[int, int], parts: tuple[int, int], *tensors: Tensor
-    ) -> Any:
+    def plain(step: Step, chunk: int, parts: tuple[int, int], *tensors: Tensor) -> Any:
+        state, sequences, shared = _split(tensors, parts)
+        state, outputs = tuple(s.to(accumulation_dtype(s.dtype)) for s in state), []
+        for group in _groups(chunk, state, sequences):
+            part, state = step(state, *map(group.cut, sequences), *shared)
+            outputs.append(part.flatten(1, 2).to(sequences[0].dtype))
+        return torch.cat(outputs, dim=1), *state
+
+    @staticmethod
+    def forward(ctx: Any, step: Step, chunk: int, parts: tuple[int, int], *tensors: Tensor) -> Any:
         state, sequences, shared = _split(tensors, parts)
         state = tuple(s.to(accumulation_dtype(s.dtype)) for s in state)
         b, n, _ = sequences[0].shape
         out: Tensor | None = None
-        kept: list[Tensor] = []
-        for group in _groups(n, *cuts):
-            kept.extend(state)
+        states: list[Tensor] = []
+        for group in _groups(chunk, state, sequences):
+            states.extend(state)
             part, state = step(state, *map(group.cut, sequences), *shared)
             if out is None:
                 out = sequences[0].new_empty(b, n, part.shape[-1])
             group.place(out, part)
-        ctx.step, ctx.cuts, ctx.parts = step, cuts, parts
         if any(ctx.needs_input_grad):
-            ctx.save_for_backward(*tensors, *kept)
+            keep(ctx, (step, chunk, parts, *tensors), *states)
         return out, *state
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor, *grad_state: Tensor) -> tuple[Tensor | None, ...]:
-        count, states = len(ctx.needs_input_grad) - 3, ctx.parts[0]
-        tensors, kept = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
-        _, sequences, shared = _split(tensors, ctx.parts)
+        (step, chunk, parts, *tensors), before = kept(ctx)
+        states, (start, sequences, shared) = parts[0], _split(tuple(tensors), parts)
         needed = (True,) * states + ctx.needs_input_grad[3 + states :]
         of_sequences = [torch.empty_like(x) for x in sequences]
         of_shared = [torch.zeros_like(x) for x in shared]
-        for number, group in reversed(list(enumerate(_groups(grad.shape[1], *ctx.cuts)))):
-            state = kept[number * states : (number + 1) * states]
+        for number, group in reversed(list(enumerate(_groups(chunk, start, sequences)))):
+            state = before[number * states : (number + 1) * states]
             inputs = *state, *map(group.cut, sequences), *shared
-            found = _gradients(ctx.step, inputs, states, needed, (group.cut(grad), *grad_state))
-            grad_state, parts, more = _split(found, ctx.parts)
-            for x, part in zip(of_sequences, parts, strict=True):
+            found = _gradients(step, inputs, states, needed, (group.cut(grad), *grad_state))
+            grad_state, of_parts, more = _split(found, parts)
+            for x, part in zip(of_sequences, of_parts, strict=True):
                 group.place(x, part)
             for x, part in zip(of_shared, more, strict=True):
                 x.add_(part)
         return None, None, None, *grad_state, *of_sequences, *of_shared
 
 
-def _split(tensors: Tensors, parts: Pair) -> tuple[Tensors, Tensors, Tensors]:
+def _split(tensors: Tensors, parts: tuple[int, int]) -> tuple[Tensors, Tensors, Tensors]:
     """States, sequences and what is shared."""
     states, rest = parts[0], sum(parts)
     return tensors[:states], tensors[states:rest], tensors[rest:]

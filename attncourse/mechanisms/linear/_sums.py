@@ -85,6 +85,6 @@ def _causal_step(
     feature_map: FeatureMap, state: Tensors, q: Tensor, k: Tensor, v: Tensor
 ) -> tuple[Tensor, Tensors]:
     phi_q, phi_k = feature_map(q), feature_map(k)
-    weights = (phi_q @ phi_k.mT).tril_()  # (b, g, c, c)
+    weights = (phi_q @ phi_k.mT).tril()  # (b, g, c, c)
     sums, last = read_and_write(state[0], weights, phi_q, phi_k, with_ones(v))
     return mean(sums), (last,)

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.linear._recurrence import Tensors, checked_state, scan
 
 
@@ -33,6 +34,7 @@ def delta_rule_by_definition(
 
 
 @checked
+@composable
 def delta_rule(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],
@@ -52,7 +54,7 @@ def delta_rule(
 
     Time O(n (d e + chunk (d + e) + chunk^2)); memory O(chunk d + d e) beside the inputs and the
     output, and a state for every few hundred tokens for the backward pass.
-    Raises ValueError unless chunk is at least 1. Differentiable once.
+    Raises ValueError unless chunk is at least 1.
     Source: Yang et al. 2024, section 3 (the WY representation and the UT transform).
 
     >>> k = torch.tensor([[1.0, 0.0], [1.0, 0.0]])  # one key twice: its value is replaced

@@ -7,6 +7,7 @@ from torch.nn.functional import pad
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.linear._exponentials import LOG2_E
 from attncourse.mechanisms.linear._recurrence import Tensors, checked_state, read_and_write, scan
 
@@ -34,6 +35,7 @@ def gated_linear_attention_by_definition(
 
 
 @checked
+@composable
 def gated_linear_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],
@@ -52,7 +54,7 @@ def gated_linear_attention(
 
     Time O(n (d e + chunk (d + e)) + n d log(chunk)); memory O(chunk d + d e) beside the inputs and
     the output, and a state for every few hundred tokens for the backward pass.
-    Raises ValueError unless chunk is at least 1. Differentiable once.
+    Raises ValueError unless chunk is at least 1.
     Source: Yang et al. 2023, section 4; here in halves instead of their second level of chunks.
 
     >>> q, v = torch.ones(3, 2), torch.tensor([[8.0], [0.0], [0.0]])

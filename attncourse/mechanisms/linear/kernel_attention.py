@@ -10,6 +10,7 @@ from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.kernels import available
 from attncourse.mechanisms.linear._sums import (
     identity,
@@ -32,6 +33,7 @@ def kernel_attention_by_definition(
 
 
 @checked
+@composable
 def kernel_attention(
     phi_q: Float[Tensor, "... n r"], phi_k: Float[Tensor, "... m r"], v: Float[Tensor, "... m e"]
 ) -> Float[Tensor, "... n e"]:
@@ -40,7 +42,7 @@ def kernel_attention(
     o_i = phi_q_i S / (phi_q_i . z) with S = sum_j phi_k_j v_j^T and z = sum_j phi_k_j. A query
     whose weights sum to 0 gets zeros, value and gradient. Features may have any sign, but then
     the sum may come near 0. Half-precision input is accumulated in float32. Time O((n + m) r e),
-    memory O(r e) beside the inputs and the output. Differentiable once.
+    memory O(r e) beside the inputs and the output.
 
     Source: Katharopoulos et al. 2020, section 3.2.
 
@@ -67,6 +69,7 @@ def causal_kernel_attention_by_definition(
 
 
 @checked
+@composable
 def causal_kernel_attention(
     phi_q: Float[Tensor, "... n r"],
     phi_k: Float[Tensor, "... n r"],
@@ -79,7 +82,7 @@ def causal_kernel_attention(
     Inside a chunk of `chunk` tokens (64 or 128 are quick) the quadratic form; a state S, z for all
     that came before. The last chunk may be short, and the result does not depend on the chunk.
     Time O(n (r e + chunk (r + e))); memory O(chunk r + r e) beside the inputs and the output, and
-    a state for every 256 tokens for the backward pass. Differentiable once.
+    a state for every 256 tokens for the backward pass.
 
     Raises ValueError unless chunk is at least 1.
     Source: Katharopoulos et al. 2020, section 3.3; in chunks, Hua et al. 2022, section 3.2.

@@ -5,10 +5,11 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.kernels import available
 from attncourse.mechanisms.linear._exponentials import LOG2_E
 from attncourse.mechanisms.linear._recurrence import checked_state
@@ -38,6 +39,7 @@ def linear_attention_by_definition(
 
 
 @checked
+@composable
 def linear_attention(
     q: Float[Tensor, "... n d"], k: Float[Tensor, "... m d"], v: Float[Tensor, "... m e"]
 ) -> Float[Tensor, "... n e"]:
@@ -46,7 +48,7 @@ def linear_attention(
     o_i = phi(q_i) S / (phi(q_i) . z) with S = sum_j phi(k_j) v_j^T and z = sum_j phi(k_j). A query
     whose weights are all 0 gets zeros. Half-precision input is accumulated in float32. Time
     O((n + m) d e), memory O(d e) beside the inputs and the output: features are made a few hundred
-    tokens at a time. Differentiable once.
+    tokens at a time.
 
     Source: Katharopoulos et al. 2020, section 3.2, equations 4 to 7.
 
@@ -72,6 +74,7 @@ def causal_linear_attention_by_definition(
 
 
 @checked
+@composable
 def causal_linear_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],
@@ -84,7 +87,7 @@ def causal_linear_attention(
     Inside a chunk of `chunk` tokens (64 or 128 are quick) the quadratic form; a state S, z for all
     that came before. The last chunk may be short, and the result does not depend on the chunk.
     Time O(n (d e + chunk (d + e))); memory O(chunk d + d e) beside the inputs and the output, and
-    a state for every 256 tokens for the backward pass. Differentiable once.
+    a state for every 256 tokens for the backward pass.
 
     Raises ValueError unless chunk is at least 1.
     Source: Katharopoulos et al. 2020, section 3.3; in chunks, Hua et al. 2022, section 3.2.
@@ -179,23 +182,26 @@ def _elu_plus_one(x: Tensor) -> Tensor:
 def _features(x: Tensor) -> Tensor:
     if torch.compiler.is_compiling():  # which fuses it itself
         return _elu_plus_one(x)
-    phi: Tensor = _Features.apply(x)  # type: ignore[no-untyped-call]
+    phi: Tensor = _Features.call(x)
     return phi
 
 
-class _Features(torch.autograd.Function):
+class _Features(HandWritten):
     """`_elu_plus_one` in place, by powers of two, and its derivative from itself: min(phi, 1)."""
+
+    @staticmethod
+    def plain(x: Tensor) -> Tensor:
+        return _elu_plus_one(x)
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         phi = x.clamp(max=0).mul_(LOG2_E).exp2_().add_(torch.relu(x))
-        ctx.save_for_backward(phi)
+        keep(ctx, (x,), phi)
         return phi
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (phi,) = ctx.saved_tensors
+        _, (phi,) = kept(ctx)
         return phi.clamp(max=1).mul_(grad)
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.linear._exponentials import (
     exponentials_over_all_keys,
     exponentials_over_past_keys,
@@ -27,6 +28,7 @@ def performer_attention_by_definition(
 
 
 @checked
+@composable
 def performer_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
@@ -39,7 +41,7 @@ def performer_attention(
     any. Vectors of any length are safe: every feature's keys are scaled by their largest, every
     query by its own, and both factors cancel in the quotient; nothing is added to the denominator,
     which is at least 1. Half-precision input is accumulated in float32. Time O((n + m) r (d + e)),
-    memory O(r e) beside the inputs and the output. Differentiable once.
+    memory O(r e) beside the inputs and the output.
 
     Source: Choromanski et al. 2020, section 2.
 
@@ -69,6 +71,7 @@ def causal_performer_attention_by_definition(
 
 
 @checked
+@composable
 def causal_performer_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],
@@ -84,7 +87,7 @@ def causal_performer_attention(
     than the exponents of the dtype allow, the chunk is halved until they do not: long vectors cost
     time, not accuracy. The last chunk may be short, and the result does not depend on the chunk.
     Time O(n (r (d + e) + chunk (r + e))), memory O(chunk r + r e) beside the inputs and the output,
-    and a state for every few hundred tokens for the backward pass. Differentiable once.
+    and a state for every few hundred tokens for the backward pass.
 
     Raises ValueError unless chunk is at least 1.
     Source: Choromanski et al. 2020, section 2; in chunks, as in `causal_kernel_attention`.

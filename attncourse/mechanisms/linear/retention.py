@@ -6,6 +6,7 @@ from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.linear._recurrence import Tensors, checked_state, read_and_write, scan
 
 
@@ -26,6 +27,7 @@ def retention_by_definition(
 
 
 @checked
+@composable
 def retention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],
@@ -43,7 +45,7 @@ def retention(
     accumulated in float32. Time O(n (d e + chunk (d + e))); memory O(chunk d + d e) beside the
     inputs and the output, and a state for every few hundred tokens for the backward pass.
 
-    Raises ValueError unless chunk is at least 1 and decay broadcasts. Differentiable once.
+    Raises ValueError unless chunk is at least 1 and decay broadcasts.
     Source: Sun et al. 2023, equation 7; equation 5 is the definition.
 
     >>> ones, v = torch.ones(4, 1), torch.tensor([[8.0], [0.0], [0.0], [0.0]])

@@ -5,9 +5,9 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.fused import fused_attention
 from attncourse.core.shapes import checked
 
 
@@ -54,4 +54,4 @@ def linformer_attention(
     """
     wide = accumulation_dtype(q.dtype)
     keys, values = proj_k.to(wide) @ k.to(wide), proj_v.to(wide) @ v.to(wide)
-    return scaled_dot_product_attention(q.to(wide), keys, values).to(v.dtype)
+    return fused_attention(q.to(wide), keys, values).to(v.dtype)

@@ -5,9 +5,9 @@ import math
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.fused import fused_attention
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.dense.softmax import softmax
 
@@ -56,9 +56,9 @@ def nystrom_attention(
     few_q, few_k = _landmarks(q, k, landmarks)
     queries, keys, values = (x.to(few_q.dtype) for x in (q, k, v))
     middle = softmax(few_q @ few_k.mT / math.sqrt(q.shape[-1]))
-    inner = scaled_dot_product_attention(few_q, keys, values)
+    inner = fused_attention(few_q, keys, values)
     inner = _apply_iterative_inverse(middle, inner)
-    return scaled_dot_product_attention(queries, few_k, inner).to(v.dtype)
+    return fused_attention(queries, few_k, inner).to(v.dtype)
 
 
 def _apply_iterative_inverse(a: Tensor, x: Tensor) -> Tensor:

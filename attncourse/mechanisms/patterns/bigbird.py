@@ -7,6 +7,7 @@ from torch import Tensor
 from attncourse.core.patterns import bigbird_mask
 from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_random
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import fused, in_blocks, like, of_one_width, one_tile
 
@@ -27,6 +28,7 @@ def bigbird_attention_by_definition(
 
 
 @checked
+@composable
 def bigbird_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],

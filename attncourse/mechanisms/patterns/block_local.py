@@ -7,6 +7,7 @@ from torch import Tensor
 from attncourse.core.patterns import block_mask
 from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_block
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import fused, in_blocks, like, of_one_width, one_tile
 
@@ -24,6 +25,7 @@ def block_attention_by_definition(
 
 
 @checked
+@composable
 def block_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],

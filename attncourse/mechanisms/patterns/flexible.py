@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
+from attncourse.core.by_hand import under_torch_func
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.flex import MaskMod, ScoreMod
 from attncourse.core.shapes import checked
@@ -54,7 +55,8 @@ def flexible_attention(
     Meant for ``torch.compile``, which makes one kernel of it, rules included: time O(b h s n m d)
     for a share s of blocks, memory O(n (d + e)), beside O(b n m) once for finding the blocks; a
     loop calls ``create_block_mask`` once itself. Uncompiled, PyTorch warns, and computes and holds
-    all n m scores. On the CPU it has no backward pass, and compiling needs a C++ compiler.
+    all n m scores. On the CPU it has no backward pass, and compiling needs a C++ compiler. Under
+    torch.func, which FlexAttention does not know, it is the dense definition.
 
     Raises ValueError where shapes do not fit, NotImplementedError for gradients on the CPU.
     Source: Dong et al. 2024 (arXiv 2412.05496), sections 3 and 4.
@@ -66,6 +68,8 @@ def flexible_attention(
     ...     flexible_attention(q, q, v, mask_mod=even).mT.round(decimals=2).tolist()
     [[0.0, 1.0, 1.0, 1.0]]
     """
+    if under_torch_func():
+        return flexible_attention_by_definition(q, k, v, mask_mod=mask_mod, score_mod=score_mod)
     if q.numel() == 0:  # which FlexAttention cannot divide into blocks
         return v.new_zeros(*q.shape[:-1], v.shape[-1])
     queries, keys, values = (_batch_and_heads(x) for x in (q, k, v))

@@ -10,6 +10,7 @@ from torch import Tensor
 from attncourse.core.patterns import longformer_mask
 from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_window, global_positions
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import (
     like,
@@ -36,6 +37,7 @@ def longformer_attention_by_definition(
 
 
 @checked
+@composable
 def longformer_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],

@@ -6,6 +6,7 @@ from torch import Tensor
 from attncourse.core.patterns import sliding_window_mask
 from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_window
+from attncourse.core.transforms import composable
 from attncourse.kernels import available
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import like, of_one_width, windows
@@ -26,6 +27,7 @@ def sliding_window_attention_by_definition(
 
 
 @checked
+@composable
 def sliding_window_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],

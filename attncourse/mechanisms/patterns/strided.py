@@ -10,6 +10,7 @@ from torch.nn.functional import pad
 from attncourse.core.patterns import dilated_mask, strided_mask
 from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_stride
+from attncourse.core.transforms import composable
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.patterns._tiles import (
     fused,
@@ -34,6 +35,7 @@ def strided_attention_by_definition(
 
 
 @checked
+@composable
 def strided_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],
@@ -88,6 +90,7 @@ def dilated_attention_by_definition(
 
 
 @checked
+@composable
 def dilated_attention(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],

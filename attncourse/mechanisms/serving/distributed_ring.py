@@ -8,8 +8,8 @@ import torch
 import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.exact.merging import attention_and_lse, empty_part, merge_attention
 
@@ -33,7 +33,7 @@ def ring_attention_distributed(
     of m (d + e) numbers forward.
 
     Raises ValueError without a group, as it is before torch.distributed is initialised.
-    Differentiable once.
+    Second derivatives raise RuntimeError.
     Source: Liu, Zaharia and Abbeel 2023, section 3.
 
     >>> q, k, v = torch.zeros(1, 2), torch.zeros(3, 2), torch.zeros(3, 1)
@@ -45,7 +45,7 @@ def ring_attention_distributed(
         raise ValueError(
             "group must be a process group: got None (torch.distributed is not initialised)"
         )
-    out: Tensor = _Distributed.apply(q, k, v, _Ring(k, group))  # type: ignore[no-untyped-call]
+    out: Tensor = _Distributed.call(q, k, v, _Ring(k, group))
     return out
 
 
@@ -86,23 +86,26 @@ class _Ring:
         return wait
 
 
-class _Distributed(torch.autograd.Function):
+class _Distributed(HandWritten):
     """Forward: merge what comes round. Backward: the same round, with gradients on board."""
+
+    refusal = (
+        "ring_attention_distributed has neither second derivatives nor rules for torch.func, whose"
+        " tensors cannot travel: take ring_attention, in one process"
+    )
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, ring: _Ring) -> Tensor:
         out, lse = empty_part(q, v)
         for keys, values in ring.rounds(k, v):
             out, lse = merge_attention(out, lse, *attention_and_lse(q, keys, values))
-        ctx.save_for_backward(q, k, v, out, lse)
-        ctx.ring = ring
+        keep(ctx, (q, k, v, ring), out, lse)
         return out.to(q.dtype)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        q, k, v, out, lse = ctx.saved_tensors
-        ring, g = ctx.ring, grad.to(out.dtype)
+        (q, k, v, ring), (out, lse) = kept(ctx)
+        g = grad.to(out.dtype)
         d_q = torch.zeros_like(q, dtype=out.dtype)
         travelling = tuple(torch.zeros_like(x, dtype=out.dtype) for x in (k, v))
         for step, (keys, values) in enumerate(ring.rounds(k, v)):

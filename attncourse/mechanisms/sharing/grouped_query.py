@@ -5,9 +5,9 @@ import math
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.fused import fused_attention
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.dense.softmax import attention, masked_softmax
 
@@ -91,7 +91,7 @@ def attend_in_groups(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None
     keys, values = k.to(wide), v.to(wide)
     stacked = torch.unflatten(q.to(wide), -3, (g, h // g)).flatten(-3, -2)  # (..., g, h n / g, d)
     if mask is None and _rows_lie_together(keys, values):
-        out = scaled_dot_product_attention(stacked, keys, values)
+        out = fused_attention(stacked, keys, values)
     else:
         scores = stacked @ keys.mT / math.sqrt(q.shape[-1])
         out = _weights(scores, mask, h // g, n, g) @ values

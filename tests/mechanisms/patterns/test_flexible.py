@@ -134,3 +134,16 @@ def test_gradients_on_the_cpu_are_refused():
     q, k, v = one_length(2)
     with pytest.raises(NotImplementedError, match="backward on CPU"):
         flexible_attention(q.requires_grad_(), k, v)
+
+
+def test_torch_func_maps_and_differentiates_it():
+    q, k, v = one_length(2, n=5)
+    rule = {"mask_mod": flex.sliding_window_mod(5, 2)}
+
+    def narrow(*x):
+        return flexible_attention(*x, **rule)
+
+    assert_same(torch.func.vmap(narrow)(q, k, v), narrow(q, k, v))
+    found = torch.func.grad(lambda x: narrow(x, k, v).sum())(q)
+    wanted = torch.func.grad(lambda x: sliding_window_attention(x, k, v, window=2).sum())(q)
+    assert_same(found, wanted)

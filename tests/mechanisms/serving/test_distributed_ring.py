@@ -2,6 +2,7 @@
 
 import time
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import torch
@@ -41,8 +42,21 @@ def run_worker(rank, size, folder):
             if rank in members:
                 found = rows_and_gradients(rank, group, dtype)
                 torch.save(found, f"{folder}/{name}-{rank}-{dtype}.pt")
+    Path(f"{folder}/refusal-{rank}").write_text(refusal(rank))
     dist.barrier()
     dist.destroy_process_group()
+
+
+def refusal(rank):
+    """What a second derivative says."""
+    leaves = [x[rank].requires_grad_() for x in shards(QUERIES, KEYS, 2)]
+    out = ring_attention_distributed(*leaves, group=dist.group.WORLD)
+    (first,) = torch.autograd.grad(out.sum(), leaves[:1], create_graph=True)
+    try:
+        first.sum().backward()
+    except RuntimeError as error:
+        return str(error)
+    return "nothing"
 
 
 def rows_and_gradients(rank, group, dtype):
@@ -93,3 +107,11 @@ def test_processes_keep_half_precision(folder):
         for ours, exact in zip(found, wanted, strict=True):
             assert ours.dtype == torch.bfloat16
             assert (ours.double() - exact).abs().max() <= 2**-7 * exact.abs().max()
+
+
+def test_a_second_derivative_is_refused(folder):
+    for rank in range(3):
+        assert Path(f"{folder}/refusal-{rank}").read_text() == (
+            "ring_attention_distributed has neither second derivatives nor rules for torch.func,"
+            " whose tensors cannot travel: take ring_attention, in one process"
+        )
