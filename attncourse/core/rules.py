@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attncourse.core.numbers import article
+
 PAST = "t"  # the axis of tokens that came before: there may be none
 
 
@@ -73,7 +75,7 @@ def _is_union(annotation: Any) -> bool:
 def check_kind(rule: TensorRule, x: Any) -> Tensor:
     """Is x a tensor of the right kind of number with enough axes, none of them empty?"""
     if not isinstance(x, Tensor):
-        raise TypeError(f"{rule.name} must be a torch.Tensor: got {_article(type(x).__name__)}")
+        raise TypeError(f"{rule.name} must be a torch.Tensor: got {article(type(x).__name__)}")
     if rule.kind == "Float" and not x.is_floating_point():
         raise TypeError(f"{rule.name} must be floating point: got {x.dtype}")
     whole = not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
@@ -95,18 +97,6 @@ def check_kind(rule: TensorRule, x: Any) -> Tensor:
         if size == 0 and letter != PAST:
             raise axis_error(f"{letter} must be at least 1", rule.name, x)
     return x
-
-
-def check_number(name: str, kind: type, value: Any) -> None:
-    """Is value an int where an int is asked for, a number where a float is, or True or False?"""
-    if kind is bool:
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be True or False: got {_article(type(value).__name__)}")
-        return
-    allowed = (int,) if kind is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, allowed):
-        noun = "an integer" if kind is int else "a number"
-        raise TypeError(f"{name} must be {noun}: got {_article(type(value).__name__)}")
 
 
 def check_axes(tensors: list[tuple[TensorRule, Tensor]]) -> None:
@@ -194,8 +184,3 @@ def _show(x: Tensor) -> str:
 
 def _tuple(sizes: tuple[int, ...]) -> str:
     return str(tuple(sizes))
-
-
-def _article(noun: str) -> str:
-    vowel = noun[0] in "aeio" or noun == "ndarray"
-    return "None" if noun == "NoneType" else f"{'an' if vowel else 'a'} {noun}"

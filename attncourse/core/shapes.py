@@ -12,12 +12,12 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from attncourse.core.numbers import plain_number
 from attncourse.core.rules import (
     TensorRule,
     check_axes,
     check_kind,
     check_leading,
-    check_number,
     check_same_place,
     read_rule,
 )
@@ -36,14 +36,16 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     may be empty; axes under ``...`` are shared by all tensors; ``#`` marks an axis that may also be
     1. Where all named axes are so marked, those in front may be missing, and `function` gets them
     as 1: a mask (m,) comes to it as (1, m). Floating-point arguments share dtype and device.
-    Arguments annotated ``int``, ``float`` or ``bool`` are checked for their type only. So shapes,
-    dtypes, devices and types decide, and a combination that has passed once is let through at once
-    the next time.
+    Arguments annotated ``int``, ``float`` or ``bool`` are checked for their type only, and come to
+    `function` as such, whatever kind of number they were (`plain_number`). So shapes, dtypes,
+    devices and types decide, and a combination that has passed once is let through at once the next
+    time.
     """
     signature = inspect.signature(function)
     rules = {n: read_rule(n, p.annotation) for n, p in signature.parameters.items()}
     names = list(signature.parameters)
     masks = {n: r for n, r in rules.items() if isinstance(r, TensorRule) and r.broadcasts}
+    kinds = {n: r for n, r in rules.items() if isinstance(r, type)}
     passed: set[object] = set()
 
     def examine(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -52,11 +54,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         tensors: list[tuple[TensorRule, Tensor]] = []
         for name, value in given.items():
             rule = rules.get(name)
-            if isinstance(rule, TensorRule):
-                if not (value is None and rule.optional):
-                    tensors.append((rule, check_kind(rule, value)))
-            elif rule is not None:
-                check_number(name, rule, value)
+            if isinstance(rule, TensorRule) and not (value is None and rule.optional):
+                tensors.append((rule, check_kind(rule, value)))
         check_axes(tensors)
         check_leading(tensors)
         check_same_place(tensors)
@@ -68,15 +67,35 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         named = {n: rule.completed(kwargs[n]) for n, rule in masks.items() if n in kwargs}
         return (*found, *args[len(found) :]), kwargs | named
 
-    @functools.wraps(function)
-    def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        if torch.compiler.is_compiling():  # a graph that read `passed` would be void once it grows
+    def plain(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The arguments, with numbers of Python's own kinds."""
+        given = zip(names, args, strict=False)
+        found = [plain_number(n, kinds[n], x) if n in kinds else x for n, x in given]
+        named = {n: plain_number(n, kind, kwargs[n]) for n, kind in kinds.items() if n in kwargs}
+        return (*found, *args[len(found) :]), kwargs | named
+
+    def recall(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Let through what looks like an earlier call; examine the rest, and remember it."""
+        look = (*map(_look, args), *kwargs, *map(_look, kwargs.values()))
+        try:
+            known = look in passed
+        except TypeError:  # a symbolic size, which is not to be remembered
             examine(args, kwargs)
-        elif (look := (*map(_look, args), *kwargs, *map(_look, kwargs.values()))) not in passed:
+            return
+        if not known:
             examine(args, kwargs)
             if len(passed) >= REMEMBERED:
                 passed.clear()
             passed.add(look)
+
+    @functools.wraps(function)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        if kinds:
+            args, kwargs = plain(args, kwargs)
+        if torch.compiler.is_compiling():  # a graph that read `passed` would be void once it grows
+            examine(args, kwargs)
+        else:
+            recall(args, kwargs)
         if masks:
             args, kwargs = complete(args, kwargs)
         return function(*args, **kwargs)

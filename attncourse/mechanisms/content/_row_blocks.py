@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.numbers import decides
 
 ROWS, ENTRIES = 128, 2**20
 
@@ -115,7 +116,7 @@ def score_blocks(q: Tensor, k: Tensor) -> Iterator[tuple[Block, Tensor, Tensor]]
 
 def holds_anywhere(condition: Tensor) -> bool:
     """Is any entry True? On the meta device, where nobody knows, no."""
-    return not condition.is_meta and bool(condition.any())
+    return decides(condition) and bool(condition.any())
 
 
 def _masked(scores: Tensor, mask: Tensor | None, q: Tensor, block: Block) -> Tensor:

@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.masks import causal_mask
+from attncourse.core.numbers import decides
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.content._row_blocks import batched, row_blocks
 from attncourse.mechanisms.content._selection import largest_entries
@@ -160,7 +161,7 @@ def _meetings(chosen: Tensor, m: int, block: int) -> Iterator[tuple[int, Tensor,
     """
     blocks, top = -(-m // block), chosen.shape[-1]
     for head, choice in enumerate(chosen):  # (n, top)
-        if choice.is_meta:
+        if not decides(choice):
             parts = (torch.arange(len(choice), device=choice.device),) * blocks
         else:
             order = choice.flatten().argsort(stable=True)  # the pairs (query, choice), by block

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.numbers import decides
 from attncourse.mechanisms.linear._recurrence import TOKENS, Tensors, read_and_write, scan
 from attncourse.mechanisms.linear._sums import for_all_chunks, mean, no_state, quotient, with_ones
 
@@ -37,7 +38,7 @@ def exponentials_over_past_keys(
 
 
 def _to_base_two(w: Tensor) -> Tensor:
-    return w.to(accumulation_dtype(w.dtype)) * (LOG2_E * w.shape[-1] ** -0.25)
+    return w.to(accumulation_dtype(w.dtype)) * (LOG2_E / math.sqrt(math.sqrt(w.shape[-1])))
 
 
 def _nothing_seen(k: Tensor, v: Tensor, w: Tensor) -> Tensors:
@@ -48,7 +49,7 @@ def _nothing_seen(k: Tensor, v: Tensor, w: Tensor) -> Tensors:
 
 
 def _key_logs(k: Tensor, w: Tensor) -> Tensor:
-    half_square = k.square().sum(dim=-1, keepdim=True) * (LOG2_E / 2 * k.shape[-1] ** -0.5)
+    half_square = k.square().sum(dim=-1, keepdim=True) * (LOG2_E / 2 / math.sqrt(k.shape[-1]))
     return (k @ w.mT).sub_(half_square)
 
 
@@ -103,7 +104,7 @@ def _attend(state: Tensors, a: Tensor, b: Tensor, v: Tensor) -> tuple[Tensor, Te
 def _fits(logs: Tensor) -> bool:
     """Are the powers of two far from overflow, with as much room left for products?"""
     limit = math.log2(torch.finfo(logs.dtype).max) / 2
-    return logs.is_meta or not logs.numel() or bool(logs.max() <= limit)
+    return not decides(logs) or not logs.numel() or bool(logs.max() <= limit)
 
 
 def _in_halves(state: Tensors, a: Tensor, b: Tensor, v: Tensor) -> tuple[Tensor, Tensors]:

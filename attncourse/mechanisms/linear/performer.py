@@ -125,7 +125,7 @@ def positive_features(
 
 def _log_features(x: Tensor, w: Tensor) -> Tensor:
     """The logarithms w . y - |y|^2 / 2 of sqrt(r) positive features, with y = x / d^(1/4)."""
-    y = x * x.shape[-1] ** -0.25
+    y = x / math.sqrt(math.sqrt(x.shape[-1]))
     return y @ w.to(y.dtype).mT - y.square().sum(dim=-1, keepdim=True) / 2
 
 
@@ -145,7 +145,7 @@ def trigonometric_features(
     >>> trigonometric_features(torch.zeros(1, 2), torch.ones(4, 2)).round(decimals=2).tolist()
     [[0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0]]
     """
-    y = x.to(accumulation_dtype(x.dtype)) * x.shape[-1] ** -0.25
+    y = x.to(accumulation_dtype(x.dtype)) / math.sqrt(math.sqrt(x.shape[-1]))
     angles = y @ w.to(y.dtype).mT
     scale = (y.square().sum(dim=-1, keepdim=True) / 2).exp() / math.sqrt(w.shape[0])
     return (scale * torch.cat([angles.cos(), angles.sin()], dim=-1)).to(x.dtype)
