@@ -16,8 +16,8 @@ def plain_number(name: str, kind: type, value: Any) -> Any:
 
     An int is whatever ``operator.index`` takes but a Boolean: NumPy's integers, a tensor of one
     integer (such are the sizes while ``jit.trace`` runs), a symbolic size (``torch.export``). A
-    float is any real number, symbolic or not, but a tensor, whose gradient would be lost; a bool is
-    Python's or NumPy's. Raises TypeError for all else.
+    float is any real number, symbolic or not, but a tensor, whose gradient would be lost (an int
+    stays one); a bool is Python's or NumPy's. Raises TypeError for all else.
     """
     if type(value) is kind:
         return value
@@ -42,8 +42,9 @@ def _integer(value: Any) -> Any:
 def _real(value: Any) -> Any:
     if isinstance(value, torch.SymInt | torch.SymFloat):
         return value
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    return float(value) if real else None
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    return value if isinstance(value, int | float) else float(value)
 
 
 def _truth(value: Any) -> Any:

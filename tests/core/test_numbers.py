@@ -85,7 +85,7 @@ def test_nearly_every_function_with_an_integer_is_called_above():
         (int, 3, 3),
         (int, np.int8(3), 3),
         (int, torch.tensor([3]), 3),
-        (float, 3, 3.0),
+        (float, 3, 3),
         (float, np.float32(0.5), 0.5),
         (float, np.int64(3), 3.0),
         (float, Fraction(1, 4), 0.25),

@@ -100,7 +100,7 @@ class _BlockSelection(torch.autograd.Function):
         for head, rows, columns in _meetings(chosen, keys.shape[1], block):
             scores = _scores(queries, keys, head, rows, columns, causal)  # (rows, columns)
             tile_lse = scores.logsumexp(dim=-1)
-            tile = (scores - tile_lse[:, None]).exp() @ values[head, columns]  # (rows, e)
+            tile = torch.softmax(scores, dim=-1) @ values[head, columns]  # (rows, e)
             merged = merge_attention(out[head, rows], lse[head, rows], tile, tile_lse)
             out[head, rows], lse[head, rows] = merged
         ctx.save_for_backward(q, k, v, out, lse, chosen)

@@ -11,6 +11,7 @@ from attncourse.core.shapes import checked
 from attncourse.mechanisms.linear._exponentials import (
     exponentials_over_all_keys,
     exponentials_over_past_keys,
+    shortened,
 )
 
 
@@ -125,7 +126,7 @@ def positive_features(
 
 def _log_features(x: Tensor, w: Tensor) -> Tensor:
     """The logarithms w . y - |y|^2 / 2 of sqrt(r) positive features, with y = x / d^(1/4)."""
-    y = x / math.sqrt(math.sqrt(x.shape[-1]))
+    y = shortened(x) / math.sqrt(math.sqrt(x.shape[-1]))
     return y @ w.to(y.dtype).mT - y.square().sum(dim=-1, keepdim=True) / 2
 
 
