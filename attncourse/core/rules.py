@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attncourse.core.numbers import article
+from attncourse.core.numbers import article, holds_numbers
 
+ADDED = -1e3  # hides a key when it is added to its score
 PAST = "t"  # the axis of tokens that came before: there may be none
 
 
@@ -84,7 +85,7 @@ def check_kind(rule: TensorRule, x: Any) -> Tensor:
     if rule.kind == "Bool" and x.dtype != torch.bool:
         raise TypeError(
             f"{rule.name} must be Boolean, True where a query may attend: got {x.dtype}"
-            f" (perhaps you want {rule.name}.bool())"
+            + _meant(rule.name, x)
         )
     expected = len(rule.axes)
     too_few = x.ndim < expected and not rule.broadcasts
@@ -97,6 +98,21 @@ def check_kind(rule: TensorRule, x: Any) -> Tensor:
         if size == 0 and letter != PAST:
             raise axis_error(f"{letter} must be at least 1", rule.name, x)
     return x
+
+
+def _meant(name: str, x: Tensor) -> str:
+    """The Boolean mask that numbers stand for: 1 and 0, or what is added to scores, 0 and -inf.
+
+    Libraries that add write a large negative number for -inf. Zeros alone could be either, and a
+    bias is no mask.
+    """
+    if x.is_complex() or not x.numel() or not holds_numbers(x):
+        return ""
+    zero = x == 0
+    if (zero | (x == 1)).all() and not (x.is_floating_point() and zero.all()):
+        return f" (perhaps you want {name}.bool())"
+    added = (zero | (x <= ADDED)).all() and zero.any() and not zero.all()
+    return f" (perhaps you want {name} == 0)" if added else ""
 
 
 def check_axes(tensors: list[tuple[TensorRule, Tensor]]) -> None:

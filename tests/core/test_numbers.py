@@ -95,7 +95,7 @@ def test_nearly_every_function_with_an_integer_is_called_above():
 )
 def test_what_counts_as_a_number_becomes_one_of_python(kind, value, expected):
     found = plain_number("x", kind, value)
-    assert (type(found), found) == (kind, expected)
+    assert (type(found), found) == (type(expected), expected)
 
 
 @pytest.mark.parametrize(
