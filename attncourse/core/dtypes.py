@@ -9,15 +9,11 @@ def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def float64_device(device: torch.device) -> torch.device:
-    """Where numbers for `device` are computed in float64: there, or on the CPU if it has none.
-
-    Apple's MPS has none. Of a device that PyTorch does not come with, it is tried.
-    """
+    """Where float64 is computed for `device`: there, or on the CPU if it has none (Apple's MPS)."""
     if device.type == "mps":
         return torch.device("cpu")
-    if device.type in ("cpu", "cuda", "meta") or torch.compiler.is_compiling():
-        return device
     try:
-        return torch.empty(0, dtype=torch.float64, device=device).device
+        torch.empty(0, dtype=torch.float64, device=device)
     except (TypeError, RuntimeError):
         return torch.device("cpu")
+    return device

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Bool, Integer
 from torch import Tensor
 
-from attncourse.core.numbers import holds_numbers
 from attncourse.core.shapes import checked
 
 
@@ -55,6 +54,7 @@ def check_lengths(lengths: Tensor, m: int) -> None:
     if m < 1:
         raise ValueError(f"m must be at least 1: got m={m}")
     lengths = lengths.to(torch.int64)
-    if lengths.numel() and holds_numbers(lengths) and not 0 <= lengths.min() <= lengths.max() <= m:
+    known = lengths.numel() and not (lengths.is_meta or torch.compiler.is_compiling())
+    if known and not 0 <= lengths.min() <= lengths.max() <= m:
         low, high = int(lengths.min()), int(lengths.max())
         raise ValueError(f"lengths must lie between 0 and m={m}: got lengths from {low} to {high}")

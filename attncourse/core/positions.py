@@ -92,18 +92,13 @@ def rotary(
         raise ValueError(f"d, the last axis of x, must be even: got d={d} for x {tuple(x.shape)}")
     if not base > 0:
         raise ValueError(f"base must be positive: got {base}")
-    return turned(x, positions, base)
-
-
-def turned(x: Tensor, positions: Tensor, base: float, stretch: float = 1.0) -> Tensor:
-    """X with each pair of features rotated by (p / stretch) base^(-2a / d)."""
-    d, wide, exact = x.shape[-1], accumulation_dtype(x.dtype), float64_device(x.device)
+    wide, exact = accumulation_dtype(x.dtype), float64_device(x.device)
     frequencies = base ** (-torch.arange(0, d, 2, dtype=torch.float64, device=exact) / d)
-    angles = positions[:, None].to(exact).to(torch.float64) / stretch * frequencies
+    angles = positions[:, None].to(exact).to(torch.float64) * frequencies
     cos, sin = (wave.to(wide).to(x.device) for wave in (angles.cos(), angles.sin()))
     first, second = x.to(wide).chunk(2, dim=-1)
-    halves = first * cos - second * sin, second * cos + first * sin
-    return torch.cat(halves, dim=-1).to(x.dtype)
+    turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    return turned.to(x.dtype)
 
 
 @checked

@@ -115,11 +115,13 @@ class _Group(NamedTuple):
 
 def _groups(n: int, chunk: int) -> Iterator[_Group]:
     """All chunks of n tokens in groups of about TOKENS; a short last one is a group of its own."""
-    c = min(chunk, n)
-    whole, size = n // c * c, max(1, TOKENS // c) * c
+    if n <= chunk:  # whatever n is: a graph of it holds for every such length
+        yield _Group(0, n, 1, n)
+        return
+    whole, size = n // chunk * chunk, max(1, TOKENS // chunk) * chunk
     for start in range(0, whole, size):
         stop = min(start + size, whole)
-        yield _Group(start, stop, (stop - start) // c, c)
+        yield _Group(start, stop, (stop - start) // chunk, chunk)
     if whole < n:
         yield _Group(whole, n, 1, n - whole)
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attncourse.core.numbers import plain_number
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.serving._fitting import but_tokens, check_fits, room_like
 
@@ -84,6 +85,7 @@ class KVCache(_Cache):
     def __init__(self, *, capacity: int = 64) -> None:
         """Room for `capacity` tokens at first; memory is taken when the first token comes."""
         super().__init__()
+        capacity = plain_number("capacity", int, capacity)
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1: got capacity={capacity}")
         self._capacity = capacity
@@ -129,6 +131,7 @@ class RollingCache(_Cache):
     def __init__(self, *, window: int) -> None:
         """Room for window + 1 tokens; memory is taken when the first token comes."""
         super().__init__()
+        window = plain_number("window", int, window)
         if window < 0:
             raise ValueError(f"window must be at least 0: got window={window}")
         self.window = window

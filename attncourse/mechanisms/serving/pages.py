@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attncourse.core.numbers import plain_number
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.serving._fitting import but_tokens, check_fits, room_like
 
@@ -30,6 +31,7 @@ class PagedCache:
 
     def __init__(self, *, pages: int, page: int) -> None:
         """Room for `pages` pages of `page` tokens; memory is taken when the first token comes."""
+        pages, page = plain_number("pages", int, pages), plain_number("page", int, page)
         if pages < 1 or page < 1:
             raise ValueError(f"pages and page must be at least 1: got pages={pages}, page={page}")
         self.page = page
