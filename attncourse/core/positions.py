@@ -30,7 +30,7 @@ def sinusoidal_positions(n: int, d: int) -> Float[Tensor, "n d"]:
         raise ValueError(f"n must be at least 1: got n={n}")
     if d < 2 or d % 2:
         raise ValueError(f"d must be even and at least 2: got d={d}")
-    device = torch.get_default_device()
+    device = torch.empty(0).device  # the default
     exact = float64_device(device)
     pairs = torch.arange(0, d, 2, dtype=torch.float64, device=exact)
     angles = torch.arange(n, device=exact)[:, None] / 10000.0 ** (pairs / d)
@@ -117,7 +117,7 @@ def alibi_bias(h: int, n: int, m: int) -> Float[Tensor, "h n m"]:
     """
     if h < 1 or n < 1 or m < 1:
         raise ValueError(f"h, n and m must be at least 1: got h={h}, n={n} and m={m}")
-    device = torch.get_default_device()
+    device = torch.empty(0).device  # the default
     exact = float64_device(device)
     slopes = 2.0 ** (-8.0 * torch.arange(1, h + 1, dtype=torch.float64, device=exact) / h)
     queries, keys = torch.arange(n, device=exact) + m - n, torch.arange(m, device=exact)
