@@ -60,6 +60,20 @@ def functions_do_not_share_their_graphs():
     return True
 
 
+def positions_in_one_graph():
+    """Are tables and rotations of positions part of a graph, whatever device they are made for?"""
+    torch._dynamo.reset()
+    x, places = gaussian(5, 8), torch.arange(5)
+
+    def placed(x, places):
+        table = attncourse.sinusoidal_positions(5, 8) + attncourse.alibi_bias(1, 5, 8)[0]
+        return attncourse.rotary(x, places) + table
+
+    compiled = torch.compile(placed, backend="eager", fullgraph=True)
+    assert_same(compiled(x, places), placed(x, places))
+    return True
+
+
 def message_of_a_wrong_shape():
     torch._dynamo.reset()
     try:
@@ -96,6 +110,7 @@ def rest():
     """What one mechanism shows for all."""
     return {
         "recompilations": recompilations(),
+        "positions": positions_in_one_graph(),
         "apart": functions_do_not_share_their_graphs(),
         "message": message_of_a_wrong_shape(),
     }

@@ -196,7 +196,8 @@ def random_blocks(blocks: int, r: int, *, generator: torch.Generator) -> Integer
         raise ValueError(
             f"r must be at least 1 and at most blocks - 5: got r={r} and blocks={blocks}"
         )
-    taken = band(blocks, blocks, 1, 1)
+    taken = band(blocks, blocks, 1, 1).to(generator.device)
     taken[:, 0] = taken[:, -1] = True
-    draws = torch.rand(blocks, blocks, generator=generator).masked_fill(taken, -1.0)
+    draws = torch.rand(blocks, blocks, generator=generator, device=generator.device)
+    draws.masked_fill_(taken, -1.0)
     return draws.topk(r, dim=-1).indices.sort(dim=-1).values

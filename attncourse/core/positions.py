@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.dtypes import accumulation_dtype, float64_device
 from attncourse.core.shapes import checked
 
 
@@ -16,7 +16,8 @@ def sinusoidal_positions(n: int, d: int) -> Float[Tensor, "n d"]:
     """The (n, d) table of sines and cosines that is added to n embeddings of width d.
 
     P[p, 2a] = sin(p / 10000^(2a / d)) and P[p, 2a + 1] = cos(p / 10000^(2a / d)): pair a turns once
-    every 2 pi 10000^(2a / d) tokens. In the default dtype, computed in float64. Time O(n d).
+    every 2 pi 10000^(2a / d) tokens. In the default dtype and on the default device, computed in
+    float64 (on the CPU, where the device has none). Time O(n d).
 
     Raises ValueError unless n >= 1 and d is even and at least 2.
     Source: Vaswani et al. 2017, section 3.5.
@@ -29,10 +30,12 @@ def sinusoidal_positions(n: int, d: int) -> Float[Tensor, "n d"]:
         raise ValueError(f"n must be at least 1: got n={n}")
     if d < 2 or d % 2:
         raise ValueError(f"d must be even and at least 2: got d={d}")
-    pairs = torch.arange(0, d, 2, dtype=torch.float64)
-    angles = torch.arange(n, dtype=torch.float64)[:, None] / 10000.0 ** (pairs / d)
+    device = torch.empty(0).device  # the default
+    exact = float64_device(device)
+    pairs = torch.arange(0, d, 2, dtype=torch.float64, device=exact)
+    angles = torch.arange(n, device=exact)[:, None] / 10000.0 ** (pairs / d)
     table = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
-    return table.to(torch.get_default_dtype())
+    return table.to(torch.get_default_dtype()).to(device)
 
 
 @checked
@@ -73,7 +76,8 @@ def rotary(
     Feature a of the first half and feature a of the second half are one pair, rotated by the
     angle p base^(-2a / d) (halves, as in Llama and GPT-NeoX; the paper pairs neighbours, which is
     the same up to the order of features). Then q_p . k_r depends on positions only through
-    p - r, and lengths do not change. Half-precision input is rotated in float32. Time O(n d).
+    p - r, and lengths do not change. Angles are computed in float64 (on the CPU, where the device
+    has none); half-precision input is rotated in float32. Time O(n d).
 
     Raises ValueError unless d is even and base > 0.
     Source: Su et al. 2021, section 3.2.2.
@@ -88,10 +92,10 @@ def rotary(
         raise ValueError(f"d, the last axis of x, must be even: got d={d} for x {tuple(x.shape)}")
     if not base > 0:
         raise ValueError(f"base must be positive: got {base}")
-    wide = accumulation_dtype(x.dtype)
-    frequencies = base ** (-torch.arange(0, d, 2, dtype=torch.float64, device=x.device) / d)
-    angles = positions[:, None].to(torch.float64) * frequencies
-    cos, sin = angles.cos().to(wide), angles.sin().to(wide)
+    wide, exact = accumulation_dtype(x.dtype), float64_device(x.device)
+    frequencies = base ** (-torch.arange(0, d, 2, dtype=torch.float64, device=exact) / d)
+    angles = positions[:, None].to(exact).to(torch.float64) * frequencies
+    cos, sin = (wave.to(wide).to(x.device) for wave in (angles.cos(), angles.sin()))
     first, second = x.to(wide).chunk(2, dim=-1)
     turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
     return turned.to(x.dtype)
@@ -103,7 +107,7 @@ def alibi_bias(h: int, n: int, m: int) -> Float[Tensor, "h n m"]:
 
     Head i has slope 2^(-8 (i + 1) / h), for any h; bias = -slope |p - j| where p = i + m - n is
     the position of query i, aligned to the bottom right as in `causal_mask`. In the default
-    dtype. Time and memory O(h n m).
+    dtype and on the default device. Time and memory O(h n m).
 
     Raises ValueError unless h, n and m are at least 1.
     Source: Press, Smith, Lewis 2022, section 3.
@@ -113,7 +117,10 @@ def alibi_bias(h: int, n: int, m: int) -> Float[Tensor, "h n m"]:
     """
     if h < 1 or n < 1 or m < 1:
         raise ValueError(f"h, n and m must be at least 1: got h={h}, n={n} and m={m}")
-    slopes = 2.0 ** (-8.0 * torch.arange(1, h + 1, dtype=torch.float64) / h)
-    queries, keys = torch.arange(n) + m - n, torch.arange(m)
+    device = torch.empty(0).device  # the default
+    exact = float64_device(device)
+    slopes = 2.0 ** (-8.0 * torch.arange(1, h + 1, dtype=torch.float64, device=exact) / h)
+    queries, keys = torch.arange(n, device=exact) + m - n, torch.arange(m, device=exact)
     distance = (queries[:, None] - keys).abs()
-    return (-slopes[:, None, None] * distance).to(torch.get_default_dtype())
+    bias = -slopes[:, None, None] * distance
+    return bias.to(torch.get_default_dtype()).to(device)

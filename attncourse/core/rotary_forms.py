@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Integer
 from torch import Tensor
 
-from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.dtypes import accumulation_dtype, float64_device
 from attncourse.core.positions import rotary
 from attncourse.core.shapes import checked
 
@@ -57,9 +57,11 @@ def interpolated_rotary(
         raise ValueError(f"d, the last axis of x, must be even: got d={x.shape[-1]}")
     if not base > 0:
         raise ValueError(f"base must be positive: got {base}")
-    first, second = x.to(accumulation_dtype(x.dtype)).chunk(2, dim=-1)
-    pairs = torch.arange(first.shape[-1], dtype=torch.float64, device=x.device)
-    angles = positions[:, None] / stretch * base ** (-2 * pairs / x.shape[-1])
-    cos, sin = angles.cos().to(first.dtype), angles.sin().to(first.dtype)
+    wide, exact = accumulation_dtype(x.dtype), float64_device(x.device)
+    pairs = torch.arange(x.shape[-1] // 2, dtype=torch.float64, device=exact)
+    stretched = positions[:, None].to(exact).to(torch.float64) / stretch
+    angles = stretched * base ** (-2 * pairs / x.shape[-1])
+    cos, sin = (wave.to(wide).to(x.device) for wave in (angles.cos(), angles.sin()))
+    first, second = x.to(wide).chunk(2, dim=-1)
     turned = torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
     return turned.to(x.dtype)

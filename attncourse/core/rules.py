@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attncourse.core.numbers import article, holds_numbers
+
+ADDED = -1e3  # hides a key when it is added to its score
 PAST = "t"  # the axis of tokens that came before: there may be none
 
 
@@ -73,7 +76,7 @@ def _is_union(annotation: Any) -> bool:
 def check_kind(rule: TensorRule, x: Any) -> Tensor:
     """Is x a tensor of the right kind of number with enough axes, none of them empty?"""
     if not isinstance(x, Tensor):
-        raise TypeError(f"{rule.name} must be a torch.Tensor: got {_article(type(x).__name__)}")
+        raise TypeError(f"{rule.name} must be a torch.Tensor: got {article(type(x).__name__)}")
     if rule.kind == "Float" and not x.is_floating_point():
         raise TypeError(f"{rule.name} must be floating point: got {x.dtype}")
     whole = not (x.is_floating_point() or x.is_complex() or x.dtype == torch.bool)
@@ -82,7 +85,7 @@ def check_kind(rule: TensorRule, x: Any) -> Tensor:
     if rule.kind == "Bool" and x.dtype != torch.bool:
         raise TypeError(
             f"{rule.name} must be Boolean, True where a query may attend: got {x.dtype}"
-            f" (perhaps you want {rule.name}.bool())"
+            + _meant(rule.name, x)
         )
     expected = len(rule.axes)
     too_few = x.ndim < expected and not rule.broadcasts
@@ -97,16 +100,19 @@ def check_kind(rule: TensorRule, x: Any) -> Tensor:
     return x
 
 
-def check_number(name: str, kind: type, value: Any) -> None:
-    """Is value an int where an int is asked for, a number where a float is, or True or False?"""
-    if kind is bool:
-        if not isinstance(value, bool):
-            raise TypeError(f"{name} must be True or False: got {_article(type(value).__name__)}")
-        return
-    allowed = (int,) if kind is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, allowed):
-        noun = "an integer" if kind is int else "a number"
-        raise TypeError(f"{name} must be {noun}: got {_article(type(value).__name__)}")
+def _meant(name: str, x: Tensor) -> str:
+    """The Boolean mask that numbers stand for: 1 and 0, or what is added to scores, 0 and -inf.
+
+    Libraries that add write a large negative number for -inf. Zeros alone could be either, and a
+    bias is no mask.
+    """
+    if x.is_complex() or not x.numel() or not holds_numbers(x):
+        return ""
+    zero = x == 0
+    if (zero | (x == 1)).all() and not (x.is_floating_point() and zero.all()):
+        return f" (perhaps you want {name}.bool())"
+    added = (zero | (x <= ADDED)).all() and zero.any() and not zero.all()
+    return f" (perhaps you want {name} == 0)" if added else ""
 
 
 def check_axes(tensors: list[tuple[TensorRule, Tensor]]) -> None:
@@ -194,8 +200,3 @@ def _show(x: Tensor) -> str:
 
 def _tuple(sizes: tuple[int, ...]) -> str:
     return str(tuple(sizes))
-
-
-def _article(noun: str) -> str:
-    vowel = noun[0] in "aeio" or noun == "ndarray"
-    return "None" if noun == "NoneType" else f"{'an' if vowel else 'a'} {noun}"

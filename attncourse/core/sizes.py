@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
+
+from attncourse.core.numbers import holds_numbers, plain_number
 
 
 def global_positions(n: int, global_tokens: Sequence[int]) -> list[int]:
@@ -12,14 +13,13 @@ def global_positions(n: int, global_tokens: Sequence[int]) -> list[int]:
         raise TypeError(
             f"global_tokens must be a sequence of positions: got {type(global_tokens).__name__}"
         )
-    for position in global_tokens:
-        if isinstance(position, bool) or not isinstance(position, int):
-            raise TypeError(f"global_tokens must hold integers: got {position!r}")
+    positions = [plain_number("a position of global_tokens", int, x) for x in global_tokens]
+    for position in positions:
         if not 0 <= position < n:
             raise ValueError(
                 f"global_tokens must lie between 0 and n - 1: got {position} for n={n}"
             )
-    return sorted(set(global_tokens))
+    return sorted(set(positions))
 
 
 def check_length(n: int) -> None:
@@ -65,8 +65,7 @@ def check_random(n: int, block: int, random: Tensor) -> None:
             f"random must have a row for each of the {blocks} blocks, n / block rounded up"
             f": got {len(random)} rows for n={n} and block={block}"
         )
-    known = not (random.is_meta or torch.compiler.is_compiling())
-    if known and not 0 <= random.min() <= random.max() < blocks:
+    if holds_numbers(random) and not 0 <= random.min() <= random.max() < blocks:
         low, high = int(random.min()), int(random.max())
         raise ValueError(
             f"random must hold numbers of blocks, between 0 and {blocks - 1}"

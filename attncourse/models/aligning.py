@@ -4,6 +4,7 @@ One cross-attention, no network: the next letter of the answer is a query, the l
 question are the memory. Whatever it writes it has read from there.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class Aligner(nn.Module):
         """The weights (..., n, m): for each letter of the answer, where it is read."""
         x, memory = self.read(question, answer)
         q, k = x @ self.w_q, memory @ self.w_k
-        return softmax(q @ k.mT / q.shape[-1] ** 0.5)
+        return softmax(q @ k.mT / math.sqrt(q.shape[-1]))
 
     @torch.no_grad()
     def write(self, question: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from attncourse.core.numbers import holds_numbers
 from attncourse.mechanisms.dense.heads import merge_heads, split_heads
 from attncourse.mechanisms.dense.norms import layer_norm
 from attncourse.mechanisms.dense.softmax import attention
@@ -126,8 +127,7 @@ class Block(nn.Module):
 def embed(table: Tensor, tokens: Tensor, name: str = "tokens") -> Tensor:
     """The rows of table (vocabulary, d) that the tokens (..., n) name."""
     size = table.shape[0]
-    known = tokens.numel() and not (tokens.is_meta or torch.compiler.is_compiling())
-    if known and not 0 <= tokens.min() <= tokens.max() < size:
+    if tokens.numel() and holds_numbers(tokens) and not 0 <= tokens.min() <= tokens.max() < size:
         low, high = int(tokens.min()), int(tokens.max())
         raise ValueError(f"{name} must lie between 0 and {size - 1}: got from {low} to {high}")
     return functional.embedding(tokens, table)

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from attncourse.core.numbers import plain_number
+
 
 @dataclass(frozen=True, kw_only=True)
 class StackConfig:
@@ -21,9 +23,9 @@ class StackConfig:
             value = getattr(self, field.name)
             if field.type is not int:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise TypeError(f"{field.name} must be an integer: got {value!r}")
-            if value < 1:
-                raise ValueError(f"{field.name} must be at least 1: got {field.name}={value}")
+            size = plain_number(field.name, int, value)
+            if size < 1:
+                raise ValueError(f"{field.name} must be at least 1: got {field.name}={size}")
+            object.__setattr__(self, field.name, size)
         if self.d % self.h:
             raise ValueError(f"h must divide d: got h={self.h} and d={self.d}")

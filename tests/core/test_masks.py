@@ -93,7 +93,7 @@ def test_a_causal_mask_needs_queries_and_keys(n, m):
         (2, "3", "m must be an integer: got a str"),
         (True, 3, "n must be an integer: got a bool"),
         (None, 3, "n must be an integer: got None"),
-        (torch.tensor(2), 3, "n must be an integer: got a Tensor"),
+        (torch.tensor(2.0), 3, "n must be an integer: got a Tensor"),
     ],
 )
 def test_a_causal_mask_takes_integers_only(n, m, message):

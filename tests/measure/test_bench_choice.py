@@ -26,6 +26,12 @@ def mechanisms(*words):
         ("full", {"full"}),
         ("linformer", {"Linformer 256"}),
         ("nystrom", {"Nyström 64", "Nyström 256"}),
+        ("nystrom 64", {"Nyström 64"}),
+        ("NYSTRÖM 256", {"Nyström 256"}),
+        ("Nystro\u0308m 256", {"Nyström 256"}),
+        ("performer 256", {"Performer 256"}),
+        ("Performer", {"Performer 256", "Performer 256, causal"}),
+        ("Full", {"full"}),
         ("8 bits", {"decode, cache in 8 bits"}),
     ],
 )

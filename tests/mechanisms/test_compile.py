@@ -68,6 +68,10 @@ def test_each_function_has_its_own_graphs(rest):
     assert rest["apart"]
 
 
+def test_positions_are_part_of_a_graph(rest):
+    assert rest["positions"]
+
+
 def test_a_wrong_shape_is_told_as_without_compiling(rest):
     assert rest["message"] == (
         "q and k must share d, their last axis: got d=3 for q (5, 3) and d=8 for k (5, 8)"

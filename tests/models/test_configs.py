@@ -91,7 +91,7 @@ BAD_CONFIGS = [
     ),
     (
         lambda: EncoderConfig(vocabulary=True, length=9, **SIZES),
-        "vocabulary must be an integer: got True",
+        "vocabulary must be an integer: got a bool",
     ),
     (
         lambda: DecoderConfig(vocabulary=V, length=9, positions="sine", **SIZES),
@@ -122,7 +122,7 @@ def test_a_bad_configuration_gets_one_sentence(call, message):
 @pytest.mark.parametrize(
     ("name", "field", "value", "message"),
     [
-        ("encoder", "d_ff", 2.5, "d_ff must be an integer: got 2.5"),
+        ("encoder", "d_ff", 2.5, "d_ff must be an integer: got a float"),
         ("transformer", "pre_norm", "yes", "pre_norm must be True or False: got 'yes'"),
     ],
 )

@@ -1,6 +1,7 @@
 """What a person asks to be measured: mechanisms by name, shapes by dtype and width."""
 
 import difflib
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,8 +13,9 @@ def chosen(suites: Sequence[Suite], words: Sequence[str]) -> list[Suite]:
     """The suites cut to the mechanisms that words name, each in the first suite that has it.
 
     A word is a function of this library (sliding_window_attention), a mechanism as the tables call
-    it (window 256) or a part of such names (window). Of a mechanism all implementations stay, and
-    of the suites those in which something does; without a word all are as they were.
+    it (window 256) or a part of such names (window); capitals and accents do not matter. Of a
+    mechanism all implementations stay, and of the suites those in which something does; without a
+    word all are as they were.
 
     Raises ValueError, with the nearest name, for a word that names nothing.
     """
@@ -56,14 +58,21 @@ def _mechanisms(suites: Sequence[Suite], word: str) -> set[str]:
     """The mechanisms that are called so or, if none is, those whose name has the word in it."""
     cases = [case for suite in suites for case in suite.cases]
     names = [(name, case.mechanism) for case in cases for name in names_of(case)]
-    found = {mechanism for name, mechanism in names if name == word}
-    found = found or {each for name, each in names if word.casefold() in name.casefold()}
+    found = {mechanism for name, mechanism in names if folded(name) == folded(word)}
+    found = found or {each for name, each in names if folded(word) in folded(name)}
     if not found:
-        near = difflib.get_close_matches(word, [name for name, _ in names], n=1, cutoff=0.5)
+        plain = {folded(name): name for name, _ in names}
+        near = difflib.get_close_matches(folded(word), plain, n=1, cutoff=0.5)
         raise ValueError(
-            f"no mechanism is called {word}" + (f": did you mean {near[0]}?" if near else "")
+            f"no mechanism is called {word}" + (f": did you mean {plain[near[0]]}?" if near else "")
         )
     return found
+
+
+def folded(name: str) -> str:
+    """The name without capitals and accents, as people type it."""
+    letters = unicodedata.normalize("NFKD", name)
+    return "".join(x for x in letters if not unicodedata.combining(x)).casefold()
 
 
 def names_of(case: Case) -> tuple[str, ...]:

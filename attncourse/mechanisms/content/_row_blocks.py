@@ -13,6 +13,7 @@ from torch import Tensor
 
 from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.numbers import decides
 
 ROWS, ENTRIES = 128, 2**20
 
@@ -116,7 +117,7 @@ def score_blocks(q: Tensor, k: Tensor) -> Iterator[tuple[Block, Tensor, Tensor]]
 
 def holds_anywhere(condition: Tensor) -> bool:
     """Is any entry True? On the meta device, where nobody knows, no."""
-    return not condition.is_meta and bool(condition.any())
+    return decides(condition) and bool(condition.any())
 
 
 def _masked(scores: Tensor, mask: Tensor | None, q: Tensor, block: Block) -> Tensor:

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from attncourse.core.numbers import holds_numbers
 from attncourse.mechanisms.content._row_blocks import holds_anywhere
 
 
@@ -21,7 +22,7 @@ def largest_entries(scores: Tensor, top: int) -> tuple[Tensor, Tensor]:
     values, indices = _sorted(scores, top + 1)
     tied = values[..., top - 1] == values[..., top]
     values, indices = values[..., :top], indices[..., :top]
-    if torch.compiler.is_compiling():
+    if not holds_numbers(tied):
         return values, _lowest(scores, values, indices)
     if holds_anywhere(tied):
         indices[tied] = _lowest(scores[tied], values[tied], indices[tied])

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.numbers import decides
 from attncourse.core.shapes import checked
 from attncourse.core.transforms import composable
 from attncourse.mechanisms.content._row_blocks import ENTRIES, ROWS, batched
@@ -148,7 +149,7 @@ def _by_width(spans: Tensor, ramp: float, m: int) -> list[tuple[int, Tensor]]:
 
     On the meta device, where nobody knows the spans, every head reaches all keys.
     """
-    if spans.is_meta:
+    if not decides(spans):
         return [(m, torch.arange(len(spans), device=spans.device))]
     steps = ((spans + ramp).nan_to_num(nan=m).clamp(0, m) / STEP).ceil().to(torch.int64)
     widths = sorted(set(steps.tolist()) - {0})

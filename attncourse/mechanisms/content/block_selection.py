@@ -12,6 +12,7 @@ from torch.nn.functional import pad
 from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.masks import causal_mask
+from attncourse.core.numbers import decides
 from attncourse.core.shapes import checked
 from attncourse.core.transforms import composable
 from attncourse.mechanisms.content._row_blocks import batched, row_blocks
@@ -105,7 +106,7 @@ class _BlockSelection(HandWritten):
         for head, rows, columns in _meetings(chosen, keys.shape[1], block):
             scores = _scores(queries, keys, head, rows, columns, causal)  # (rows, columns)
             tile_lse = scores.logsumexp(dim=-1)
-            tile = (scores - tile_lse[:, None]).exp() @ values[head, columns]  # (rows, e)
+            tile = torch.softmax(scores, dim=-1) @ values[head, columns]  # (rows, e)
             merged = merge_attention(out[head, rows], lse[head, rows], tile, tile_lse)
             out[head, rows], lse[head, rows] = merged
         keep(ctx, (q, k, v, block, top, causal), out, lse, chosen)
@@ -164,7 +165,7 @@ def _meetings(chosen: Tensor, m: int, block: int) -> Iterator[tuple[int, Tensor,
     """
     blocks, top = -(-m // block), chosen.shape[-1]
     for head, choice in enumerate(chosen):  # (n, top)
-        if choice.is_meta:
+        if not decides(choice):
             parts = (torch.arange(len(choice), device=choice.device),) * blocks
         else:
             order = choice.flatten().argsort(stable=True)  # the pairs (query, choice), by block

@@ -24,6 +24,7 @@ def soft_lookup_by_definition(
     if not temperature > 0:
         raise ValueError(f"temperature must be positive: got {temperature}")
     wide = accumulation_dtype(query.dtype)
+    temperature = max(temperature, torch.finfo(wide).tiny)  # not 0 in the dtype
     scores = [(query.to(wide) * key.to(wide)).sum(dim=-1) for key in keys.unbind(dim=-2)]
     largest = torch.stack(scores).amax(dim=0)
     exponentials = [((score - largest) / temperature).exp() for score in scores]
@@ -45,8 +46,8 @@ def soft_lookup(
     """Look `query` up in a table of m keys and values: softmax(keys . query / temperature) values.
 
     The answer is a mean of the values in which the entries whose keys fit best count most. A
-    temperature towards 0 returns the best entry alone, a large one the plain mean. Time
-    O(m (d + e)). Raises ValueError unless temperature > 0.
+    temperature towards 0 returns the best entry alone, a large one the plain mean; temperatures of
+    any size are safe. Time O(m (d + e)). Raises ValueError unless temperature > 0.
 
     >>> query, keys = torch.tensor([1.0, 0.0]), torch.eye(2)
     >>> values = torch.tensor([[10.0], [20.0]])
@@ -58,7 +59,7 @@ def soft_lookup(
     wide = accumulation_dtype(query.dtype)
     scores = (keys.to(wide) @ query.to(wide)[..., None]).squeeze(-1)
     gaps = scores - scores.amax(dim=-1, keepdim=True)  # so that no temperature is too small
-    weights = softmax(gaps / temperature)
+    weights = softmax(gaps / max(temperature, torch.finfo(wide).tiny))
     return weighted_mean(weights, values.to(wide)).to(values.dtype)
 
 
@@ -68,13 +69,17 @@ def weighted_mean(
 ) -> Float[Tensor, "... e"]:
     """The mean of m values under non-negative weights: sum_j w_j v_j / sum_j w_j.
 
-    The weights need not sum to one; only their ratios count. Weights that are all zero give
-    zeros. Half-precision input is accumulated in float32. Time O(m e).
+    The weights need not sum to one; only their ratios count, and weights of any size are safe.
+    Weights that are all zero give zeros. Half-precision input is accumulated in float32. Time
+    O(m e).
 
     >>> weighted_mean(torch.tensor([1.0, 3.0]), torch.tensor([[0.0], [4.0]])).tolist()
     [3.0]
     """
     wide = accumulation_dtype(values.dtype)
-    total = weights.to(wide).sum(dim=-1, keepdim=True)
-    shares = weights.to(wide) / total.masked_fill(total == 0, 1.0)
+    # over their largest first: their sum may be more than a dtype holds
+    largest = weights.detach().to(wide).amax(dim=-1, keepdim=True)
+    ratios = weights.to(wide) / largest.masked_fill(largest == 0, 1.0)
+    total = ratios.sum(dim=-1, keepdim=True)
+    shares = ratios / total.masked_fill(total == 0, 1.0)
     return (shares[..., None, :] @ values.to(wide)).squeeze(-2).to(values.dtype)

@@ -1,5 +1,7 @@
 """Normalisation of each token over its features: layer norm, and the root-mean-square norm."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -35,8 +37,9 @@ def layer_norm(
 ) -> Float[Tensor, "... d"]:
     """Normalise each token over its features: gain (x - mean) / sqrt(var + eps) + bias.
 
-    The variance is the biased one, the mean of squares. Half-precision input is normalised in
-    float32. Time O(d) a token.
+    The variance is the biased one, the mean of squares. Tokens of any size are safe: those whose
+    squares would overflow are scaled first. Half-precision input is normalised in float32. Time
+    O(d) a token.
 
     Raises ValueError where shapes do not fit or eps is negative.
     Source: Ba, Kiros, Hinton 2016, section 3.
@@ -45,10 +48,10 @@ def layer_norm(
     [[-1.0, 1.0]]
     """
     _check_eps(eps)
-    wide = x.to(accumulation_dtype(x.dtype))
+    wide, small = _in_units(x.to(accumulation_dtype(x.dtype)), eps)
     centred = wide - wide.mean(dim=-1, keepdim=True)
     variance = centred.square().mean(dim=-1, keepdim=True)
-    normal = centred * (variance + eps).rsqrt()
+    normal = centred * (variance + small).rsqrt()
     return (normal * gain.to(wide.dtype) + bias.to(wide.dtype)).to(x.dtype)
 
 
@@ -69,8 +72,8 @@ def rms_norm(
 ) -> Float[Tensor, "... d"]:
     """Scale each token by the root mean square of its features: gain x / sqrt(mean x^2 + eps).
 
-    Layer norm without the mean and without a bias. Half-precision input is normalised in float32.
-    Time O(d) a token.
+    Layer norm without the mean and without a bias. Tokens of any size are safe, as there.
+    Half-precision input is normalised in float32. Time O(d) a token.
 
     Raises ValueError where shapes do not fit or eps is negative.
     Source: Zhang and Sennrich 2019, equation 4; T5 and Llama use it.
@@ -79,9 +82,24 @@ def rms_norm(
     [[1.0, -10.0]]
     """
     _check_eps(eps)
-    wide = x.to(accumulation_dtype(x.dtype))
-    normal = wide * (wide.square().mean(dim=-1, keepdim=True) + eps).rsqrt()
+    wide, small = _in_units(x.to(accumulation_dtype(x.dtype)), eps)
+    normal = wide * (wide.square().mean(dim=-1, keepdim=True) + small).rsqrt()
     return (normal * gain.to(wide.dtype)).to(x.dtype)
+
+
+def _in_units(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """The tokens times a unit each, whose squares then fit the dtype; and eps in it (..., 1).
+
+    A unit is a power of two, so that nothing is rounded, and 1 for all but huge tokens, and for
+    tiny ones where no eps outweighs them.
+    """
+    bits = int(math.log2(torch.finfo(x.dtype).max))  # squares of numbers with half of them overflow
+    size = x.detach().abs().amax(dim=-1, keepdim=True)
+    huge, tiny = size > 2.0 ** (bits // 3), (size < 2.0 ** -(bits // 3)) & (eps == 0)
+    unit = torch.ones_like(size).masked_fill(huge, 2.0 ** -(bits // 2 + 20))
+    unit = unit.masked_fill(tiny, 2.0 ** (bits // 2 + bits // 5))
+    smallest = torch.finfo(x.dtype).tiny if eps > 0 else 0.0  # no 0 / 0 for equal features
+    return x * unit, (unit * eps * unit).clamp(min=smallest)
 
 
 def _check_eps(eps: float) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
+from attncourse.mechanisms.dense.softmax import masked_softmax, softmax
 
 
 @checked
@@ -31,11 +32,10 @@ def attention_and_lse(
     """
     wide = accumulation_dtype(q.dtype)
     scores = (q.to(wide) / math.sqrt(q.shape[-1])) @ k.to(wide).mT
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -math.inf)
-    lse = scores.logsumexp(dim=-1)
-    finite = lse.masked_fill(lse == -math.inf, 0.0)  # an empty row: exp(-inf - 0) = 0
-    return (scores - finite[..., None]).exp() @ v.to(wide), lse
+    if mask is None:
+        return softmax(scores) @ v.to(wide), scores.logsumexp(dim=-1)
+    lse = scores.masked_fill(~mask, -math.inf).logsumexp(dim=-1)
+    return masked_softmax(scores, mask) @ v.to(wide), lse
 
 
 @checked

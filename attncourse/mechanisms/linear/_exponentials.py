@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.numbers import decides
 from attncourse.mechanisms.linear._recurrence import Tensors, at_once, read_and_write, scan
 from attncourse.mechanisms.linear._sums import for_all_chunks, mean, no_state, quotient, with_ones
 
@@ -37,8 +38,17 @@ def exponentials_over_past_keys(
     return scan(_causal_step, _nothing_seen(k, v, w), (q, k, v), shared, chunk=chunk)[0]
 
 
+def shortened(x: Tensor) -> Tensor:
+    """X with entries cut at a size whose squares a dtype holds: no difference of logs is NaN.
+
+    The features of vectors that long are apart by more than the exponents of the dtype anyway.
+    """
+    limit = math.sqrt(torch.finfo(x.dtype).max / x.shape[-1]) / 4
+    return x.clamp(-limit, limit)
+
+
 def _to_base_two(w: Tensor) -> Tensor:
-    return w.to(accumulation_dtype(w.dtype)) * (LOG2_E * w.shape[-1] ** -0.25)
+    return w.to(accumulation_dtype(w.dtype)) * (LOG2_E / math.sqrt(math.sqrt(w.shape[-1])))
 
 
 def _nothing_seen(k: Tensor, v: Tensor, w: Tensor) -> Tensors:
@@ -49,7 +59,8 @@ def _nothing_seen(k: Tensor, v: Tensor, w: Tensor) -> Tensors:
 
 
 def _key_logs(k: Tensor, w: Tensor) -> Tensor:
-    half_square = k.square().sum(dim=-1, keepdim=True) * (LOG2_E / 2 * k.shape[-1] ** -0.5)
+    k = shortened(k)
+    half_square = k.square().sum(dim=-1, keepdim=True) * (LOG2_E / 2 / math.sqrt(k.shape[-1]))
     return (k @ w.mT).sub_(half_square)
 
 
@@ -71,14 +82,14 @@ def _write(state: Tensors, k: Tensor, v: Tensor, w: Tensor) -> tuple[Tensor, Ten
 def _read(
     _: Tensors, q: Tensor, w: Tensor, s: Tensor, z: Tensor, largest: Tensor
 ) -> tuple[Tensor, Tensors]:
-    queries = _query_features((q @ w.mT).add_(largest))
+    queries = _query_features((shortened(q) @ w.mT).add_(largest))
     return quotient(queries @ s, queries @ z.mT), ()
 
 
 def _causal_step(
     state: Tensors, q: Tensor, k: Tensor, v: Tensor, w: Tensor
 ) -> tuple[Tensor, Tensors]:
-    return _attend(state, q @ w.mT, _key_logs(k, w), with_ones(v))
+    return _attend(state, shortened(q) @ w.mT, _key_logs(k, w), with_ones(v))
 
 
 def _attend(state: Tensors, a: Tensor, b: Tensor, v: Tensor) -> tuple[Tensor, Tensors]:
@@ -104,7 +115,7 @@ def _attend(state: Tensors, a: Tensor, b: Tensor, v: Tensor) -> tuple[Tensor, Te
 def _fits(logs: Tensor) -> bool:
     """Are the powers of two far from overflow, with as much room left for products?"""
     limit = math.log2(torch.finfo(logs.dtype).max) / 2
-    return logs.is_meta or not logs.numel() or bool(logs.max() <= limit)
+    return not decides(logs) or not logs.numel() or bool(logs.max() <= limit)
 
 
 def _in_halves(state: Tensors, a: Tensor, b: Tensor, v: Tensor) -> tuple[Tensor, Tensors]:

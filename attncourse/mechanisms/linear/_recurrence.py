@@ -124,13 +124,15 @@ class _Group(NamedTuple):
 def _groups(chunk: int, state: Tensors, sequences: Tensors) -> Iterator[_Group]:
     """All chunks of the tokens in groups of about WORK numbers; a short last one is a group."""
     b, n, _ = sequences[0].shape
-    c = min(chunk, n)
-    widths = [c, *(x.shape[-1] for x in sequences), *(s.shape[-2] for s in state)]
-    widths += [-(-s.shape[-2] * s.shape[-1] // max(c, 1)) for s in state]  # one for each chunk
-    whole, size = n // c * c, max(1, at_once(b, max(widths)) // c) * c
+    if n <= chunk:  # whatever n is: a graph of it holds for every such length
+        yield _Group(0, n, 1, n)
+        return
+    widths = [chunk, *(x.shape[-1] for x in sequences), *(s.shape[-2] for s in state)]
+    widths += [-(-s.shape[-2] * s.shape[-1] // chunk) for s in state]  # one for each chunk
+    whole, size = n // chunk * chunk, max(1, at_once(b, max(widths)) // chunk) * chunk
     for start in range(0, whole, size):
         stop = min(start + size, whole)
-        yield _Group(start, stop, (stop - start) // c, c)
+        yield _Group(start, stop, (stop - start) // chunk, chunk)
     if whole < n:
         yield _Group(whole, n, 1, n - whole)
 

@@ -124,7 +124,7 @@ def _one_group(
     state: Tensors, q: Tensor, k: Tensor, v: Tensor, log_gate: Tensor
 ) -> tuple[Tensor, Tensors]:
     c = q.shape[-2]
-    missing = (1 << (c - 1).bit_length()) - c  # to a power of two; zeros change nothing
+    missing = (1 << (int(c) - 1).bit_length()) - c  # to a power of two; zeros change nothing
     q, k, v, log_gate = (pad(x, (0, 0, 0, missing)) if missing else x for x in (q, k, v, log_gate))
     scores, before, after = _meet(q, k, log_gate * LOG2_E)
     decay = before[..., -1:, :].exp2().mT

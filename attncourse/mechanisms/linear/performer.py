@@ -12,6 +12,7 @@ from attncourse.core.transforms import composable
 from attncourse.mechanisms.linear._exponentials import (
     exponentials_over_all_keys,
     exponentials_over_past_keys,
+    shortened,
 )
 
 
@@ -128,7 +129,7 @@ def positive_features(
 
 def _log_features(x: Tensor, w: Tensor) -> Tensor:
     """The logarithms w . y - |y|^2 / 2 of sqrt(r) positive features, with y = x / d^(1/4)."""
-    y = x * x.shape[-1] ** -0.25
+    y = shortened(x) / math.sqrt(math.sqrt(x.shape[-1]))
     return y @ w.to(y.dtype).mT - y.square().sum(dim=-1, keepdim=True) / 2
 
 
@@ -148,7 +149,7 @@ def trigonometric_features(
     >>> trigonometric_features(torch.zeros(1, 2), torch.ones(4, 2)).round(decimals=2).tolist()
     [[0.5, 0.5, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0]]
     """
-    y = x.to(accumulation_dtype(x.dtype)) * x.shape[-1] ** -0.25
+    y = x.to(accumulation_dtype(x.dtype)) / math.sqrt(math.sqrt(x.shape[-1]))
     angles = y @ w.to(y.dtype).mT
     scale = (y.square().sum(dim=-1, keepdim=True) / 2).exp() / math.sqrt(w.shape[0])
     return (scale * torch.cat([angles.cos(), angles.sin()], dim=-1)).to(x.dtype)

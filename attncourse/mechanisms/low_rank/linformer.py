@@ -24,7 +24,7 @@ def linformer_attention_by_definition(
     queries, keys, values, e, f = (x.to(wide) for x in (q, k, v, proj_k, proj_v))
     mixed = torch.einsum("sm,...md->...sd", e, keys)
     scores = torch.einsum("...nd,...sd->...ns", queries, mixed) / math.sqrt(q.shape[-1])
-    weights = torch.exp(scores - scores.logsumexp(dim=-1, keepdim=True))
+    weights = torch.softmax(scores, dim=-1)
     return torch.einsum("...ns,sm,...me->...ne", weights, f, values).to(v.dtype)
 
 

@@ -142,7 +142,7 @@ def segment_means(x: Float[Tensor, "... n d"], r: int) -> Float[Tensor, "... r d
     if not 1 <= r <= n:
         raise ValueError(f"r must lie between 1 and n={n}: got r={r}")
     wide = accumulation_dtype(x.dtype)
-    size, longer = divmod(n, r)
+    size, longer = n // r, n % r  # of sizes that may be symbolic
     cut = longer * (size + 1)
     parts = (x[..., :cut, :], longer, size + 1), (x[..., cut:, :], r - longer, size)
     means = [

@@ -14,7 +14,6 @@ from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.fused import fused_attention
 from attncourse.core.patterns import band
 
-NOTHING = -1e30  # the score of an empty set: finite, so weight 0 and not gradient NaN
 BLOCK = 64  # queries that share a run of keys: fewer waste less of it, more keep the kernel busier
 
 
@@ -137,7 +136,8 @@ def summary(scores: Tensor, seen: Tensor, values: Tensor) -> tuple[Tensor, Tenso
 
     scores (..., n, m), Boolean seen (n, m) and values (..., m, d) give (..., n, 1), (..., n, d).
     """
-    scores = scores.masked_fill(~seen, NOTHING)
+    # of an empty set a finite score, so weight 0 and not gradient NaN, with room for sqrt(d) above
+    scores = scores.masked_fill(~seen, torch.finfo(scores.dtype).min / 2**10)
     return scores.logsumexp(dim=-1, keepdim=True), scores.softmax(dim=-1) @ values
 
 

@@ -1,5 +1,6 @@
-"""Whether new tokens fit those that are held already."""
+"""Whether new tokens fit those that are held already, and where they are held."""
 
+import torch
 from torch import Tensor
 
 
@@ -20,3 +21,9 @@ def check_fits(name: str, new: Tensor, place: str, token: tuple[int, ...], held:
 def but_tokens(x: Tensor) -> tuple[int, ...]:
     """The shape of one token of x (..., c, d)."""
     return (*x.shape[:-2], x.shape[-1])
+
+
+@torch.inference_mode(False)
+def room_like(x: Tensor, *shape: int) -> Tensor:
+    """Room for numbers like those of x, which may be written to in inference mode and outside."""
+    return torch.empty(shape, dtype=x.dtype, device=x.device)

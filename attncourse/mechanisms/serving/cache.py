@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attncourse.core.numbers import plain_number
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.serving._fitting import check_fits
+from attncourse.mechanisms.serving._fitting import but_tokens, check_fits, room_like
 
 Buffers = tuple[Tensor, Tensor]
 
@@ -84,6 +85,7 @@ class KVCache(_Cache):
     def __init__(self, *, capacity: int = 64) -> None:
         """Room for `capacity` tokens at first; memory is taken when the first token comes."""
         super().__init__()
+        capacity = plain_number("capacity", int, capacity)
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1: got capacity={capacity}")
         self._capacity = capacity
@@ -103,11 +105,11 @@ class KVCache(_Cache):
         """Buffers for `needed` tokens: those there are, or larger ones with the same tokens."""
         if self._buffers is None or needed > self._capacity:
             grown = self._capacity if self._buffers is None else 2 * self._capacity
-            self._capacity = max(grown, needed)
-            fresh = _buffer(k, self._capacity), _buffer(v, self._capacity)
+            capacity = max(grown, needed)
+            fresh = _buffer(k, capacity), _buffer(v, capacity)
             for old, new in zip(self._buffers or (), fresh, strict=False):
                 new[..., : self._length] = old[..., : self._length]
-            self._buffers = fresh
+            self._buffers, self._capacity = fresh, capacity
         return self._buffers
 
 
@@ -129,6 +131,7 @@ class RollingCache(_Cache):
     def __init__(self, *, window: int) -> None:
         """Room for window + 1 tokens; memory is taken when the first token comes."""
         super().__init__()
+        window = plain_number("window", int, window)
         if window < 0:
             raise ValueError(f"window must be at least 0: got window={window}")
         self.window = window
@@ -155,7 +158,7 @@ class RollingCache(_Cache):
 
 def _buffer(x: Tensor, tokens: int) -> Tensor:
     """Room for the given number of tokens like those of x (..., c, d): (..., d, tokens)."""
-    return x.new_empty(*x.shape[:-2], x.shape[-1], tokens)
+    return room_like(x, *but_tokens(x), tokens)
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attncourse.core.numbers import plain_number
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.serving._fitting import check_fits
+from attncourse.mechanisms.serving._fitting import but_tokens, check_fits, room_like
 
 Pool = tuple[Tensor, Tensor]
 
@@ -30,6 +31,7 @@ class PagedCache:
 
     def __init__(self, *, pages: int, page: int) -> None:
         """Room for `pages` pages of `page` tokens; memory is taken when the first token comes."""
+        pages, page = plain_number("pages", int, pages), plain_number("page", int, page)
         if pages < 1 or page < 1:
             raise ValueError(f"pages and page must be at least 1: got pages={pages}, page={page}")
         self.page = page
@@ -68,14 +70,14 @@ class PagedCache:
         Time O(c (d + e)). Raises ValueError, and changes nothing, where the pages do not suffice
         or k and v do not fit those before.
         """
-        if self._pool is None:
-            self._pool = self._new_pool(k), self._new_pool(v)
-        for name, new, pages in zip("kv", (k, v), self._pool, strict=True):
+        pool = self._pool or (self._new_pool(k), self._new_pool(v))
+        for name, new, pages in zip("kv", (k, v), pool, strict=True):
             check_fits(name, new, "pages", tuple(pages.shape[1:-1]), pages)
         start = self._lengths.get(sequence, 0)
         self._make_room(sequence, start, start + k.shape[-2])
+        self._pool = pool  # not before nothing can be refused any more: it fixes shape and dtype
         for place, slots, tokens in self._places(sequence, start, k.shape[-2]):
-            for pages, x in zip(self._pool, (k, v), strict=True):
+            for pages, x in zip(pool, (k, v), strict=True):
                 pages[place, ..., slots] = x[..., tokens, :].detach().mT
         self._lengths[sequence] = start + k.shape[-2]
 
@@ -161,7 +163,7 @@ class PagedCache:
 
     def _new_pool(self, x: Tensor) -> Tensor:
         """Pages for tokens like those of x (..., c, d): (pages, ..., d, page)."""
-        return x.new_empty(len(self._owners), *x.shape[:-2], x.shape[-1], self.page)
+        return room_like(x, len(self._owners), *but_tokens(x), self.page)
 
     def _check_known(self, sequence: int) -> None:
         if sequence not in self._tables:

@@ -7,6 +7,7 @@ from jaxtyping import Float, Integer
 from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.numbers import holds_numbers
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.dense.softmax import attention
 
@@ -24,7 +25,8 @@ def quantize_int8(
 
     scale = max_j |x_j| / 127 (1 for a row of zeros), values = round(x / scale), ties to even. So
     |x - values scale| <= scale / 2, up to rounding in the dtype of x. A row takes d bytes and a
-    scale. A scale below the smallest normal number is raised to it. Time O(n d).
+    scale. A scale below the smallest normal number is raised to it, and none is so large that the
+    numbers come back infinite. Time O(n d).
 
     Raises ValueError unless x is finite. Source: Dettmers et al. 2022, section 2.1 (absmax
     quantisation, row-wise).
@@ -35,12 +37,19 @@ def quantize_int8(
     """
     wide = x.to(accumulation_dtype(x.dtype))
     largest = wide.abs().amax(dim=-1, keepdim=True)
-    if not (largest.is_meta or bool(largest.isfinite().all())):
+    if holds_numbers(largest) and not bool(largest.isfinite().all()):
         raise ValueError("x must be finite: got a NaN or an infinity")
-    smallest = torch.finfo(x.dtype).tiny
-    scale = (largest / LARGEST).clamp(min=smallest).masked_fill(largest == 0, 1.0).to(x.dtype)
+    scale = (largest / LARGEST).masked_fill(largest == 0, 1.0).to(x.dtype)
+    scale = scale.clamp(torch.finfo(x.dtype).tiny, _largest_scale(x.dtype))
     values = (wide / scale.to(wide.dtype)).round().clamp(-LARGEST, LARGEST)
     return values.to(torch.int8), scale
+
+
+def _largest_scale(dtype: torch.dtype) -> float:
+    """The largest scale that brings no number out of the dtype: LARGEST times it is finite."""
+    limit = torch.tensor(torch.finfo(dtype).max / LARGEST, dtype=dtype, device="cpu")
+    over = limit.double() * LARGEST > torch.finfo(dtype).max
+    return (torch.nextafter(limit, torch.zeros_like(limit)) if over else limit).item()
 
 
 @checked
