@@ -26,7 +26,6 @@ USUAL = (
     "numpy",
     f"{NAME}.plots",
     f"{NAME}.measure.weights",
-    f"{NAME}.measure.analytic",
 )
 
 _NOTEBOOK = f"{NAME}.course.notebook"

@@ -13,8 +13,10 @@ NAME = PACKAGE.name
 VISIBLE = (
     "",
     "core",
+    "core.autocast",
     "core.dtypes",
     "core.errors",
+    "core.numbers",
     "core.probes",
     "core.rules",
     "core.shapes",
@@ -32,7 +34,6 @@ VISIBLE = (
     "grading.sandbox.*",
     "grading.wire.*",
     "measure",
-    "measure.analytic",
     "measure.cost",
     "measure.weights",
     "plots.*",
