@@ -9,7 +9,6 @@ import click
 from attncourse.core.errors import CourseError
 from attncourse.course import legible
 
-
 STOPPED = 130  # the exit code of what Ctrl-C ended
 NARROW = 72  # characters: in fewer a table's columns would be torn apart
 
