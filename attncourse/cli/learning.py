@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from attncourse.cli.console import BadInput, show, show_line, table
+from attncourse.cli.console import BadInput, show_line, show_table, table
 
 
 @click.command("list")
@@ -24,7 +24,7 @@ def list_() -> None:
             minutes = str(exercise.minutes)
             rows.add_row(chapter, exercise.name, stars(exercise), minutes, exercise.title)
         rows.add_section()
-    show(rows)
+    show_table(rows)
     for sentence in broken().values():
         click.echo(sentence, err=True)
     click.echo("Work them in exercises/CHAPTER.ipynb; `attncourse hint EXERCISE` gives a nudge.")
@@ -57,7 +57,7 @@ def status(folder: Path) -> None:
         )
         mark = f"{MARKS.get(state, '?')} {state}"
         rows.add_row(exercise.chapter, name, mark, count, str(entry.get("hints", "") or ""))
-    show(rows)
+    show_table(rows)
     done = sum(known.get(name, {}).get("state") == "passed" for name in all_exercises())
     click.echo(f"{done} of {len(all_exercises())} exercises passed.")
 

@@ -165,7 +165,7 @@ def _measure(
 
     def keep(report: Any) -> None:
         if out is not None:
-            out.write_text(to_json(report))
+            out.write_text(to_json(report), encoding="utf-8")
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
@@ -191,7 +191,7 @@ def _compare(a: Path, b: Path) -> None:
     reports = []
     for path in (a, b):
         try:
-            reports.append(from_json(path.read_text()))
+            reports.append(from_json(path.read_text(encoding="utf-8")))
         except (ValueError, OSError) as error:
             raise BadInput(f"{path}: {error}") from None
     for name, report in zip("AB", reports, strict=True):

@@ -24,6 +24,7 @@ broken module breaks itself alone. What a good exercise needs beyond this is in 
 import difflib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ REQUIRED = ("difficulty", "minutes", "hints", "solution")
 
 class ExerciseError(CourseError):
     """An exercise cannot be had; the message says why, in a sentence."""
+
+
+class NoDocstringsError(ExerciseError):
+    """Python was told to forget docstrings, in which an exercise says most of what it says."""
 
 
 class UnknownExercise(ExerciseError):
@@ -95,7 +100,15 @@ def files() -> list[Path]:
 
 @functools.cache
 def names() -> dict[str, str]:
-    """The chapter of every exercise by the exercise's name; nothing is imported."""
+    """The chapter of every exercise by the exercise's name; nothing is imported.
+
+    Raises NoDocstringsError where Python was started so that there are none.
+    """
+    if sys.flags.optimize > 1:
+        raise NoDocstringsError(
+            "the exercises need docstrings, and Python was told to drop them (-OO, or "
+            "PYTHONOPTIMIZE=2): start it without that"
+        )
     return {path.stem: path.parent.name.replace("_", "-") for path in files()}
 
 
@@ -107,7 +120,7 @@ def folder(chapter: str) -> str:
 def get(name: str) -> Exercise:
     """The exercise of that name, whose module is imported, and no other exercise's.
 
-    Raises UnknownExercise, which names the nearest one, and BrokenExercise.
+    Raises UnknownExercise, which names the nearest one, BrokenExercise, and NoDocstringsError.
     """
     known = names()
     if name not in known:

@@ -13,6 +13,7 @@ from attncourse.course.cells import unreadable
 from attncourse.course.checking import Result, run
 from attncourse.course.kernel import KernelAnswer
 from attncourse.course.kinds import describe
+from attncourse.course.legible import say
 from attncourse.course.patience import allowed
 from attncourse.course.plugs import offer
 
@@ -33,8 +34,11 @@ def check(exercise: str | Callable[..., Any], function: Callable[..., Any] | Non
     ✘ softmax: 0 of 7 checks passed
          Your function does what this mistake does, on every input tried: You divided ...
     """
-    name = exercise if isinstance(exercise, str) else _exercise_of(exercise)
     answer = function if isinstance(exercise, str) else exercise
+    try:
+        name = exercise if isinstance(exercise, str) else _exercise_of(exercise)
+    except contract.NoDocstringsError as error:
+        return _refuse(str(error))
     if not (isinstance(exercise, str) or callable(answer)):
         return _refuse(f"check takes your function, not {describe(answer)}: check(softmax).")
     if not name:
@@ -61,8 +65,8 @@ def hint(exercise: str | Callable[..., Any]) -> None:
     >>> hint("softmax")
     Hint 1 of 2: ...
     """
-    name = exercise if isinstance(exercise, str) else _exercise_of(exercise)
     try:
+        name = exercise if isinstance(exercise, str) else _exercise_of(exercise)
         found = contract.get(name)
     except contract.ExerciseError as error:
         return _say(str(error))
@@ -141,7 +145,7 @@ def _in_jupyter() -> bool:
 def _say(message: str, rich: Callable[[], dict[str, str]] | None = None) -> None:
     """Print it, or in Jupyter show what is richer, with the message for all who read plain text."""
     if rich is None or not _in_jupyter():
-        print(message)
+        say(message)
         return
     from IPython.display import display
 

@@ -31,9 +31,9 @@ worker                                                   PyTorch's operators, no
 =========== ============================================ =====================================
 
 The rooms: `judge` asks, compares and concludes (`judge.memory` remembers what a class said);
-`confined` is the other end, where modules of the same names answer; `wire` is what both ends
-know; `sandbox` confines a process; `parsing` reads hostile texts; `classroom` is all around a
-class. `plugin` and `items` are pytest's way in. Import contracts hold that `confined` reaches no
+`confined` is the other end, where modules of the same names answer; `wire` is what both ends know;
+`sandbox` confines a process; `parsing` reads hostile texts; `classroom` is all around a class.
+`plugin`, `table` and `items` are pytest's way in. Import contracts hold that `confined` reaches no
 exercise, no answer and no judge, and that no judge imports `confined`.
 
 To begin, read `judge.judging`, where an exercise is graded, and `course.checking` below it; then

@@ -1,7 +1,4 @@
-"""What pytest collects from a submission: a file, its exercises, a test for each check.
-
-Nothing heavy is imported before it is needed: pytest loads the plugin whatever it runs.
-"""
+"""What pytest collects from a submission: a file, its exercises, a test for each check."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -58,6 +58,7 @@ class Watch:
     """
 
     def __init__(self, path: Path, asked: tuple[str, ...] = (), seconds: float = SECONDS) -> None:
+        contract.names()  # where there can be none, no save would mend it
         self.path, self.asked, self.seconds = path, asked, seconds
         self.results: dict[str, Result] = {}
         self._text = ""

@@ -13,6 +13,7 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 
 import attncourse
+import attncourse.plots
 import double
 from attncourse.course import exercise as contract
 from attncourse.course import progress

@@ -1,9 +1,13 @@
 """``pytest --grade``: a class of submissions, each with its verdict, whatever the others do."""
 
+import ast
+import inspect
 import os
 import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -13,11 +17,13 @@ import pytest
 from attncourse.course import report, source
 from attncourse.course.diagnose import AMONG_OTHERS
 from attncourse.course.exercise import first_line, get, of_chapter, whole_doc
+from attncourse.grading import items, plugin, table
 from attncourse.grading.judge import judging, reading  # noqa: F401  (loaded here, so kept between runs)
 
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.early
 
+ROOT = Path(__file__).parents[2]
 SOFTMAX = get("softmax")
 CHECKS = len(SOFTMAX.checks)
 IMPORTS = "import math\nimport os\nimport torch\n"
@@ -433,3 +439,63 @@ def test_without_the_option_pytest_is_as_ever(pytester):
     result = pytester.runpytest_inprocess(*QUICK)
     result.assert_outcomes(passed=1)
     result.stdout.no_fnmatch_line("*submissions*")
+
+
+# In every pytest of the environment, whatever it runs and however old it is
+
+OLD = """
+import sys
+from types import ModuleType, SimpleNamespace
+
+old = sys.modules["pytest"] = ModuleType("pytest")
+old.hookimpl = lambda **options: lambda function: function
+old.UsageError = type("UsageError", (Exception,), {})
+old.__version__ = "7.4.4"
+before = set(sys.modules)
+from attncourse.grading import plugin
+
+imported = {name for name in set(sys.modules) - before if name.startswith(("attncourse", "torch"))}
+assert imported == {"attncourse", "attncourse.grading", "attncourse.grading.plugin"}, imported
+options = []
+group = SimpleNamespace(addoption=lambda name, **more: options.append(name))
+plugin.pytest_addoption(SimpleNamespace(getgroup=lambda *words: group))
+plugin.pytest_load_initial_conftests(None, ["tests"])
+plugin.pytest_configure(SimpleNamespace(getoption=lambda name: False))
+assert len(options) == 4
+try:
+    plugin.pytest_load_initial_conftests(None, ["--grade", "tests"])
+except old.UsageError as error:
+    print(error)
+"""
+
+
+def test_a_pytest_that_is_too_old_is_left_alone_and_does_not_grade():
+    """All that this pytest has is what the plugin needs to be loaded."""
+    done = subprocess.run([sys.executable, "-c", OLD], capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout == "--grade needs pytest 8.0 or newer: got 7.4.4\n"
+
+
+IN_PYTEST_8_0 = {
+    *("Collector", "Config", "Dir", "ExceptionInfo", "ExitCode", "File", "Item", "Parser"),
+    *("TestReport", "UsageError", "hookimpl", "main", "skip", "__version__"),
+}
+
+
+@pytest.mark.parametrize("module", [plugin, table, items], ids=lambda module: module.__name__)
+def test_nothing_is_asked_of_pytest_that_the_oldest_one_lacks(module):
+    assert plugin.OLDEST == (8, 0)
+    tree = ast.parse(inspect.getsource(module))
+    asked = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "pytest"
+    }
+    assert asked <= IN_PYTEST_8_0
+    assert len(asked) > 3
+
+
+def test_the_extra_asks_for_the_oldest_pytest_that_grades():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = next(x for x in project["optional-dependencies"]["grade"] if x.startswith("pytest"))
+    assert wanted == f"pytest>={plugin.OLDEST[0]}"

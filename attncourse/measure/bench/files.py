@@ -11,7 +11,7 @@ def read_report(path: Path | str) -> Report:
     """The report in a file. Raises ValueError, with the place, where it does not keep the schema,
     and FileNotFoundError where there is no file.
     """
-    return from_json(Path(path).read_text())
+    return from_json(Path(path).read_text(encoding="utf-8"))
 
 
 def pick(rows: Iterable[Row], **wanted: Any) -> list[Row]:
