@@ -13,7 +13,7 @@ A bar marks the gradient of the loss at a tensor; i is a row, one query.
 
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e), `grad` is (..., n, e). The result is
   the triple `(dq, dk, dv)`, each of the shape and dtype of its tensor.
-- By hand: no autograd inside. Your `softmax` and `softmax_backward` are welcome, or write them here.
+- By hand: no autograd inside. Use your `softmax` and `softmax_backward`, or write them here.
 - Scores in the thousands do not overflow.
 """
 

@@ -171,8 +171,8 @@ def wrong_sign(weights, grad):
 
 
 def wrong_backward_of_the_logarithm(weights, grad):
-    """You went back through *log*-softmax: g less p times the sum of g. Here the gradient comes in at
-    the weights: multiply it by them and sum, subtract that, multiply again.
+    """You went back through *log*-softmax: g less p times the sum of g. Here the gradient comes in
+    at the weights: multiply it by them and sum, subtract that, multiply again.
     """
     return grad - weights * grad.sum(dim=-1, keepdim=True)
 
