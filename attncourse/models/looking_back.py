@@ -61,6 +61,7 @@ def learn_to_look_back(
     *,
     fast_start: bool = False,
     shrink_at: int | None = None,
+    shrink: str = "w_q",
     attend: Attend = attention,
     runs: int = 100,
     steps: int = 200,
@@ -69,7 +70,7 @@ def learn_to_look_back(
 
     Words and places have fixed random vectors; the projections of queries, keys and values and a
     table of words are learned, by Adam at 0.01. fast_start begins with five steps at 0.3 instead;
-    before the step shrink_at the projection of the queries is divided by 100. attend(q, k, v) takes
+    before the step shrink_at the tensor named shrink is divided by 100. attend(q, k, v) takes
     (runs, texts, 13, 32) each; its own gradient is what the training uses. About 10 ms a step for a
     hundred models.
     """
@@ -80,7 +81,7 @@ def learn_to_look_back(
     losses, at_scores, at_weights = [], [], []
     for step in range(steps):
         if step == shrink_at:
-            tensors["w_q"].data /= 100
+            tensors[shrink].data /= 100
         fast = fast_start and step < FAST_STEPS
         adam.param_groups[0]["lr"] = FAST if fast else USUAL
         texts = torch.randint(len(WORDS), (runs, TEXTS, N), generator=generator)

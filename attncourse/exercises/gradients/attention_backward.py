@@ -34,7 +34,7 @@ from attncourse.testing import (
     levels,
 )
 
-difficulty, minutes = 3, 30
+difficulty, minutes = 3, 25
 hints = (
     "Write down the shape of each gradient first: it is that of its tensor. Then each product of "
     "matrices can be put together in one way only.",

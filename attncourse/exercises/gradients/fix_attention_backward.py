@@ -21,7 +21,7 @@ from attncourse.exercises import Borrow
 from attncourse.exercises.gradients import attention_backward
 from attncourse.mechanisms.exact.backward import attention_backward as solution
 
-difficulty, minutes = 2, 10
+difficulty, minutes = 3, 25
 hints = (
     "Compare the three results with autograd's for small inputs. One of them is right: which lines "
     "does it not need?",
