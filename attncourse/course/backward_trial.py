@@ -88,7 +88,10 @@ def backward_trial(name: str, backward: Function) -> BackwardTrial:
 
 
 def _told(name: str, backward: Function) -> Tensor:
-    model = SmolLM.load(attention=with_backward(backward))
+    def checked(*given: Tensor) -> Any:
+        return _three(name, backward(*given), given)
+
+    model = SmolLM.load(attention=with_backward(checked))
     try:
         return slopes(model, SENTENCE).flatten(1)
     except CourseError:
@@ -97,6 +100,21 @@ def _told(name: str, backward: Function) -> Tensor:
         said = str(error).partition("\n")[0][:200]
         what = type(error).__name__ + (f": {said}" if said else "")
         raise BackwardError(f"your {name} gave no gradients: {what}") from error
+
+
+def _three(name: str, found: Any, given: tuple[Tensor, ...]) -> Any:
+    """The gradients of q, k and v, if that is what it is; else BackwardError."""
+    if not isinstance(found, tuple) or len(found) != 3:
+        got = f"a tuple of {len(found)}" if isinstance(found, tuple) else type(found).__name__
+        raise BackwardError(f"your {name} must return the tuple (dq, dk, dv): got {got}")
+    for letter, grad, x in zip("qkv", found, given, strict=False):
+        if not isinstance(grad, Tensor) or (grad.shape, grad.dtype) != (x.shape, x.dtype):
+            got = f"{tuple(grad.shape)}" if isinstance(grad, Tensor) else type(grad).__name__
+            kind = f", {grad.dtype}" if isinstance(grad, Tensor) and grad.dtype != x.dtype else ""
+            raise BackwardError(
+                f"the gradient of {letter} must be like {letter}, {tuple(x.shape)}: got {got}{kind}"
+            )
+    return found
 
 
 @cache

@@ -90,13 +90,13 @@ def learn_to_look_back(
         out.retain_grad()
         logits = out @ tensors["table"][:, None]
         said, wanted = logits[..., 1:, :].flatten(0, 2), texts[..., :-1].flatten()
-        loss = functional.cross_entropy(said, wanted, reduction="none").unflatten(0, (runs, -1))
+        loss = functional.cross_entropy(said, wanted, reduction="none").view(runs, -1)
         adam.zero_grad()
         loss.mean(dim=-1).sum().backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach().mean(dim=-1))
         if step % 10 == 0:
             at_scores.append(_at_scores(q, k, v, out) * loss.shape[-1])
-            at_weights.append([x.grad.flatten(1).norm(dim=-1) for x in learned.values()])
+            at_weights.append([_grad(x).flatten(1).norm(dim=-1) for x in learned.values()])
         adam.step()
     sizes = (torch.stack(each) for each in zip(*at_weights, strict=True))
     return Runs(
@@ -111,7 +111,13 @@ def learn_to_look_back(
 def _at_scores(q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> Tensor:
     """The length of the gradient at the scores of each word but the first, (runs, words)."""
     weights = softmax(q @ k.mT / D**0.5)
-    return softmax_backward(weights, out.grad @ v.mT)[..., 1:, :].norm(dim=-1).flatten(1)
+    return softmax_backward(weights, _grad(out) @ v.mT)[..., 1:, :].norm(dim=-1).flatten(1)
+
+
+def _grad(x: Tensor) -> Tensor:
+    """The gradient that a backward pass left at a tensor."""
+    assert x.grad is not None
+    return x.grad
 
 
 def _random(runs: int, generator: Generator) -> dict[str, Tensor]:
@@ -125,7 +131,7 @@ def _random(runs: int, generator: Generator) -> dict[str, Tensor]:
 def _vectors(tensors: dict[str, Tensor], texts: Tensor) -> Tensor:
     """The words (runs, ..., 13) of each run as its own vectors (runs, ..., 13, 32)."""
     places = texts.flatten(1)[..., None].expand(-1, -1, D)
-    return tensors["words"].gather(1, places).unflatten(1, texts.shape[1:])
+    return tensors["words"].gather(1, places).reshape(*texts.shape, D)
 
 
 def _projected(tensors: dict[str, Tensor], words: Tensor) -> tuple[Tensor, Tensor, Tensor]:

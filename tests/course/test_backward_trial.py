@@ -1,7 +1,5 @@
 """A learner's backward pass in SmolLM2: the words stay, and the gradients tell."""
 
-import re
-
 import pytest
 from click.testing import CliRunner
 
@@ -61,16 +59,21 @@ def one_shape(q, k, v, grad):
 @pytest.mark.parametrize(
     ("backward", "said"),
     [
-        (unwritten, r"NotImplementedError"),
-        (two, r"RuntimeError: .*expected 3, got 2.*"),
-        (one_shape, r"RuntimeError: .*invalid gradient at index 1.*"),
+        (unwritten, "Your attention_backward gave no gradients: NotImplementedError"),
+        (two, "Your attention_backward must return the tuple (dq, dk, dv): got a tuple of 2"),
+        (
+            lambda *_: None,
+            "Your attention_backward must return the tuple (dq, dk, dv): got NoneType",
+        ),
+        (one_shape, "The gradient of k must be like k, (9, 15, 64): got (9, 1, 64)"),
+        (
+            lambda q, k, v, g: (q.double(), k, v),
+            "The gradient of q must be like q, (9, 1, 64): got (9, 1, 64), torch.float64",
+        ),
     ],
 )
 def test_what_gives_no_gradients_is_one_sentence(backward, said):
-    text = repr(in_a_model("attention_backward", backward))
-    assert len(text.splitlines()) == 1
-    assert text.startswith("Your attention_backward gave no gradients: ")
-    assert re.fullmatch(f"Your attention_backward gave no gradients: {said}", text)
+    assert repr(in_a_model("attention_backward", backward)) == said
 
 
 def test_it_is_offered_where_a_check_passed_and_only_for_exercises():
