@@ -188,6 +188,22 @@ def wrong_scale_twice(q, k, v, grad):
     return dq / root, dk / root, dv
 
 
+def wrong_scale_by_the_number_of_keys(q, k, v, grad):
+    """On the way back you divided by the root of the number of keys. The scores were divided by the
+    root of the width of q and k: it is that factor which comes back.
+    """
+    d_scores = _of_scores(q, k, v, grad) / math.sqrt(k.shape[-2])
+    return d_scores @ k, d_scores.mT @ q, _weights(q, k).mT @ grad
+
+
+def wrong_scale_by_the_value_width(q, k, v, grad):
+    """On the way back you divided by the root of the width of the *values*. The scores were divided
+    by the root of the width of q and k: it is that factor which comes back.
+    """
+    d_scores = _of_scores(q, k, v, grad) / math.sqrt(v.shape[-1])
+    return d_scores @ k, d_scores.mT @ q, _weights(q, k).mT @ grad
+
+
 def wrong_weights_not_scaled(q, k, v, grad):
     """You computed the weights again without the scale, so that they are those of another function.
     Divide the scores by the root of d, as the way forward did.
@@ -220,6 +236,24 @@ def wrong_plain_mean_subtracted(q, k, v, grad):
     d_weights = grad @ v.mT
     centred = d_weights - d_weights.mean(dim=-1, keepdim=True)
     return _from_scores(q, k, v, grad, _weights(q, k) * centred)
+
+
+def wrong_plain_sum_subtracted(q, k, v, grad):
+    """On the way back through the softmax you subtracted the plain sum of the row's gradient. What
+    comes off is its mean, taken with the weights: the sum of weight times gradient.
+    """
+    d_weights = grad @ v.mT
+    centred = d_weights - d_weights.sum(dim=-1, keepdim=True)
+    return _from_scores(q, k, v, grad, _weights(q, k) * centred)
+
+
+def wrong_dot_product_added(q, k, v, grad):
+    """You added the row's dot product of weights and gradient. The softmax's Jacobian has a minus
+    in front of p p^T: subtract it.
+    """
+    weights, d_weights = _weights(q, k), grad @ v.mT
+    added = d_weights + (weights * d_weights).sum(dim=-1, keepdim=True)
+    return _from_scores(q, k, v, grad, weights * added)
 
 
 def wrong_dot_product_over_the_queries(q, k, v, grad):

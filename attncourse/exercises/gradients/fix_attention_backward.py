@@ -85,6 +85,8 @@ borrowed = (
             "wrong_softmax_skipped",
             "wrong_each_weight_alone",
             "wrong_plain_mean_subtracted",
+            "wrong_plain_sum_subtracted",
+            "wrong_dot_product_added",
             "wrong_dot_product_over_the_queries",
             "wrong_dot_product_of_the_whole_matrix",
             "wrong_sign_of_the_queries_and_keys",

@@ -135,6 +135,13 @@ def wrong_plain_mean_subtracted(weights, grad):
     return weights * (grad - grad.mean(dim=-1, keepdim=True))
 
 
+def wrong_plain_sum_subtracted(weights, grad):
+    """You subtracted the sum of the gradient. What comes off is its mean, taken with the weights:
+    the sum of p times g over the row.
+    """
+    return weights * (grad - grad.sum(dim=-1, keepdim=True))
+
+
 def wrong_mean_of_the_products(weights, grad):
     """You averaged the products p times g over the row. The weights sum to one already, so that the
     mean gradient is their *sum*.
@@ -226,6 +233,14 @@ def wrong_matrix_built(weights, grad):
     """
     jacobian = torch.diag_embed(weights) - weights[..., :, None] * weights[..., None, :]
     return (jacobian @ grad[..., None])[..., 0]
+
+
+def wrong_jacobian_summed_down(weights, grad):
+    """You multiplied each column of the Jacobian by its entry of g and summed down the columns,
+    which sum to zero. The product with g sums along the *rows*; and it needs no matrix.
+    """
+    jacobian = torch.diag_embed(weights) - weights[..., :, None] * weights[..., None, :]
+    return (jacobian * grad[..., None, :]).sum(dim=-2)
 
 
 def wrong_dot_product_without_gradient(weights, grad):
