@@ -95,6 +95,7 @@ from attncourse.mechanisms.dense.softmax import masked_softmax as masked_softmax
 from attncourse.mechanisms.dense.softmax import softmax as softmax
 from attncourse.mechanisms.exact.backward import attention_backward as attention_backward
 from attncourse.mechanisms.exact.backward import softmax_backward as softmax_backward
+from attncourse.mechanisms.exact.backward import with_backward as with_backward
 from attncourse.mechanisms.exact.blockwise import blockwise_attention as blockwise_attention
 from attncourse.mechanisms.exact.merging import attention_and_lse as attention_and_lse
 from attncourse.mechanisms.exact.merging import merge_attention as merge_attention

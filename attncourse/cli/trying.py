@@ -21,17 +21,17 @@ def try_(path: Path, exercises: tuple[str, ...]) -> None:
     For example:  attncourse try exercises/masks.ipynb
                   attncourse try exercises/masks.ipynb causal_mask
     """
-    from attncourse.course.plugs import PLUGS
+    from attncourse.course.plugs import BACKWARD, PLUGS
     from attncourse.course.trying import no_place, trial
     from attncourse.grading.confined.definitions import Definitions
     from attncourse.grading.judge.submission import read
 
     for name in exercises:
-        if name not in PLUGS:
+        if name not in PLUGS and name not in BACKWARD:
             raise BadInput(no_place(name))
     done = Definitions(read(path).cells).run()
     found, notes = done.functions, done.notes
-    written = [name for name in exercises or PLUGS if callable(found.get(name))]
+    written = [name for name in exercises or (*PLUGS, *BACKWARD) if callable(found.get(name))]
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     if missing := [name for name in exercises if name not in written]:

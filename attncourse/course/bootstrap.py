@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attncourse.course.exercise import names
-from attncourse.course.plugs import PLUGS
+from attncourse.course.plugs import BACKWARD, PLUGS
 from attncourse.models.pretrained.packages import MINILM, READERS, SMOLLM
 
 TAGS = ("bootstrap", "remove-cell")  # the second keeps the cell out of the site's pages
@@ -109,7 +109,9 @@ def uses_models(notebook: Any) -> bool:
     """Does a notebook name a pretrained model, or an exercise whose `check` offers one?"""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and not is_bootstrap(cell)]
     chapter = notebook.metadata.get("attncourse", {}).get("chapter")
-    offered = any(place == chapter for name, place in names().items() if name in PLUGS)
+    offered = any(
+        place == chapter for name, place in names().items() if name in PLUGS or name in BACKWARD
+    )
     return offered or any(_USES_MODELS.search(cell.source) for cell in cells)
 
 

@@ -43,7 +43,7 @@ def right(name: str) -> Function:
 
 def offer(name: str) -> str:
     """One line on what to try after a check that passed; nothing where there is no model for it."""
-    if name not in PLUGS:
+    if name not in PLUGS and name not in BACKWARD:
         return ""
     return f"See it in a language model: from attncourse import in_a_model; in_a_model({name})"
 
@@ -164,4 +164,24 @@ PLUGS: dict[str, Plug] = {
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
+}
+
+
+def _of_attention(function: Function) -> Function:
+    """The backward pass of attention with a way back through the softmax of one's own."""
+
+    def backward(q: Tensor, k: Tensor, v: Tensor, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        scale = q.shape[-1] ** -0.5
+        weights = attncourse.softmax(q @ k.mT * scale)
+        d_scores = function(weights, grad @ v.mT) * scale
+        return d_scores @ k, d_scores.mT @ q, weights.mT @ grad
+
+    return backward
+
+
+# Backward passes go into no socket: each is made that of attention, whose gradients are looked at.
+BACKWARD: dict[str, Callable[[Function], Function]] = {
+    "softmax_backward": _of_attention,
+    "attention_backward": lambda function: function,
+    "fix_attention_backward": lambda function: function,
 }

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from attncourse.core.errors import CourseError
+from attncourse.course.backward_trial import BackwardTrial, backward_trial
 from attncourse.course.exercise import names, nearest
-from attncourse.course.plugs import PLUGS, Function, Plug, right
+from attncourse.course.plugs import BACKWARD, PLUGS, Function, Plug, right
 from attncourse.models.pretrained.generation import likeliest
 from attncourse.models.pretrained.minilm import MiniLM
 from attncourse.models.pretrained.prose import prose
@@ -88,20 +89,22 @@ class Sentence(str):
         return str(self)
 
 
-def in_a_model(exercise: str | Function, function: Function | None = None) -> Trial | Sentence:
+def in_a_model(
+    exercise: str | Function, function: Function | None = None
+) -> Trial | BackwardTrial | Sentence:
     """Put your function into a trained model, and see what becomes of it: ``in_a_model(softmax)``.
 
     Give the exercise's name first where your function is called otherwise, as with `check`. Shown
     are what SmolLM2 writes after three prompts, its perplexity on prose of this course and a map of
-    the running sentence, each beside those of the right function. That nothing changes proves
-    nothing: `check` looks closer.
+    the running sentence, each beside those of the right function; for a backward pass, where the
+    gradient of the model's loss points. That nothing changes proves nothing: `check` looks closer.
 
     >>> in_a_model("sofmax", lambda x: x)
     sofmax has no place in a model; did you mean 'softmax'?
     """
     name = exercise if isinstance(exercise, str) else getattr(exercise, "__name__", "")
     given = function if isinstance(exercise, str) else exercise
-    if name not in PLUGS:
+    if name not in PLUGS and name not in BACKWARD:
         return Sentence(no_place(name))
     if not callable(given):
         return Sentence(f"in_a_model needs your function as well: in_a_model({name!r}, {name}).")
@@ -111,14 +114,16 @@ def in_a_model(exercise: str | Function, function: Function | None = None) -> Tr
         return Sentence(f"{str(error)[:1].upper()}{str(error)[1:]}")
 
 
-def trial(name: str, function: Function) -> Trial:
-    """The function in the model beside the right one. Raises MissingModel.
+def trial(name: str, function: Function) -> Trial | BackwardTrial:
+    """The function in the model beside the right one. Raises MissingModel, BackwardError.
 
     On one thread: several wait for each other where a machine is busy, for minutes.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
+        if name in BACKWARD:
+            return backward_trial(name, BACKWARD[name](function))
         return _trial(name, function)
     finally:
         torch.set_num_threads(threads)

@@ -4,4 +4,8 @@ from attncourse.mechanisms import forms_of
 from attncourse.mechanisms.exact import backward
 
 MECHANISMS: dict = {}
-ELSEWHERE = {*forms_of(backward.attention_backward), backward.softmax_backward}
+ELSEWHERE = {
+    *forms_of(backward.attention_backward),
+    backward.softmax_backward,
+    backward.with_backward,
+}

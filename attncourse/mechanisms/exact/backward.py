@@ -1,6 +1,8 @@
 """The backward pass of attention, by hand: what autograd computes, written out."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -53,6 +55,35 @@ def attention_backward(
     d_scores = softmax_backward(weights, g @ values.mT)
     d_q, d_k = d_scores @ keys * scale, d_scores.mT @ queries * scale
     return d_q.to(q.dtype), d_k.to(k.dtype), (weights.mT @ g).to(v.dtype)
+
+
+def with_backward(
+    backward: Callable[..., tuple[Tensor, Tensor, Tensor]],
+) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+    """Attention whose gradient autograd takes from `backward(q, k, v, grad)`, right or wrong.
+
+    So a backward pass of your own can train a model. The gradient of that gradient is not defined.
+
+    >>> own, x = with_backward(attention_backward), torch.eye(2, requires_grad=True)
+    >>> torch.equal(*(torch.autograd.grad(f(x, x, x).sum(), x)[0] for f in (own, attention)))
+    True
+    """
+
+    class Own(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            ctx.save_for_backward(q, k, v)
+            return attention(q, k, v)
+
+        @staticmethod
+        def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return backward(*ctx.saved_tensors, grad)
+
+    def own_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        out: Tensor = Own.apply(q, k, v)  # type: ignore[no-untyped-call]
+        return out
+
+    return own_attention
 
 
 @checked

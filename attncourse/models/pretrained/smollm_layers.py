@@ -18,7 +18,6 @@ class Layers:
     def __init__(self, parts: Parts, sockets: Sockets) -> None:
         self.tensors, self.sizes, self.sockets = parts.tensors, parts.sizes, sockets
 
-    @torch.no_grad()
     def layer(
         self,
         x: Tensor,
@@ -33,7 +32,20 @@ class Layers:
 
         mask (..., n, m) is True where a query may attend; positions (n,) are 0 to n - 1 unless
         they are given. The keys and values are added to the past, the weights to the list maps.
+        The layer is differentiated where x asks for it (`requires_grad`); weights are constants.
         """
+        with torch.set_grad_enabled(x.requires_grad and torch.is_grad_enabled()):
+            return self._layer(x, layer, mask, positions, past, maps)
+
+    def _layer(
+        self,
+        x: Tensor,
+        layer: int,
+        mask: Tensor,
+        positions: Tensor | None,
+        past: Past | None,
+        maps: list[Tensor] | None,
+    ) -> Tensor:
         if positions is None:
             positions = torch.arange(x.shape[-2])
         attended = partial(

@@ -6,8 +6,12 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from attncourse.measure.cost import flops
 from attncourse.mechanisms import forms_of
-from attncourse.mechanisms.dense.softmax import softmax
-from attncourse.mechanisms.exact.backward import attention_backward, softmax_backward
+from attncourse.mechanisms.dense.softmax import attention, softmax
+from attncourse.mechanisms.exact.backward import (
+    attention_backward,
+    softmax_backward,
+    with_backward,
+)
 from attncourse.testing import assert_same, attention_inputs, gaussian
 
 every_form = pytest.mark.parametrize("form", forms_of(attention_backward))
@@ -44,6 +48,23 @@ def test_softmax_backward_is_the_product_with_the_jacobian():
 def test_it_can_itself_be_differentiated():
     small = gaussian(3, 2), gaussian(4, 2, seed=1), gaussian(4, 3, seed=2), gaussian(3, 3, seed=3)
     assert torch.autograd.gradcheck(attention_backward, [x.requires_grad_() for x in small])
+
+
+@pytest.mark.parametrize("lead", [(), (2, 3)], ids=str)
+def test_attention_with_its_backward_has_value_and_gradient_of_attention(lead):
+    q, k, v, grad = inputs(*lead)
+    leaves = [x.requires_grad_() for x in (q, k, v)]
+    own, usual = with_backward(attention_backward)(*leaves), attention(*leaves)
+    assert_same(own, usual)
+    found = torch.autograd.grad(own, leaves, grad)
+    assert_same(found, torch.autograd.grad(usual, leaves, grad))
+
+
+def test_what_is_given_as_a_backward_is_what_autograd_gets():
+    q, k, v, grad = inputs()
+    leaves = [x.requires_grad_() for x in (q, k, v)]
+    out = with_backward(lambda q, k, v, g: (q, 2 * k, g.sum() * v))(*leaves)
+    assert_same(torch.autograd.grad(out, leaves, grad), (q, 2 * k, grad.sum() * v))
 
 
 def test_it_costs_five_matrix_products_of_the_forward_passs_two():
