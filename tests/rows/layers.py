@@ -41,5 +41,7 @@ ELSEWHERE = (
     layer_parts.feed,
     layer_parts.layer_names,
     layer_parts.norm,
+    layer_parts.post_norm,
+    layer_parts.pre_norm,
     layer_parts.residual,
 )
