@@ -95,9 +95,10 @@ def _in_units(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """
     bits = int(math.log2(torch.finfo(x.dtype).max))  # squares of numbers with half of them overflow
     size = x.detach().abs().amax(dim=-1, keepdim=True)
-    huge, tiny = size > 2.0 ** (bits // 3), (size < 2.0 ** -(bits // 3)) & (eps == 0)
+    huge, tiny = size > 2.0 ** (bits // 3), size < 2.0 ** -(bits // 3)
     unit = torch.ones_like(size).masked_fill(huge, 2.0 ** -(bits // 2 + 20))
-    unit = unit.masked_fill(tiny, 2.0 ** (bits // 2 + bits // 5))
+    if eps == 0:
+        unit = unit.masked_fill(tiny, 2.0 ** (bits // 2 + bits // 5))
     smallest = torch.finfo(x.dtype).tiny if eps > 0 else 0.0  # no 0 / 0 for equal features
     return x * unit, (unit * eps * unit).clamp(min=smallest)
 
