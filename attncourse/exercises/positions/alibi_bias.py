@@ -255,3 +255,6 @@ def right_from_the_end_of_the_square(h, n, m):
     positions = torch.arange(size)
     distance = (positions[:, None] - positions).abs()[size - n :, size - m :]
     return torch.einsum("h,nm->hnm", -_slopes(h), distance.double()).float()
+
+
+shown = right_by_powers_of_the_first

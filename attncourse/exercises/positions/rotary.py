@@ -337,3 +337,6 @@ def right_by_matrices(x, positions, *, base=10000.0):
     rows = [torch.cat([cos, -sin], dim=-1), torch.cat([sin, cos], dim=-1)]
     turns = torch.cat(rows, dim=-2)
     return (turns @ x.double()[..., None])[..., 0].to(x.dtype)
+
+
+shown = right_by_a_half_turned

@@ -230,3 +230,6 @@ def right_by_complex_numbers(n, d):
     )
     points = torch.polar(torch.ones_like(angles), angles)
     return torch.view_as_real(points).flip(-1).reshape(n, d).to(torch.get_default_dtype())
+
+
+shown = right_by_exponentials

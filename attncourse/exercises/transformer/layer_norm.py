@@ -275,3 +275,6 @@ def right_by_projection(x, gain, bias, *, eps=1e-5):
     centred = x @ (torch.eye(d, dtype=x.dtype) - 1 / d)
     size = (torch.linalg.vector_norm(centred, dim=-1, keepdim=True).square() / d + eps).sqrt()
     return gain * (centred / size) + bias
+
+
+shown = right_by_var
