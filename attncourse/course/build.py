@@ -16,6 +16,7 @@ from attncourse.course import (
     chapters,
     claims,
     copies,
+    coverage,
     links,
     passages,
     render,
@@ -86,7 +87,8 @@ def problems(root: Path) -> list[str]:
     faults = [found for page in pages for found in chapters.problems(page, url)]
     faults += [found for page in budgets.written(root) for found in budgets.problems(page)]
     places = [*rules.misplaced(), *unlisted(root), *links.problems(root / "book")]
-    return [*broken().values(), *unruly, *stale, *places, *faults, *claims.problems(root)]
+    settled = [*claims.problems(root), *coverage.problems(root)]
+    return [*broken().values(), *unruly, *stale, *places, *faults, *settled]
 
 
 def drift(root: Path) -> list[Path]:

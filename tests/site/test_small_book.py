@@ -154,6 +154,28 @@ def test_print_is_light_and_open_and_the_screen_is_as_it_was(page: Reader) -> No
     assert page.driver.execute_script(state) == ["dark", 0]
 
 
+FOLDED = """
+<div class="cell tag_{tag} docutils container"><details class="admonition hide above-input">
+<summary>more</summary><div class="cell_input" id="{tag}">code</div></details></div>
+"""
+
+
+def test_folded_source_is_printed_at_once_and_drawing_code_is_not(page: Reader) -> None:
+    cells = "".join(FOLDED.format(tag=tag) for tag in ("hide-cell", "hide-input"))
+    add = "document.querySelector('article').insertAdjacentHTML('beforeend', arguments[0])"
+    page.driver.execute_script(add, cells)
+    moving = "return document.getAnimations().length"
+    page.driver.execute_script("document.querySelector('details.hide').open = true")
+    assert page.driver.execute_script(moving) > 0  # on a screen it fades in
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    page.driver.execute_script("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.driver.execute_script(moving) == 0
+    assert show(page, "#hide-cell")["seen"] is True
+    assert show(page, "#hide-input")["seen"] is False
+    page.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    page.driver.execute_script("window.dispatchEvent(new Event('afterprint'))")
+
+
 @pytest.mark.parametrize("pixels", [PHONE, DESK])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_nothing_bars_a_reader(page: Reader, theme: str, pixels: int) -> None:
