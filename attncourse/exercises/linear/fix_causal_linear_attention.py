@@ -23,7 +23,7 @@ from attncourse.exercises import Borrow
 from attncourse.exercises.linear import causal_linear_attention
 from attncourse.mechanisms.linear.linear_transformer import causal_linear_attention as solution
 
-difficulty, minutes = 3, 20
+difficulty, minutes = 4, 20
 hints = (
     "Take two tokens of width 1 and change the value of the second. Does the first output move, "
     "with a chunk of 1, with a chunk of 2?",
