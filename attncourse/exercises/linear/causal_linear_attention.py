@@ -24,10 +24,10 @@ from attncourse.exercises import Borrow
 from attncourse.exercises.linear import linear_attention
 from attncourse.measure.cost import flops, largest_tensor, operators
 from attncourse.mechanisms.linear.linear_transformer import causal_linear_attention as solution
-from attncourse.mechanisms.linear.linear_transformer import elu_feature_map
 from attncourse.mechanisms.linear.linear_transformer import (
     causal_linear_attention_by_definition as by_definition,
 )
+from attncourse.mechanisms.linear.linear_transformer import elu_feature_map
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
 difficulty, minutes = 3, 40
