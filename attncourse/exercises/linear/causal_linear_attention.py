@@ -65,7 +65,8 @@ def check_past_does_not_see_the_future(student):
 
 def check_takes_leading_axes(student):
     """works for any batch and head axes, those of length one too, and for one token"""
-    for lead, sizes in (((2, 3), (9, 5, 3)), ((1,), (9, 5, 3)), ((4, 1), (1, 3, 7))):
+    one = (1, 3, 7)
+    for lead, sizes in (((2, 3), (9, 5, 3)), ((1,), (9, 5, 3)), ((4, 1), one), ((2, 3), one)):
         q, k, v = _inputs(*lead, sizes=sizes, seed=30)
         assert_same(student(q, k, v, chunk=4), by_definition(q, k, v, chunk=4))
 
@@ -310,6 +311,29 @@ def wrong_causal_ignored(q, k, v, *, chunk):
     return (phi_q @ (phi_k.mT @ v)) / (phi_q @ phi_k.sum(dim=-2, keepdim=True).mT)
 
 
+def wrong_future_instead_of_the_past(q, k, v, *, chunk):
+    """You let each query see itself and what comes after it. Keep the lower triangle, `tril`, in
+    which the key is not later than the query.
+    """
+    weights = (_phi(q) @ _phi(k).mT).triu()
+    return weights / weights.sum(dim=-1, keepdim=True) @ v
+
+
+def wrong_state_detached(q, k, v, *, chunk):
+    """Your values are right, but you cut the state off from the gradient: keys and values learn
+    nothing from later chunks. Leave out `detach`.
+    """
+    outs = []
+    s, z = _nothing(q, v)
+    for phi_q, phi_k, values in _chunks(q, k, v, chunk):
+        weights = (phi_q @ phi_k.mT).tril()
+        total = weights.sum(dim=-1, keepdim=True) + phi_q @ z.mT
+        outs.append((weights @ values + phi_q @ s) / total)
+        s = (s + phi_k.mT @ values).detach()
+        z = (z + phi_k.sum(dim=-2, keepdim=True)).detach()
+    return torch.cat(outs, dim=-2)
+
+
 def _for_each_token(answer):
     """An answer to `linear_attention`, asked for each token and its past."""
 
@@ -336,6 +360,7 @@ borrowed = (
             "wrong_scaled",
             "wrong_elu_without_the_one",
             "wrong_small_features_lose_digits",
+            "wrong_softmax_features",
             "wrong_float64_returned",
         ),
     ),
