@@ -175,17 +175,15 @@ def needs_cuda() -> None:
 def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
     """The gradients of ``(fn(*args, **kwargs) * c).sum()`` with respect to each floating tensor.
 
-    A dict among the arguments counts as its tensors, in their order. c is a fixed Gaussian
-    cotangent, so that no symmetry of the output hides an error. Of several outputs, a tuple, each
-    has its own and the sums are added. An argument that the result does not depend on has gradient
-    zero; an output that carries no gradient at all gives zeros throughout.
+    A dict or a tuple among the arguments counts as its tensors, in their order. c is a fixed
+    Gaussian cotangent, so that no symmetry of the output hides an error. Of several outputs, a
+    tuple, each has its own and the sums are added. An argument that the result does not depend on
+    has gradient zero; an output that carries no gradient at all gives zeros throughout.
     """
     leaves = [_with_gradient(x) for x in args]
     out = fn(*leaves, **kwargs)
-    each = [x for y in leaves for x in (y.values() if isinstance(y, dict) else (y,))]
-    inputs = [x for x in each if isinstance(x, Tensor) and x.requires_grad]
-    outs = [x for x in (out if isinstance(out, tuple) else (out,)) if isinstance(x, Tensor)]
-    outs = [x for x in outs if x.requires_grad]
+    inputs = [x for x in _tensors(tuple(leaves)) if x.requires_grad]
+    outs = [x for x in _tensors(out) if x.requires_grad]
     if not outs:
         return tuple(torch.zeros_like(x) for x in inputs)
     known = torch.Generator().manual_seed(77)  # the same wherever the function lives
@@ -196,9 +194,19 @@ def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
     )
 
 
+def _tensors(x: Any) -> list[Tensor]:
+    """The tensors in a value, one after the other, those in dicts and tuples included."""
+    if isinstance(x, Tensor):
+        return [x]
+    inside = x.values() if isinstance(x, dict) else x if isinstance(x, tuple) else ()
+    return [tensor for y in inside for tensor in _tensors(y)]
+
+
 def _with_gradient(x: Any) -> Any:
     if isinstance(x, Tensor) and x.is_floating_point():
         return x.detach().clone().requires_grad_()
     if isinstance(x, dict):
         return {name: _with_gradient(value) for name, value in x.items()}
+    if isinstance(x, tuple):
+        return tuple(_with_gradient(value) for value in x)
     return x

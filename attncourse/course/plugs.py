@@ -94,6 +94,24 @@ def _tiles(function: Function) -> Sockets:
     return {"attention": attention}
 
 
+def _chunks(function: Function) -> Sockets:
+    """Whole texts only: n queries are all of the n tokens."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        return function(q, k, v, chunk=BLOCK)
+
+    return {"attention": attention}
+
+
+def _features(function: Function) -> Sockets:
+    """Causal attention whose weights are inner products of the function's features."""
+    return _chunks(
+        lambda q, k, v, chunk: attncourse.causal_kernel_attention(
+            function(q), function(k), v, chunk=chunk
+        )
+    )
+
+
 def _top(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, top=min(TOP, k.shape[-2])))
 
@@ -156,6 +174,10 @@ PLUGS: dict[str, Plug] = {
     "merge_attention": Plug(_in_halves),
     "blockwise_attention": Plug(_tiles, brief=True),
     "fix_blockwise_attention": Plug(_tiles, brief=True),
+    "elu_feature_map": Plug(_features, neutral=False, cached=False, brief=True),
+    "linear_attention": Plug(_without_mask, neutral=False, brief=True),
+    "causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
+    "fix_causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
     "sliding_window_mask": Plug(_window_mask, neutral=False),
     "sliding_window_attention": Plug(_window_attention, neutral=False, cached=False, brief=True),
     "topk_attention": Plug(_top, neutral=False, brief=True),

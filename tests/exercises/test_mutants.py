@@ -23,6 +23,10 @@ MAY_DIFFER = {
             "fix_multi_head_attention": (),
         }.items()
     },
+    **dict.fromkeys(
+        ("linear_attention", "causal_linear_attention", "fix_causal_linear_attention"),
+        (("no_state:",), "no check has a width of one, at which a scale would not show"),
+    ),
     "sinusoidal_positions": (("if d < 2", "raise ValueError"), "the same of a width"),
     "attention_parameters": (("_at_least_one", "raise ValueError"), "the same of a size"),
 }
