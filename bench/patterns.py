@@ -38,6 +38,8 @@ from attncourse.measure.protocol import (
     words_when_replaced,
 )
 from attncourse.mechanisms.dense.softmax import attention
+from attncourse.models.pretrained.prose import prose
+from attncourse.models.pretrained.smollm import SmolLM
 
 TOKENS, WINDOW = 768, 128
 WINDOWS = (32, 64, 128, 256, 512)
@@ -110,6 +112,17 @@ def sinks(n: int) -> dict[str, Mechanism]:
     }
 
 
+def another_beginning(n: int, start: int = 7) -> dict[str, Any]:
+    """The same trial on a text that begins with another token, further on."""
+    model = SmolLM.load()
+    ids = model.encode(prose())[start:n]
+    found: dict[str, Any] = {"begins with": model.decode(ids[:1])}
+    for name in ("all keys", "first 0", "first 1"):
+        mechanism = sinks(n)[name]
+        found[name] = rounded(perplexity_when_replaced(mechanism, tokens=n - start, text=ids))
+    return found
+
+
 def rounded(x: float) -> float:
     """To four digits."""
     return float(f"{x:.4g}")
@@ -154,6 +167,8 @@ def main() -> None:
     for name, mechanism in sinks(TOKENS).items():
         results["sinks"][name] = rounded(perplexity_when_replaced(mechanism, tokens=TOKENS))
         print(name, results["sinks"][name], flush=True)
+    results["another beginning"] = another_beginning(TOKENS)
+    print(results["another beginning"], flush=True)
     results["layers of errors"] = list(LAYERS_OF_ERRORS)
     results["patterns"] = replaced(TOKENS)
     results["windows"] = list(WINDOWS)

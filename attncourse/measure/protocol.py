@@ -5,7 +5,7 @@ A mechanism is a function (q, k, v) of a causal model's queries, keys and values
 is put into SmolLM2 as it is, without training: what is lost there a training may win back.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -163,13 +163,19 @@ def replaced(mechanism: Mechanism, layers: Collection[int]) -> dict[str, Callabl
 
 
 def perplexity_when_replaced(
-    mechanism: Mechanism, layers: Collection[int] = LAYERS["all"], *, tokens: int = 768
+    mechanism: Mechanism,
+    layers: Collection[int] = LAYERS["all"],
+    *,
+    tokens: int = 768,
+    text: str | Sequence[int] | None = None,
 ) -> float:
-    """The perplexity of SmolLM2 on the course's prose with a mechanism in some layers, untrained.
+    """The perplexity of SmolLM2 with a mechanism in some layers, untrained.
 
-    On one core the 768 tokens take about three seconds. Raises MissingModel.
+    On the first tokens of a text, of the course's prose by default. On one core 768 tokens take
+    about three seconds. Raises MissingModel.
     """
-    return SmolLM.load(**replaced(mechanism, layers)).perplexity(prose(), tokens=tokens)
+    read = prose() if text is None else text
+    return SmolLM.load(**replaced(mechanism, layers)).perplexity(read, tokens=tokens)
 
 
 def words_when_replaced(
