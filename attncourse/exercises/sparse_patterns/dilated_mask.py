@@ -5,8 +5,8 @@ it:
 
 $$M_{ij} = \text{True} \iff (i - j) \bmod \mathrm{stride} = 0 .$$
 
-- `n`, the length, and `stride`, at least 1, are numbers; the result is a Boolean (n, n) tensor, True
-  where a query *may attend*.
+- `n`, the length, and `stride`, at least 1, are numbers; the result is a Boolean (n, n) tensor,
+  True where a query *may attend*.
 - A stride of 1 hides nothing. A stride that is longer than the text leaves a query itself.
 - There is no window: however far away, every `stride`-th key is seen.
 """

@@ -8,8 +8,8 @@ and, if `causal`, itself and the `window` keys before it:
 
 $$M_{ij} = \text{True} \iff 0 \le i - j \le \mathrm{window} .$$
 
-- `n`, the length, and `window` are numbers; the result is a Boolean (n, n) tensor, True where a query
-  *may attend*.
+- `n`, the length, and `window` are numbers; the result is a Boolean (n, n) tensor, True where a
+  query *may attend*.
 - `window` counts one side, without the query itself. Many libraries count both sides together.
 - A window of 0 leaves a query itself; a window may be longer than the text.
 """
