@@ -157,8 +157,8 @@ def wrong_a_mask_over_everything(q, k, v, *, window, causal=False):
 
 
 def wrong_the_run_is_not_masked(q, k, v, *, window, causal=False):
-    """You let all queries of a block see the whole run of keys. The run is that of the block: inside
-    it each query has a window of its own, so a small mask is left to apply.
+    """You let all queries of a block see its whole run of keys. The run is that of the block:
+    inside it each query has a window of its own, so a small mask is left to apply.
     """
     return _run(q, k, v, window, causal, hide=False)
 
