@@ -221,6 +221,15 @@ def test_windows_and_top_keys_do_change_the_model():
         assert trying.trial(name, right(name)).right.perplexity > 1.02 * whole.perplexity
 
 
+def test_a_window_with_the_first_token_does_less_harm_than_one_without():
+    """The sink that chapter 11 is about, as a learner's own mask shows it."""
+    without, within = (
+        trying.trial(name, right(name)).right.perplexity
+        for name in ("sliding_window_mask", "longformer_mask")
+    )
+    assert within < 0.8 * without
+
+
 def test_every_exercise_that_exists_and_has_a_socket_is_there():
     assert set(NOW) == set(all_exercises()) & set(PLUGS)
     assert {"softmax", "attention", "masked_softmax"} <= set(NOW) & set(WAYS)

@@ -3,8 +3,8 @@ r"""# A window and global tokens
 Build the mask of Longformer: a sliding window, and a few global tokens that see everyone and are
 seen by everyone,
 
-$$M_{ij} = \text{True} \iff |i - j| \le \mathrm{window}
-\ \text{ or } \ i \in G \ \text{ or } \ j \in G .$$
+$$M_{ij} = \text{True} \iff |i - j| \le \mathrm{window} \quad
+\text{or } \ i \in G \ \text{ or } \ j \in G .$$
 
 - `n`, the length, and `window` are numbers; `global_tokens`, the set G, is a list or a tuple of
   positions from 0 to n - 1, in any order, and may be empty. The result is a Boolean (n, n) tensor,
