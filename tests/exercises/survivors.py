@@ -99,7 +99,7 @@ def part(exercise: Exercise, call: Call, number: int) -> Call:
     if "lengths" in tensors:
         given["m"] = int(given["lengths"].max()) + 1 + number
     elif not tensors:
-        given = {name: int(torch.randint(1, 13, (), generator=dice)) for name in given}
+        given = {name: another(x, dice) for name, x in given.items()}
     given |= {name: shortened(rules[name], given[name], kept) for name in tensors}
     args = [given.pop(name) for name in list(rules)[: len(call.args)]]
     return Call(call.probe, args, given, call.outcome)
@@ -109,6 +109,11 @@ def axes(rule: TensorRule, x: Tensor) -> Iterator[tuple[str, int]]:
     """The named axes of a tensor from the last on, with their sizes; "" for one that broadcasts."""
     for axis, size in zip(reversed(rule.axes), reversed(x.shape), strict=False):
         yield "" if axis.startswith("#") and size == 1 else axis.lstrip("#"), size
+
+
+def another(x: object, dice: torch.Generator) -> object:
+    """Another size for a size; what is a switch or a list stays."""
+    return int(torch.randint(1, 13, (), generator=dice)) if type(x) is int else x
 
 
 def shortened(rule: TensorRule, x: Tensor, kept: dict[str, int]) -> Tensor:

@@ -46,7 +46,7 @@ def check_equals_the_masked_attention(student):
 
 def check_takes_a_short_last_block(student):
     """the last block may be short, down to one position"""
-    for n, d, e, block in ((14, 8, 6, 4), (13, 3, 7, 5), (9, 5, 2, 8)):
+    for n, d, e, block in ((14, 8, 6, 4), (13, 3, 7, 5), (9, 5, 2, 8), (7, 3, 7, 5)):
         q, k, v = _inputs(n, d, e, seed=20)
         assert_same(student(q, k, v, block=block), by_definition(q, k, v, block=block))
 
@@ -61,8 +61,8 @@ def check_takes_any_block(student):
 
 def check_takes_leading_axes(student):
     """works for any batch and head axes, those of length one too, and for one token"""
-    for lead, n in (((2, 3), 11), ((1,), 8), ((4, 1), 1)):
-        q, k, v = _inputs(n, 5, 3, *lead, seed=40)
+    for lead, n, d, e in (((2, 3), 11, 5, 3), ((1,), 4, 3, 7), ((4, 1), 1, 5, 3)):
+        q, k, v = _inputs(n, d, e, *lead, seed=40)
         assert_same(student(q, k, v, block=4), by_definition(q, k, v, block=4))
 
 

@@ -91,6 +91,17 @@ def wrong_one_end_only(q, k, v, *, window, causal=False):
     return _run(q, k, v, window, causal, before_the_text)
 
 
+def wrong_hidden_by_its_score(q, k, v, *, window, causal=False):
+    """You hide whatever has a score of 0, which keys of the text may have too. What lies outside is
+    known by its position, not by its score.
+    """
+
+    def mended(scores, outside):
+        return scores.masked_fill(scores == 0, -math.inf).softmax(-1)
+
+    return _run(q, k, v, window, causal, mended)
+
+
 def wrong_too_low_a_score(q, k, v, *, window, causal=False):
     """You give the filling a low score, -100. Where all scores of the text are lower still it has
     all the weight: -inf is below every number.

@@ -146,6 +146,16 @@ def wrong_blocks(n, window, *, causal=False):
     return same & (_distance(n) >= 0) if causal else same
 
 
+def wrong_slice_below_zero(n, window, *, causal=False):
+    """You leave the first rows empty: a slice that begins below 0 counts from the end. Begin it at
+    max(0, i - window).
+    """
+    mask = torch.zeros(n, n, dtype=torch.bool)
+    for i in range(n):
+        mask[i, i - window : i + 1 if causal else i + window + 1] = True
+    return mask
+
+
 def wrong_wraps_round(n, window, *, causal=False):
     """Your window leaves the text at one end and comes in again at the other. A text has two ends:
     there the window is cut.
