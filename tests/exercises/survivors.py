@@ -98,7 +98,7 @@ def part(exercise: Exercise, call: Call, number: int) -> Call:
     kept = {a: int(torch.randint(1, size + 1, (), generator=dice)) for a, size in sizes.items()}
     if "lengths" in tensors:
         given["m"] = int(given["lengths"].max()) + 1 + number
-    elif not tensors:
+    elif all(isinstance(x, int) for x in given.values()):  # positions fit the length they are of
         given = {name: another(x, dice) for name, x in given.items()}
     given |= {name: shortened(rules[name], given[name], kept) for name in tensors}
     args = [given.pop(name) for name in list(rules)[: len(call.args)]]
@@ -111,8 +111,8 @@ def axes(rule: TensorRule, x: Tensor) -> Iterator[tuple[str, int]]:
         yield "" if axis.startswith("#") and size == 1 else axis.lstrip("#"), size
 
 
-def another(x: object, dice: torch.Generator) -> object:
-    """Another size for a size; what is a switch or a list stays."""
+def another(x: int, dice: torch.Generator) -> int:
+    """Another size for a size; a switch stays."""
     return int(torch.randint(1, 13, (), generator=dice)) if type(x) is int else x
 
 
