@@ -27,6 +27,8 @@ NOW = (  # exercises that exist
     *("split_heads", "merge_heads", "multi_head_attention", "fix_multi_head_attention"),
     *("merge_attention", "blockwise_attention", "fix_blockwise_attention"),
     *("rotary", "fix_rotary", "layer_norm", "fix_expensive_heads"),
+    *("sliding_window_mask", "longformer_mask"),
+    *("sliding_window_attention", "fix_sliding_window_attention"),
 )
 FUTURE = "A token sees those after it"
 

@@ -1,4 +1,4 @@
-"""The protocol of chapters 11 to 17: exact has no error, counts are counts, layers are told apart."""
+"""The protocol of chapters 11 to 17: exact has no error, counts are counts, layers are told."""
 
 import doctest
 import math

@@ -268,7 +268,7 @@ def _gathered(q, k, v, window, causal, *, hidden):
 
 def right_by_blocks(q, k, v, *, window, causal=False):
     """blocks of queries, each against the run of keys that it can see"""
-    n, d, block = *q.shape[-2:], 16
+    (n, d), block = q.shape[-2:], 16
     outputs = []
     for start in range(0, n, block):
         stop = min(start + block, n)
