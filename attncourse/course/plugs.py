@@ -66,6 +66,15 @@ def _window_mask(function: Function) -> Sockets:
     return {"mask": lambda n, m: function(m, WINDOW, causal=True)[m - n :]}
 
 
+def _window_and_first(function: Function) -> Sockets:
+    """The window with the first token for all, as far as it lies in the past."""
+
+    def mask(n: int, m: int) -> Any:
+        return (function(m, WINDOW, [0]) & attncourse.causal_mask(m, m))[m - n :]
+
+    return {"mask": mask}
+
+
 def _window_attention(function: Function) -> Sockets:
     def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
         return function(q, k, v, window=WINDOW, causal=True)
@@ -179,7 +188,11 @@ PLUGS: dict[str, Plug] = {
     "causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
     "fix_causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
     "sliding_window_mask": Plug(_window_mask, neutral=False),
+    "longformer_mask": Plug(_window_and_first, neutral=False),
     "sliding_window_attention": Plug(_window_attention, neutral=False, cached=False, brief=True),
+    "fix_sliding_window_attention": Plug(
+        _window_attention, neutral=False, cached=False, brief=True
+    ),
     "topk_attention": Plug(_top, neutral=False, brief=True),
     "sample": Plug(_nothing, choice=_sampled),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),

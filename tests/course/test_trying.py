@@ -29,6 +29,8 @@ NOW = (  # exercises that exist
     *("rotary", "fix_rotary", "layer_norm", "fix_expensive_heads"),
     *("elu_feature_map", "linear_attention"),
     *("causal_linear_attention", "fix_causal_linear_attention"),
+    *("sliding_window_mask", "longformer_mask"),
+    *("sliding_window_attention", "fix_sliding_window_attention"),
 )
 FUTURE = "A token sees those after it"
 
@@ -221,6 +223,15 @@ def test_windows_and_top_keys_do_change_the_model():
     whole = in_a_model(attncourse.softmax).right
     for name in ("sliding_window_mask", "sliding_window_attention", "topk_attention"):
         assert trying.trial(name, right(name)).right.perplexity > 1.02 * whole.perplexity
+
+
+def test_a_window_with_the_first_token_does_less_harm_than_one_without():
+    """The sink that chapter 11 is about, as a learner's own mask shows it."""
+    without, within = (
+        trying.trial(name, right(name)).right.perplexity
+        for name in ("sliding_window_mask", "longformer_mask")
+    )
+    assert within < 0.8 * without
 
 
 def test_every_exercise_that_exists_and_has_a_socket_is_there():

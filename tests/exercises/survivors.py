@@ -37,9 +37,13 @@ class Tally:
 
 
 def tally(exercise: Exercise, name: str) -> Tally:
-    """The mutants of one right answer, `solution` among them."""
+    """The mutants of one right answer, `solution` among them.
+
+    What a right answer refuses, and in which words, is its own: there nothing is compared.
+    """
     function = answers(exercise)[name]
-    found, calls = Tally(), list(other_calls(exercise))
+    found = Tally()
+    calls = [call for call in other_calls(exercise) if answered(call, function)]
     for mutant in mutants(function):
         found.made += 1
         if fails(exercise, mutant.function):
@@ -101,8 +105,8 @@ def part(exercise: Exercise, call: Call, number: int) -> Call:
     kept = {a: int(torch.randint(1, size + 1, (), generator=dice)) for a, size in sizes.items()}
     if "lengths" in tensors:
         given["m"] = int(given["lengths"].max()) + 1 + number
-    elif not tensors:
-        given = {name: int(torch.randint(1, 13, (), generator=dice)) for name in given}
+    elif all(isinstance(x, int) for x in given.values()):  # positions fit the length they are of
+        given = {name: another(x, dice) for name, x in given.items()}
     given |= {name: shortened(rules[name], given[name], kept) for name in tensors}
     args = [given.pop(name) for name in list(rules)[: len(call.args)]]
     return Call(call.probe, args, given, call.outcome)
@@ -114,6 +118,11 @@ def axes(rule: TensorRule, x: Tensor) -> Iterator[tuple[str, int]]:
         yield "" if axis.startswith("#") and size == 1 else axis.lstrip("#"), size
 
 
+def another(x: int, dice: torch.Generator) -> int:
+    """Another size for a size; a switch stays."""
+    return int(torch.randint(1, 13, (), generator=dice)) if type(x) is int else x
+
+
 def shortened(rule: TensorRule, x: Tensor, kept: dict[str, int]) -> Tensor:
     """The first entries of each named axis, as many as are kept."""
     for place, (axis, size) in enumerate(axes(rule, x), start=1):
@@ -123,6 +132,11 @@ def shortened(rule: TensorRule, x: Tensor, kept: dict[str, int]) -> Tensor:
 
 def rounds(call: Call) -> bool:
     return any(isinstance(x, Tensor) and x.dtype in COARSE for x in call.args)
+
+
+def answered(call: Call, function: Callable) -> bool:
+    """Does the function give a value for this call?"""
+    return execute(function, call.probe, call.args, call.kwargs).failure is None
 
 
 def same(call: Call, one: Callable, other: Callable) -> bool:
