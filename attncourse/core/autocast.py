@@ -9,6 +9,7 @@ models, whose parameters come in a dictionary or a module, leave autocast to wha
 
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -42,9 +43,17 @@ def autocast_device(values: Iterable[Any]) -> str | None:
             return None
         if isinstance(first, Tensor):
             device = first.device.type
-            on = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-            return device if on else None
+            return device if _is_on(device) else None
     return None
+
+
+def without_autocast(device: str) -> AbstractContextManager[Any]:
+    """Autocast off for a type of device; not every type knows it."""
+    return torch.autocast(device, enabled=False) if _is_on(device) else nullcontext()
+
+
+def _is_on(device: str) -> bool:
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def lowered(x: Any, dtype: torch.dtype) -> Any:

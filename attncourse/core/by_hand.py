@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attncourse.core.autocast import without_autocast
+
 Tensors = tuple[Tensor, ...]
 
 
@@ -68,11 +70,11 @@ def _twice(cls: type[HandWritten], backward: Callable[..., Any]) -> Callable[...
     @functools.wraps(backward)
     def run(ctx: Any, *grads: Tensor) -> Any:
         if torch.compiler.is_compiling():
-            with torch.autocast(grads[0].device.type, enabled=False):
+            with without_autocast(grads[0].device.type):
                 return backward(ctx, *grads)
         if torch.is_grad_enabled() and cls.plain is not None:
             return _by_autograd(cls.plain, ctx, grads)
-        with torch.no_grad(), torch.autocast(grads[0].device.type, enabled=False):
+        with torch.no_grad(), without_autocast(grads[0].device.type):
             found = backward(ctx, *grads)
         return _refusing(cls.refusal, ctx, found) if torch.is_grad_enabled() else found
 
@@ -88,7 +90,7 @@ def _by_autograd(plain: Callable[..., Any], ctx: Any, grads: Tensors) -> tuple[A
         given = dict(zip(wanted, inputs, strict=True))
         return plain(*[given.get(i, x) for i, x in enumerate(args)])
 
-    with torch.autocast(grads[0].device.type, enabled=False):
+    with without_autocast(grads[0].device.type):
         out, pull, *_ = torch.func.vjp(function, *[args[i] for i in wanted])
         outer = grads if isinstance(out, tuple) else grads[0]
         found = dict(zip(wanted, pull(outer), strict=True))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.func import vjp
 
+from attncourse.core.autocast import without_autocast
 from attncourse.core.by_hand import under_torch_func
 from attncourse.core.rules import read_rule
 
@@ -61,7 +62,7 @@ class _Call:
 
     def gradient(self, grad: Tensor, *tensors: Tensor) -> Tensors:
         """The gradients of the floating-point tensors, by the fast form."""
-        with torch.enable_grad(), torch.autocast(grad.device.type, enabled=False):
+        with torch.enable_grad(), without_autocast(grad.device.type):
             leaves = [x.detach().requires_grad_(x.is_floating_point()) for x in tensors]
             out = self.fast(*leaves)
             wanted = [x for x in leaves if x.requires_grad]

@@ -64,7 +64,7 @@ def check_hides_the_future(student):
     """causal, a query sees no later key: as many queries as keys, fewer, or more"""
     for n, m in ((9, 9), (5, 37), (11, 4), (1, 12)):
         q, k, v = attention_inputs(sizes=(n, m, 8, 6), seed=20)
-        for block in (4, 64):
+        for block in (3, 64):
             ours = student(q, k, v, block=block, causal=True)
             assert_same(ours, by_definition(q, k, v, block=block, causal=True))
 
