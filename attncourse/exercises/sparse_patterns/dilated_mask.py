@@ -148,3 +148,6 @@ def right_by_rows(n, stride):
     for i in range(n):
         mask[i, i % stride :: stride] = True
     return mask
+
+
+shown = right_by_distance

@@ -189,3 +189,6 @@ def right_pair_by_pair(n, window, global_tokens):
         for j in range(n):
             mask[i, j] = abs(i - j) <= window or i in global_tokens or j in global_tokens
     return mask
+
+
+shown = right_by_rows_and_columns

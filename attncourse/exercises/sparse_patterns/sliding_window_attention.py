@@ -20,7 +20,6 @@ $0 \le i - j \le \mathrm{window}$.
 import math
 
 import torch
-from torch.nn.functional import pad
 
 from attncourse.measure.cost import flops, largest_tensor
 from attncourse.mechanisms.patterns.sliding_window import sliding_window_attention as solution
@@ -257,7 +256,8 @@ def _gathered(q, k, v, window, causal, *, hidden):
     window = min(window, n)
     after = 0 if causal else window
     keys, values = (
-        pad(x, (0, 0, window, after)).unfold(-2, window + 1 + after, 1) for x in (k, v)
+        torch.nn.functional.pad(x, (0, 0, window, after)).unfold(-2, window + 1 + after, 1)
+        for x in (k, v)
     )  # (..., n, d, window + 1 + after)
     scores = (q[..., None, :] @ keys).squeeze(-2) / math.sqrt(q.shape[-1])
     place = torch.arange(n)[:, None] + torch.arange(-window, after + 1)

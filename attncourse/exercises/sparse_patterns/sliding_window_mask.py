@@ -209,3 +209,6 @@ def right_by_rows(n, window, *, causal=False):
     for i in range(n):
         mask[i, max(0, i - window) : i + 1 if causal else i + window + 1] = True
     return mask
+
+
+shown = right_by_distance
