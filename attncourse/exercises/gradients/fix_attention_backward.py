@@ -35,11 +35,11 @@ def wrong_row_not_centred(q, k, v, grad):
     """Your way back through the softmax is weights times gradient. That forgets that the weights of
     a row sum to one: subtract the row's dot product of the two before you multiply.
     """
-    scale = 1 / math.sqrt(q.shape[-1])
-    weights = torch.softmax(q @ k.mT * scale, dim=-1)
+    root = math.sqrt(q.shape[-1])
+    weights = torch.softmax(q @ k.mT / root, dim=-1)
     d_weights = grad @ v.mT
     d_scores = weights * d_weights
-    return d_scores @ k * scale, d_scores.mT @ q * scale, weights.mT @ grad
+    return d_scores @ k / root, d_scores.mT @ q / root, weights.mT @ grad
 
 
 stub = wrong_row_not_centred

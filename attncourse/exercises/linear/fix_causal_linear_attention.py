@@ -39,7 +39,7 @@ def wrong_whole_chunk_seen(q, k, v, *, chunk):
     """
 
     def phi(x):
-        return x.clamp(max=0).exp() + torch.relu(x)
+        return torch.nn.functional.elu(x) + 1
 
     outs = []
     s = torch.zeros_like(k[..., 0, :, None] * v[..., 0, None, :])

@@ -75,3 +75,6 @@ borrowed = (
         ),
     ),
 )
+
+
+shown = rotary.shown

@@ -336,10 +336,11 @@ def _layer_end(x, params):
 
 def right_by_parts(x, memory, params, *, h, memory_mask=None):
     """the parts written out"""
+    of_self, of_cross = ([f"{part}_w_{x}" for x in "qkvo"] for part in ("self", "cross"))
     y = _norm(x, params, 1)
-    x = x + _attend(y, y, params, h, _past(x), SELF)
-    x = x + _attend(_norm(x, params, 2), memory, params, h, memory_mask, CROSS)
-    return _layer_end(x, params)
+    x = x + _attend(y, y, params, h, _past(x), of_self)
+    x = x + _attend(_norm(x, params, 2), memory, params, h, memory_mask, of_cross)
+    return x + _feed(_norm(x, params, 3), params)
 
 
 def right_by_blocks(x, memory, params, *, h, memory_mask=None):
@@ -351,3 +352,6 @@ def right_by_blocks(x, memory, params, *, h, memory_mask=None):
     x = block(x, 1, lambda y: _attend(y, y, params, h, _past(x), SELF))
     x = block(x, 2, lambda y: _attend(y, memory, params, h, memory_mask, CROSS))
     return block(x, 3, lambda y: _feed(y, params))
+
+
+shown = right_by_parts

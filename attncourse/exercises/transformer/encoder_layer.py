@@ -368,3 +368,6 @@ def right_head_by_head(x, params, *, h, mask=None):
         functional.linear(_norm(x, params, 2), params["w_1"].mT, params["b_1"])
     )
     return x + functional.linear(hidden, params["w_2"].mT, params["b_2"])
+
+
+shown = right_by_parts

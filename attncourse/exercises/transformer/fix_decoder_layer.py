@@ -97,3 +97,6 @@ borrowed = (
         ),
     ),
 )
+
+
+shown = decoder_layer.shown

@@ -246,6 +246,3 @@ def right_by_running_mean(weights, values):
         total = total + weight
         mean = mean + weight / torch.where(total == 0, 1.0, total) * (values[..., j, :] - mean)
     return mean
-
-
-shown = right_by_where

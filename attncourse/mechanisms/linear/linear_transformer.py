@@ -127,11 +127,11 @@ def linear_attention_segment(
 
 @checked
 def linear_attention_step(
-    state: LinearState,
+    state: tuple[Float[Tensor, "... d e"], Float[Tensor, "... d"]],
     q: Float[Tensor, "... d"],
     k: Float[Tensor, "... d"],
     v: Float[Tensor, "... e"],
-) -> tuple[Float[Tensor, "... e"], LinearState]:
+) -> tuple[Float[Tensor, "... e"], tuple[Float[Tensor, "... d e"], Float[Tensor, "... d"]]]:
     """One token of causal linear attention: its output, and the state after it.
 
     S <- S + phi(k) v^T, z <- z + phi(k), o = S^T phi(q) / (z . phi(q)). The state (S (..., d, e),
