@@ -1,9 +1,10 @@
 """No small change of a right answer that changes what it computes passes the checks."""
 
+import ast
 from dataclasses import replace
 
 import pytest
-from mutation import mutants
+from mutation import bare, called, mutants
 from survivors import answers, tally
 
 from attncourse.course.exercise import all_exercises
@@ -47,6 +48,14 @@ def test_a_changed_answer_fails_or_computes_the_same(exercise, name):
     assert found.killed > 10
     parts, _ = MAY_DIFFER.get(exercise.name, ((), ""))
     assert [line for line in found.alive if not any(part in line for part in parts)] == []
+
+
+@pytest.mark.parametrize(
+    ("exercise", "name"), RIGHT, ids=[f"{exercise.name}-{name}" for exercise, name in RIGHT]
+)
+def test_no_mutant_can_run_for_ever(exercise, name):
+    loops = [node for f in called(answers(exercise)[name]) for node in ast.walk(bare(f))]
+    assert not any(isinstance(node, ast.While) for node in loops)
 
 
 def test_without_the_table_of_one_entry_a_wrong_mutant_lives():

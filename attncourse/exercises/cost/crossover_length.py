@@ -128,7 +128,4 @@ def right_by_one_token(d):
 
 def right_by_search(d):
     """the first n whose pairs cost as much"""
-    n = 1
-    while 4 * n**2 * d < 8 * n * d**2:
-        n += 1
-    return n
+    return next(n for n in range(1, 8 * d) if 4 * n**2 * d >= 8 * n * d**2)
