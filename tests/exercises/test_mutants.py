@@ -19,6 +19,10 @@ MAY_DIFFER = {
         "the gradient of weights that are all zero need only be finite",
     ),
     "cosine_scores": (("== 0", "amax"), "the gradient of a zero vector need only be finite"),
+    "fix_expensive_heads": (
+        ("v.shape[-1]", "_check_heads(h"),
+        "its matrices are square, so that all widths are one",
+    ),
     **dict.fromkeys(
         ("linear_attention", "causal_linear_attention", "fix_causal_linear_attention"),
         (("no_state:",), "no check has a width of one, at which a scale would not show"),

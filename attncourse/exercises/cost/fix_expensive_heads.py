@@ -57,9 +57,9 @@ def check_equals_the_heads_one_by_one(student):
 
 
 def check_takes_leading_axes(student):
-    """works for a batch, and for one of length one"""
-    for lead in ((2,), (1,), (2, 3)):
-        args = _inputs(*lead, n=5, m=7, d=12)
+    """works for a batch, for one of length one, and for a single token"""
+    for *lead, n, m in ((2, 5, 7), (1, 5, 7), (2, 3, 5, 7), (2, 1, 7), (2, 5, 1)):
+        args = _inputs(*lead, n=n, m=m, d=12)
         assert_same(student(*args, h=3), right_by_a_loop(*args, h=3))
 
 
