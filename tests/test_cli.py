@@ -905,7 +905,8 @@ hint("softmax")
 def test_without_docstrings_the_library_works_and_exercises_are_refused(here):
     (here / "answer.py").write_text(RIGHT)
     words = [sys.executable, "-OO", "-c", WITHOUT_DOCSTRINGS]
-    done = subprocess.run(words, cwd=here, capture_output=True, text=True)
+    lenient = {name: x for name, x in os.environ.items() if name != "ATTNCOURSE_STRICT"}
+    done = subprocess.run(words, cwd=here, capture_output=True, text=True, env=lenient)
     told = (
         "the exercises need docstrings, and Python was told to drop them (-OO, or "
         "PYTHONOPTIMIZE=2): start it without that"

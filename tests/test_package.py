@@ -122,6 +122,11 @@ def test_no_script_hides_a_module_of_the_standard_library():
     assert names & sys.stdlib_module_names == set()
 
 
+def test_no_two_files_of_tests_have_one_name():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_public_names_are_sorted_and_listed():
     assert attncourse.__all__ == sorted(set(attncourse.__all__))
     assert set(attncourse.__all__) <= set(dir(attncourse))

@@ -107,7 +107,7 @@ def check_costs_grow_with_the_length(student):
     """at twice the length twice the FLOPs, and a largest tensor twice as large, masks included"""
     for causal in (False, True):
         work, held = [], []
-        for n in (256, 512):
+        for n in (96, 192):
             q, k, v = _inputs(n, 8, 6, seed=70)
             options = {"window": 5, "causal": causal}
             assert_same(student(q, k, v, **options), by_definition(q, k, v, **options))
@@ -115,12 +115,12 @@ def check_costs_grow_with_the_length(student):
             held.append(largest_tensor(student, q, k, v, **options))
         assert_that(
             work[1] <= 2.5 * work[0],
-            f"at 256 positions you take {work[0]} FLOPs, at 512 you take {work[1]}: pairs outside "
+            f"at 96 positions you take {work[0]} FLOPs, at 192 you take {work[1]}: pairs outside "
             "the window are computed, if only to be thrown away.",
         )
         assert_that(
             held[1] <= 2.5 * held[0],
-            f"at 256 positions your largest tensor holds {held[0]} numbers, at 512 it holds "
+            f"at 96 positions your largest tensor holds {held[0]} numbers, at 192 it holds "
             f"{held[1]}: something is as large as n times n.",
         )
 
