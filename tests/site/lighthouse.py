@@ -102,7 +102,7 @@ def main() -> None:
                 low += [f"performance {scores[0]} < {goal}"] if scores[0] < goal else []
                 under += [f"{page}, {form}: {fault}" for fault in low]
         server.shutdown()
-    sys.exit("\n".join(under))
+    sys.exit("\n".join(under) or 0)
 
 
 if __name__ == "__main__":
