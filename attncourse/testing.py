@@ -81,11 +81,15 @@ def _normal(shape: tuple[int, ...], std: float, generator: torch.Generator) -> T
 
 def _generator(seed: int) -> torch.Generator:
     """A source of random numbers, the same for the same seed and the same secret."""
+    return torch.Generator().manual_seed(_hidden(seed))
+
+
+def _hidden(seed: int) -> int:
+    """A seed that only who has the secret can know; the seed itself where there is none."""
     secret = _secret.get()
-    if secret:
-        digest = hmac.digest(secret, str(seed).encode(), "sha256")
-        seed = int.from_bytes(digest[:7], "little")
-    return torch.Generator().manual_seed(seed)
+    if not secret:
+        return seed
+    return int.from_bytes(hmac.digest(secret, str(seed).encode(), "sha256")[:7], "little")
 
 
 def attention_inputs(
@@ -192,6 +196,20 @@ def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
     return tuple(
         torch.zeros_like(x) if g is None else g for x, g in zip(inputs, found, strict=True)
     )
+
+
+def drawn(fn: Function, *args: Any, seed: int = 0) -> Any:
+    """``fn(*args, generator=g)`` with a new source of random numbers, the same for the same seed.
+
+    A generator cannot travel to a function in another process: it is made where the function lives.
+    """
+    return with_generator(fn, *args, seed=_hidden(seed))
+
+
+@probe
+def with_generator(fn: Function, *args: Any, seed: int) -> Any:
+    """``fn(*args, generator=g)``, g a source of random numbers that begins with this seed."""
+    return fn(*args, generator=torch.Generator().manual_seed(seed))
 
 
 def _tensors(x: Any) -> list[Tensor]:
