@@ -15,6 +15,7 @@ from attncourse.testing import (
     assert_same,
     assert_that,
     attention_inputs,
+    drawn,
     fail,
     gaussian,
     gradients,
@@ -22,6 +23,7 @@ from attncourse.testing import (
     needs_cuda,
     random_mask,
     same_value,
+    secret_inputs,
 )
 
 
@@ -186,6 +188,18 @@ def test_needs_cuda_goes_on_where_there_is_one(monkeypatch):
 
 def test_skipped_is_neither_a_pass_nor_a_failure():
     assert not issubclass(Skipped, AssertionError)
+
+
+def test_a_function_that_draws_is_given_a_generator_that_follows_the_seed_and_the_secret():
+    def normal(n, *, generator):
+        return torch.randn(n, generator=generator)
+
+    one, again, other = (drawn(normal, 5, seed=seed) for seed in (3, 3, 4))
+    assert torch.equal(one, again)
+    assert torch.equal(one, normal(5, generator=torch.Generator().manual_seed(3)))
+    assert not torch.equal(one, other)
+    with secret_inputs(b"secret"):
+        assert not torch.equal(one, drawn(normal, 5, seed=3))
 
 
 def test_gradients_are_those_of_the_sum_under_a_fixed_cotangent():

@@ -49,7 +49,7 @@ PARTS = (
             "sparse-content": "Sparse attention chosen by content",
             "low-rank": "Low-rank attention",
             "linear": "Linear attention",
-            "random-features": "Random features",
+            "random-features": "Performer",
             "sharing-and-fusion": "Sharing and fusion",
             "serving": "Serving: caches, decoding, quantisation",
         },

@@ -14,7 +14,7 @@ from attncourse.course.exercise import get, names
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
 
-WINDOW, TOP, BLOCK = 8, 4, 16  # of the exercises whose function takes a size
+WINDOW, TOP, BLOCK, FEATURES = 8, 4, 16, 256  # of the exercises whose function takes a size
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
@@ -121,6 +121,52 @@ def _features(function: Function) -> Sockets:
     )
 
 
+def _drawn(r: int, d: int) -> Tensor:
+    """The same directions each time, for functions that are given some."""
+    return attncourse.orthogonal_features(r, d, generator=torch.Generator().manual_seed(0))
+
+
+def _in_the_first_layer(stand_in: Function) -> Sockets:
+    """Causal attention, but in the flattest layer, the first: in all of them it leaves no words."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor, layer: int) -> Any:
+        return stand_in(q, k, v) if layer == 0 else attncourse.attention(q, k, v, mask=mask)
+
+    return {"attention": attention}
+
+
+def _random_features(function: Function) -> Sockets:
+    """The features of given directions; in float64, in which those of a long vector are not 0."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Any:
+        w = _drawn(FEATURES, q.shape[-1]).double()
+        features = (function(x.double(), w) for x in (q, k))
+        return attncourse.causal_kernel_attention(*features, v.double(), chunk=BLOCK).to(v.dtype)
+
+    return _in_the_first_layer(attention)
+
+
+def _directions(function: Function) -> Sockets:
+    """Causal Performer attention with directions that the function draws."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Any:
+        w = function(FEATURES, q.shape[-1], generator=torch.Generator().manual_seed(0))
+        return attncourse.causal_performer_attention(q, k, v, w, chunk=BLOCK)
+
+    return _in_the_first_layer(attention)
+
+
+def _performer(function: Function) -> Sockets:
+    """One query after the other, each with the keys that it may see."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Any:
+        w, n = _drawn(FEATURES, q.shape[-1]), q.shape[-2]
+        rows = (function(q[:, i : i + 1], k[:, : i + 1], v[:, : i + 1], w) for i in range(n))
+        return torch.cat(list(rows), dim=-2)
+
+    return _in_the_first_layer(attention)
+
+
 def _top(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, top=min(TOP, k.shape[-2])))
 
@@ -187,6 +233,10 @@ PLUGS: dict[str, Plug] = {
     "linear_attention": Plug(_without_mask, neutral=False, brief=True),
     "causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
     "fix_causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
+    "orthogonal_features": Plug(_directions, neutral=False, cached=False, brief=True),
+    "positive_features": Plug(_random_features, neutral=False, cached=False, brief=True),
+    "performer_attention": Plug(_performer, neutral=False, cached=False, brief=True),
+    "fix_performer_attention": Plug(_performer, neutral=False, cached=False, brief=True),
     "sliding_window_mask": Plug(_window_mask, neutral=False),
     "longformer_mask": Plug(_window_and_first, neutral=False),
     "sliding_window_attention": Plug(_window_attention, neutral=False, cached=False, brief=True),

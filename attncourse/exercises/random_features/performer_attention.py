@@ -220,8 +220,8 @@ def wrong_length_of_keys_forgotten(q, k, v, w):
 
 
 def wrong_not_scaled(q, k, v, w):
-    """You did not divide queries and keys by d to the power 1/4, so that the scores that you
-    estimate are not scaled.
+    """You did not divide queries and keys by d to the power 1/4, so that you estimate scores that
+    are not scaled. Divide both.
     """
     scale = q.shape[-1] ** 0.25
     return _mean(_of_queries(q * scale, w), _of_keys(k * scale, w), v)
