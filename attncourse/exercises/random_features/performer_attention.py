@@ -1,4 +1,4 @@
-r"""# The Performer
+r"""# Attention from random features
 
 Weigh by random features of the exponential, and compute it without any (n, m) matrix:
 

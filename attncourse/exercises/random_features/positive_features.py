@@ -1,7 +1,7 @@
 r"""# Features of the exponential
 
 Turn queries and keys into features whose products are, on average over the directions, the
-exponentials of their scores. With $y = x / d^{1/4}$ and r directions w_1 ... w_r:
+exponentials of their scores. With $y = x / d^{1/4}$ and r directions $w_l$:
 
 $$\phi(x)_l = \frac{1}{\sqrt r} \exp\left(w_l \cdot y - \frac{|y|^2}{2}\right).$$
 
