@@ -33,10 +33,13 @@ SIZES = ((5, 8, 11), (9, 3, 6))  # n, d, r
 
 
 def check_equals_the_formula(student):
-    """equals the formula, entry by entry"""
+    """equals the formula, entry by entry, for vectors along a direction, too: large features"""
     for sizes in SIZES:
         x, w = _inputs(sizes=sizes, seed=10)
         assert_same(student(x, w), _by_entries(x, w))
+        w = 3 * w
+        along = 1.5 * w * sizes[1] ** 0.25
+        assert_same(student(along, w), _by_entries(along, w))
 
 
 def check_takes_leading_axes(student):
