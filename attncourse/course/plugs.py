@@ -140,8 +140,9 @@ def _random_features(function: Function) -> Sockets:
 
     def attention(q: Tensor, k: Tensor, v: Tensor) -> Any:
         w = _drawn(FEATURES, q.shape[-1]).double()
-        features = (function(x.double(), w) for x in (q, k))
-        return attncourse.causal_kernel_attention(*features, v.double(), chunk=BLOCK).to(v.dtype)
+        phi_q, phi_k = (function(x.double(), w) for x in (q, k))
+        found = attncourse.causal_kernel_attention(phi_q, phi_k, v.double(), chunk=BLOCK)
+        return found.to(v.dtype)
 
     return _in_the_first_layer(attention)
 
