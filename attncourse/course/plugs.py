@@ -147,16 +147,6 @@ def _random_features(function: Function) -> Sockets:
     return _in_the_first_layer(attention)
 
 
-def _directions(function: Function) -> Sockets:
-    """Causal Performer attention with directions that the function draws."""
-
-    def attention(q: Tensor, k: Tensor, v: Tensor) -> Any:
-        w = function(FEATURES, q.shape[-1], generator=torch.Generator().manual_seed(0))
-        return attncourse.causal_performer_attention(q, k, v, w, chunk=BLOCK)
-
-    return _in_the_first_layer(attention)
-
-
 def _performer(function: Function) -> Sockets:
     """One query after the other, each with the keys that it may see."""
 
@@ -234,7 +224,6 @@ PLUGS: dict[str, Plug] = {
     "linear_attention": Plug(_without_mask, neutral=False, brief=True),
     "causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
     "fix_causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
-    "orthogonal_features": Plug(_directions, neutral=False, cached=False, brief=True),
     "positive_features": Plug(_random_features, neutral=False, cached=False, brief=True),
     "performer_attention": Plug(_performer, neutral=False, cached=False, brief=True),
     "fix_performer_attention": Plug(_performer, neutral=False, cached=False, brief=True),

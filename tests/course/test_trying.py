@@ -29,8 +29,7 @@ NOW = (  # exercises that exist
     *("rotary", "fix_rotary", "layer_norm", "fix_expensive_heads"),
     *("elu_feature_map", "linear_attention"),
     *("causal_linear_attention", "fix_causal_linear_attention"),
-    *("orthogonal_features", "positive_features"),
-    *("performer_attention", "fix_performer_attention"),
+    *("positive_features", "performer_attention", "fix_performer_attention"),
     *("sliding_window_mask", "longformer_mask"),
     *("sliding_window_attention", "fix_sliding_window_attention"),
 )
