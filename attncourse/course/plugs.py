@@ -15,6 +15,7 @@ Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
 
 WINDOW, TOP, BLOCK = 8, 4, 16  # of the exercises whose function takes a size
+THRESHOLD = 0.01
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
@@ -125,6 +126,10 @@ def _top(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, top=min(TOP, k.shape[-2])))
 
 
+def _threshold(function: Function) -> Sockets:
+    return _without_mask(lambda q, k, v: function(q, k, v, threshold=THRESHOLD))
+
+
 def _quantized(function: Function) -> Sockets:
     def storage(x: Tensor) -> Any:
         values, scale = function(x)
@@ -194,6 +199,8 @@ PLUGS: dict[str, Plug] = {
         _window_attention, neutral=False, cached=False, brief=True
     ),
     "topk_attention": Plug(_top, neutral=False, brief=True),
+    "threshold_attention": Plug(_threshold, neutral=False, brief=True),
+    "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
     "sample": Plug(_nothing, choice=_sampled),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
