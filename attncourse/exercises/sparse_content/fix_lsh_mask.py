@@ -1,9 +1,9 @@
 r"""# Mend the rounds
 
-Queries and keys are the same vectors here, and a token finds itself more alike than any other: it
-would take nearly all the weight. So in LSH attention a token sees itself *only where it sees nothing
-else*. This function builds the mask of who sees whom. With one round of hashing it is right; with
-several it is not. Find out for which tokens, and mend it.
+Queries and keys are the same vectors here, and a token is more like itself than like any other: it
+would take nearly all the weight. So in LSH attention a token sees itself *only where it sees
+nothing else*. This function builds the mask of who sees whom. With one round of hashing it is
+right; with several it is not. Find out for which tokens, and mend it.
 
 In a round, tokens are sorted by bucket, then by position, and cut into chunks of `chunk`. Query i
 sees key j
@@ -23,8 +23,8 @@ from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
 difficulty, minutes = 3, 15
 hints = (
-    "Take two rounds, and a token that is alone in its bucket in the first of them and in company in "
-    "the second. What does its row say about itself?",
+    "Take two rounds, and a token that is alone in its bucket in the first and in company in the "
+    "second. What does its row say about itself?",
     "Whether a token is alone is known after the last round. So collect who is seen through all "
     "rounds without the diagonal; then look for empty rows, once.",
 )
@@ -162,7 +162,7 @@ def wrong_alone_before_the_future_is_hidden(qk, rotations, *, chunk, causal=Fals
 
 
 def wrong_in_all_rounds(qk, rotations, *, chunk, causal=False):
-    """You ask that two tokens meet in all rounds. One meeting is enough: join the rounds by *or*."""
+    """You ask that two tokens meet in all rounds. One meeting is enough: join them by *or*."""
     return _finished(_rounds(qk, rotations, chunk, _near).all(dim=0), causal)
 
 

@@ -18,8 +18,8 @@ from attncourse.testing import assert_same, gaussian, gradients
 
 difficulty, minutes = 1, 5
 hints = (
-    "A head that helps one sample and harms the next is in use. What does the mean of its gradients "
-    "say, and what the mean of their sizes?",
+    "A head that helps one sample and harms the next is in use. What does the mean of its "
+    "gradients say, and what the mean of their sizes?",
     "Two steps, absolute value and mean. Which comes first, and which axis are the samples?",
 )
 forbidden = ("head_importance",)
@@ -112,8 +112,8 @@ def wrong_normalised(gates_grad):
 
 
 def wrong_unit_length(gates_grad):
-    """You scaled the importances of a layer to length one, as some code does. Here they stay as they
-    are.
+    """You scaled the importances of a layer to length one, as some code does. Here they stay as
+    they are.
     """
     return torch.nn.functional.normalize(gates_grad.abs().mean(dim=-2), dim=-1)
 

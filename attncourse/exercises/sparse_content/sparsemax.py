@@ -188,7 +188,7 @@ def wrong_weights_in_sorted_order(x):
     """Your weights stand in the order of their size. Sort only to find t, and subtract it from x as
     it came.
     """
-    z, ordered, sums, count = _sorted(x)
+    _, ordered, sums, count = _sorted(x)
     k = (1 + count * ordered > sums).sum(dim=-1, keepdim=True)
     return _cut(ordered, sums, k)
 
@@ -220,7 +220,7 @@ def wrong_first_axis(x):
 
 
 def wrong_halved(x):
-    """You computed entmax-1.5: half of the scores, and a square. For sparsemax neither is needed."""
+    """You computed entmax-1.5: half of the scores, and a square. Sparsemax needs neither."""
     z = (x - x.amax(dim=-1, keepdim=True)) / 2
     low = torch.full_like(z[..., :1], -1.0)
     high = torch.zeros_like(low)

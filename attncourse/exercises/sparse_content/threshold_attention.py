@@ -209,7 +209,7 @@ def wrong_softmax_of_weights(q, k, v, *, threshold):
 
 
 def wrong_small_ones_kept(q, k, v, *, threshold):
-    """You dropped the large weights and kept the small ones. Keep what is at least the threshold."""
+    """You dropped the large weights and kept the small ones. Keep those from the threshold on."""
     scores = _scores(q, k)
     p = scores.softmax(dim=-1)
     return torch.nan_to_num(_under(~_kept(p, threshold), scores, v))

@@ -35,8 +35,8 @@ difficulty, minutes = 2, 20
 hints = (
     "You have attention with a mask. So all that is missing is the mask: True at `top` places of "
     "each row, those of its largest scores.",
-    "`torch.topk` leaves open which of equal scores it takes. A sort with `stable=True` keeps equal "
-    "ones in their order; `scatter` turns the first `top` indices into a mask.",
+    "`torch.topk` leaves open which of equal scores it takes. A sort with `stable=True` keeps "
+    "equal ones in their order; `scatter` turns the first `top` indices into a mask.",
 )
 forbidden = ("topk_attention",)
 
@@ -172,7 +172,7 @@ def wrong_by_size_without_sign(q, k, v, *, top):
 
 
 def wrong_one_too_many(q, k, v, *, top):
-    """You keep one key more than `top`. The first `top` places of a sorted row are `[..., :top]`."""
+    """You keep one key more than `top`. The first places of a sorted row are `[..., :top]`."""
     scores = _scores(q, k)
     return _under(_first(scores, top + 1), scores, v)
 
