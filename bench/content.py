@@ -131,7 +131,7 @@ def blocks_and_first(q: Tensor, k: Tensor, v: Tensor, *, block: int, top: int) -
     """Block selection in which the first block is always one of those chosen."""
     scores, mask = scored(q, k)
     n = k.shape[-2]
-    means = torch.stack([part.mean(dim=-2) for part in k.split(block, dim=-2)], dim=-2)
+    means = torch.stack([part.mean(dim=-2) for part in torch.split(k, block, dim=-2)], dim=-2)
     coarse, own = q @ means.mT, torch.arange(n) // block
     numbers = torch.arange(means.shape[-2])
     coarse = coarse.masked_fill(numbers == own[:, None], math.inf)
@@ -330,7 +330,7 @@ def importance() -> dict[str, Any]:
     """Heads in the order of their gates' gradients: removed, as those of `heads.json` were."""
     ids = torch.tensor(SmolLM.load().encode(prose()))
     began = time.perf_counter()
-    samples = torch.stack([gate_gradients(part) for part in ids[:HEARD].split(SAMPLE)])
+    samples = torch.stack([gate_gradients(part) for part in torch.split(ids[:HEARD], SAMPLE)])
     seconds = time.perf_counter() - began
     told = head_importance(samples.movedim(0, 1))  # (30, 9)
     order = [divmod(place, 9) for place in told.flatten().argsort().tolist()]
