@@ -155,3 +155,6 @@ def right_by_adding(gates_grad):
 def right_by_a_norm(gates_grad):
     """the 1-norm over the samples, divided by their number"""
     return torch.linalg.vector_norm(gates_grad, ord=1, dim=-2) / gates_grad.shape[-2]
+
+
+shown = right_in_two_steps
