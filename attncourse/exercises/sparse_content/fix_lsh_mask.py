@@ -95,20 +95,21 @@ def wrong_alone_in_one_round(qk, rotations, *, chunk, causal=False):
     Decide that once, after the last round.
     """
     n = qk.shape[-2]
-    itself = torch.eye(n, dtype=torch.bool)
-    seen = torch.zeros(*qk.shape[:-1], n, dtype=torch.bool)
-    for rotation in rotations:
-        rotated = qk @ rotation
-        bucket = torch.cat([rotated, -rotated], dim=-1).argmax(dim=-1)
-        place = bucket.argsort(dim=-1, stable=True).argsort(dim=-1)
-        back = (place // chunk)[..., :, None] - (place // chunk)[..., None, :]
-        same = bucket[..., :, None] == bucket[..., None, :]
-        others = same & (back >= 0) & (back <= 1) & ~itself
+    diagonal = torch.eye(n, dtype=torch.bool)
+    result = torch.zeros(*qk.shape[:-1], n, dtype=torch.bool)
+    for matrix in rotations:
+        products = qk @ matrix
+        number = torch.cat([products, -products], dim=-1).argmax(dim=-1)  # of the bucket
+        order = number.argsort(dim=-1, stable=True)
+        chunks = order.argsort(dim=-1) // chunk
+        behind = chunks[..., :, None] - chunks[..., None, :]
+        meets = number[..., :, None] == number[..., None, :]
+        meets = meets & (behind >= 0) & (behind <= 1) & ~diagonal
         if causal:
-            others = others.tril()
-        alone = ~others.any(dim=-1, keepdim=True)
-        seen = seen | others | (itself & alone)
-    return seen
+            meets = meets.tril()
+        alone = ~meets.any(dim=-1, keepdim=True)
+        result = result | meets | (diagonal & alone)
+    return result
 
 
 stub = wrong_alone_in_one_round
