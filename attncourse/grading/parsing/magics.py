@@ -40,8 +40,8 @@ def to_python(source: str, script: bool = False) -> tuple[str, list[str]]:
     """The Python of a cell, line for line, and what was left out of it.
 
     Source that is Python as it stands is left alone: in it a line may well begin with ``%``. In a
-    `script`, a block in which a download left only a commented magic is passed over, and a cell that
-    it made comments of, for the magic above it, is Python again.
+    `script`, a block in which a download left only a commented magic is passed over, and a cell
+    that it made comments of, for the magic above it, is Python again.
     """
     if script:
         source = _COMMENTED_CELL.sub(_cell_again, source)
