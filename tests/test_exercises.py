@@ -179,9 +179,9 @@ def exits(value):
 
 
 KINDS = {
-    gives_none: "None; expected a",
-    gives_a_list: "a list; expected a",
-    gives_numpy: "a numpy array; expected a",
+    gives_none: "None[;,] expected a",
+    gives_a_list: "a list[;,] expected a",
+    gives_numpy: "a numpy array[;,] expected a",
     gives_another_shape: r"an? \w+ tensor of shape \(.*1,?\); expected an? ",
     gives_another_dtype: r"(float\d\d numbers|the str '.*'); expected ",
     raises: "your function raised ValueError: boom",
@@ -194,7 +194,8 @@ KINDS = {
 def test_an_answer_of_the_wrong_kind_gets_one_sentence(exercise, change):
     def answer(*args, **kwargs):
         value = exercise.solution(*args, **kwargs)
-        return (change(value[0]), *value[1:]) if isinstance(value, tuple) else change(value)
+        several = isinstance(value, tuple | list)
+        return type(value)([change(value[0]), *value[1:]]) if several else change(value)
 
     result = grade(replace(exercise, wrong={}), answer)  # no misconception is looked for: faster
     assert result.state == "failed"

@@ -20,7 +20,7 @@ import math
 
 import torch
 
-from attncourse.measure import largest_tensor
+from attncourse.measure.cost import largest_tensor
 from attncourse.mechanisms.exact.merging import attention_and_lse, merge_attention
 from attncourse.mechanisms.serving.ring import ring_attention as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients_of_list
@@ -220,15 +220,6 @@ def wrong_keys_put_together(qs, ks, vs):
     to avoid. Attend to one shard after the other, and merge.
     """
     return _whole(qs, ks, vs)
-
-
-def wrong_queries_put_together(qs, ks, vs):
-    """You put the queries of all workers together. Keys and values travel, queries stay at home:
-    each worker computes its own rows.
-    """
-    queries = torch.cat(list(qs), dim=-2)
-    parts = [attention_and_lse(queries, k, v) for k, v in zip(ks, vs, strict=True)]
-    return list(torch.split(_merged(parts), [q.shape[-2] for q in qs], dim=-2))
 
 
 def wrong_not_scaled(qs, ks, vs):
