@@ -1,8 +1,8 @@
 r"""# Mend the eight bits
 
-This function keeps a row of numbers in eight bits and one scale. On most numbers it is right to
-half a step. Put into the cache of a language model, it makes noise of every answer. Find out which
-numbers come back wrong, and mend it, so that again
+This function keeps a row of numbers in eight bits and one scale. Most numbers come back to half a
+step. In the cache of a language model, it makes noise of every answer. Find out which numbers come
+back wrong, and mend it:
 
 $$\mathrm{scale} = \frac{\max_j |x_j|}{127}, \qquad
 \mathrm{values}_j = \mathrm{round}\!\left(\frac{x_j}{\mathrm{scale}}\right) .$$

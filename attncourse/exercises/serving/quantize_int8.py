@@ -9,7 +9,7 @@ x_j \approx \mathrm{values}_j \cdot \mathrm{scale} .$$
 - `x` is (..., d), finite, float32 or float64. The result is the pair `(values, scale)`: values
   (..., d) of the dtype `torch.int8`, and scale (..., 1), in the dtype of `x`.
 - Each row, along the last axis, has a scale of its own. A row of zeros has the scale 1.
-- So no number is off by more than half a scale, and the largest of a row comes back as it was.
+- No number is off by more than half a scale, and the largest of a row comes back as it was.
 """
 
 import torch

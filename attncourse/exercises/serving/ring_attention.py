@@ -11,9 +11,9 @@ V = \begin{pmatrix} V_0 \\ \vdots \\ V_{P-1} \end{pmatrix}.$$
 - `qs`, `ks` and `vs` are lists (or tuples) of P tensors: `qs[i]` is (..., n_i, d), `ks[i]` is
   (..., m_i, d), `vs[i]` is (..., m_i, e). Lengths may differ from worker to worker. Not causal.
 - The result is a list of P outputs, (..., n_i, e), in the dtype of `vs`, and its gradient is right.
-- No worker holds more than one shard of keys at a time: nothing is put together from all of them,
-  and no tensor is larger than one shard's scores. The workers may take turns here, in a loop.
-- Your `merge_attention` joins what two steps have found, and `attention_and_lse` gives a part.
+- No tensor is larger than the scores of one shard against one shard: keys are not put together. The
+  workers may take turns, in a loop.
+- Your `merge_attention` joins what two steps have found; `attention_and_lse` gives a part.
 """
 
 import math
