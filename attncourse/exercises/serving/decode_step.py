@@ -65,7 +65,7 @@ def check_steps_give_causal_attention(student):
 
 
 def check_two_answers_go_on_from_one_cache(student):
-    """the given cache stays as it was, so that two answers can go on from it"""
+    """two answers can go on from the cache that was given"""
     cache, *_ = _inputs(seed=40)
     kept = tuple(x.clone() for x in cache)
     for seed in (41, 45):

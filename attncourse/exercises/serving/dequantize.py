@@ -36,14 +36,14 @@ def check_rows_by_hand(student):
 
 
 def check_equals_the_product(student):
-    """equals the product for rows of any length, each with its own scale"""
+    """equals the product for rows of any length"""
     for n, d in SIZES:
         values, scale = _inputs(n, d=d, seed=10)
         assert_same(student(values, scale), right_by_the_product(values, scale))
 
 
 def check_takes_a_scale_for_each_channel(student):
-    """one scale for each channel, as one for each row"""
+    """takes one scale for each channel"""
     for n, d in SIZES:
         values, _ = _inputs(n, d=d, seed=20)
         scale = gaussian(1, d, seed=22).abs()
@@ -65,7 +65,7 @@ def check_has_the_right_gradient(student):
 
 
 def check_keeps_the_dtype(student):
-    """a float32 scale gives float32 numbers, whatever whole numbers there are"""
+    """a float32 scale gives float32 numbers"""
     values, scale = _inputs(5, d=8, seed=50)
     for kind in (torch.int8, torch.int64):
         whole = values.to(kind)

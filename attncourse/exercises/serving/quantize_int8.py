@@ -30,7 +30,7 @@ SIZES = ((5, 8), (4, 11))  # n, d
 
 
 def check_rows_by_hand(student):
-    """three rows by hand: the largest number is positive, negative, or a fraction"""
+    """three rows by hand"""
     x = torch.tensor([[254.0, -100, 6], [12, -1270, 40], [0.254, 0.508, -0.128]]).double()
     values = torch.tensor([[127, -50, 3], [1, -127, 4], [64, 127, -32]], dtype=torch.int8)
     x[2, 0] = 0.2555  # no tie: 63.9
@@ -47,7 +47,7 @@ def check_equals_the_formula(student):
 
 
 def check_each_row_has_its_scale(student):
-    """rows of thousandths and rows of ten thousands keep the same precision"""
+    """rows of small and of large numbers keep the same precision"""
     for n, d in SIZES:
         heights = torch.tensor([1e-3, 1.0, 1e4, 1e-7, 30.0])[:n, None].double()
         x = gaussian(n, d, seed=20) * heights
@@ -55,7 +55,7 @@ def check_each_row_has_its_scale(student):
 
 
 def check_zeros_stay_zeros(student):
-    """a row of zeros gives zeros and the scale 1, the others are not touched by it"""
+    """a row of zeros gives zeros and the scale 1"""
     for n, d in SIZES:
         x = gaussian(n, d, seed=30)
         x[1] = 0
@@ -70,7 +70,7 @@ def check_takes_leading_axes(student):
 
 
 def check_the_largest_comes_back(student):
-    """the largest of a row, above or below zero, comes back, the rest within half a scale"""
+    """the largest of a row comes back, the rest within half a scale"""
     for n, d in SIZES:
         x = gaussian(n, d, seed=50)
         x[:, 2] = torch.tensor([9.0, -9, 20, -20, 9])[:n].double()

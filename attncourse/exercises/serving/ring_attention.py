@@ -48,7 +48,7 @@ def check_equals_attention_to_all(student):
 
 
 def check_takes_shards_of_any_length(student):
-    """four workers with shards of different lengths, one key or one query among them"""
+    """shards may differ in length, down to one key or one query"""
     _assert_ring(student, _shards(LENGTHS[1], d=3, e=7, seed=20))
 
 
@@ -59,7 +59,7 @@ def check_one_or_two_workers(student):
 
 
 def check_one_shard_may_have_all_the_weight(student):
-    """scores hundreds above or below those of the other shards neither overflow nor vanish"""
+    """scores hundreds apart from shard to shard neither overflow nor vanish"""
     for heights in ((0.0, 900.0, -900.0), (-2000.0, -1500.0, -2500.0)):
         qs, ks, vs = _shards(LENGTHS[0], d=8, e=6, seed=40)
         qs = [q.clone() for q in qs]
@@ -92,7 +92,7 @@ def check_keeps_the_dtype(student):
 
 
 def check_no_worker_holds_all_keys(student):
-    """eight workers: no tensor is larger than the scores of one shard against one shard"""
+    """no tensor is larger than the scores of a shard against a shard"""
     shards = _shards(((24,) * 8, (32,) * 8), d=6, e=3, seed=80)
     _assert_ring(student, shards)
     largest = largest_tensor(student, *shards)
