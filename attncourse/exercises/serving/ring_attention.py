@@ -254,6 +254,22 @@ def _whole_ring(qs, ks, vs):
     return [_merged(_parts(qs, ks, vs, i, range(len(ks)))) for i in range(len(qs))]
 
 
+def right_by_carrying_the_logsumexp(qs, ks, vs):
+    """step by step: output and logsumexp of what was seen, and of the shard that has come"""
+    size = len(qs)
+    outs = []
+    for i in range(size):
+        out, lse = 0.0, qs[i].new_full((*qs[i].shape[:-1], 1), -math.inf)
+        for step in range(size):
+            j = (i - step) % size  # whose shard has reached worker i
+            scores = qs[i] @ ks[j].mT / math.sqrt(qs[i].shape[-1])
+            new = torch.logaddexp(lse, scores.logsumexp(dim=-1, keepdim=True))
+            out = (lse - new).exp() * out + (scores - new).exp() @ vs[j]
+            lse = new
+        outs.append(out)
+    return outs
+
+
 def right_by_merging(qs, ks, vs):
     """step by step: the part of the shard that has come, merged into what is there"""
     size = len(qs)
@@ -294,4 +310,4 @@ def right_by_a_softmax_over_the_shards(qs, ks, vs):
     return found
 
 
-shown = right_by_merging
+shown = right_by_carrying_the_logsumexp
