@@ -196,7 +196,7 @@ def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
 
 @probe
 def gradients_of_list(fn: Function, *args: Any) -> tuple[Tensor, ...]:
-    """`gradients` of a function that returns a list of tensors, each with a cotangent of its own."""
+    """`gradients` of a function that returns a list of tensors; each has its own cotangent."""
     return gradients(lambda *given: tuple(fn(*given)), *args)
 
 
