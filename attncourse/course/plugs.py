@@ -14,7 +14,7 @@ from attncourse.course.exercise import get, names
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
 
-WINDOW, TOP, BLOCK = 8, 4, 16  # of the exercises whose function takes a size
+WINDOW, TOP, BLOCK, WORKERS = 8, 4, 16, 3  # of the exercises whose function takes a size
 THRESHOLD = 0.01
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
@@ -142,6 +142,17 @@ def _dequantized(function: Function) -> Sockets:
     return {"storage": lambda x: function(*attncourse.quantize_int8(x))}
 
 
+def _shards(function: Function) -> Sockets:
+    """The text cut over three workers, or as many as there are tokens, and put together again."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        workers = min(WORKERS, q.shape[-2])
+        shards = [list(torch.tensor_split(x, workers, dim=-2)) for x in (q, k, v)]
+        return torch.cat(list(function(*shards)), dim=-2)
+
+    return {"attention": attention}
+
+
 def _self_attention(function: Function) -> Sockets:
     return _head_by_head(lambda x, memory, *weights: function(x, *weights))
 
@@ -185,6 +196,8 @@ PLUGS: dict[str, Plug] = {
     "decode_step": Plug(_into("cache")),
     "quantize_int8": Plug(_quantized, neutral=False),
     "dequantize": Plug(_dequantized, neutral=False),
+    "fix_quantize_int8": Plug(_quantized, neutral=False),
+    "ring_attention": Plug(_shards, model="MiniLM"),
     "merge_attention": Plug(_in_halves),
     "blockwise_attention": Plug(_tiles, brief=True),
     "fix_blockwise_attention": Plug(_tiles, brief=True),
