@@ -198,6 +198,12 @@ def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
     )
 
 
+@probe
+def gradients_of_list(fn: Function, *args: Any) -> tuple[Tensor, ...]:
+    """`gradients` of a function that returns a list of tensors; each has its own cotangent."""
+    return gradients(lambda *given: tuple(fn(*given)), *args)
+
+
 def drawn(fn: Function, *args: Any, seed: int = 0) -> Any:
     """``fn(*args, generator=g)`` with a new source of random numbers, the same for the same seed.
 

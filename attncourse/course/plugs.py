@@ -14,7 +14,9 @@ from attncourse.course.exercise import get, names
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
 
-WINDOW, TOP, BLOCK, FEATURES = 8, 4, 16, 256  # of the exercises whose function takes a size
+# of the exercises whose function takes a size
+WINDOW, TOP, BLOCK, WORKERS, FEATURES = 8, 4, 16, 3, 256
+THRESHOLD = 0.01
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
@@ -162,6 +164,10 @@ def _top(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, top=min(TOP, k.shape[-2])))
 
 
+def _threshold(function: Function) -> Sockets:
+    return _without_mask(lambda q, k, v: function(q, k, v, threshold=THRESHOLD))
+
+
 def _quantized(function: Function) -> Sockets:
     def storage(x: Tensor) -> Any:
         values, scale = function(x)
@@ -172,6 +178,17 @@ def _quantized(function: Function) -> Sockets:
 
 def _dequantized(function: Function) -> Sockets:
     return {"storage": lambda x: function(*attncourse.quantize_int8(x))}
+
+
+def _shards(function: Function) -> Sockets:
+    """The text cut over three workers, or as many as there are tokens, and put together again."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        workers = min(WORKERS, q.shape[-2])
+        shards = [list(torch.tensor_split(x, workers, dim=-2)) for x in (q, k, v)]
+        return torch.cat(list(function(*shards)), dim=-2)
+
+    return {"attention": attention}
 
 
 def _self_attention(function: Function) -> Sockets:
@@ -217,6 +234,8 @@ PLUGS: dict[str, Plug] = {
     "decode_step": Plug(_into("cache")),
     "quantize_int8": Plug(_quantized, neutral=False),
     "dequantize": Plug(_dequantized, neutral=False),
+    "fix_quantize_int8": Plug(_quantized, neutral=False),
+    "ring_attention": Plug(_shards, model="MiniLM"),
     "merge_attention": Plug(_in_halves),
     "blockwise_attention": Plug(_tiles, brief=True),
     "fix_blockwise_attention": Plug(_tiles, brief=True),
@@ -234,6 +253,8 @@ PLUGS: dict[str, Plug] = {
         _window_attention, neutral=False, cached=False, brief=True
     ),
     "topk_attention": Plug(_top, neutral=False, brief=True),
+    "threshold_attention": Plug(_threshold, neutral=False, brief=True),
+    "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
     "sample": Plug(_nothing, choice=_sampled),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
