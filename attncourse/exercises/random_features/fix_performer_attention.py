@@ -38,9 +38,10 @@ def wrong_each_key_by_its_own_largest(q, k, v, w):
         exponents = y @ w.mT - y.square().sum(dim=-1, keepdim=True) / 2
         return (exponents - exponents.amax(dim=-1, keepdim=True)).exp()
 
-    phi_q, phi_k = features(q), features(k)
-    above = phi_q @ (phi_k.mT @ v)
-    below = phi_q @ phi_k.sum(dim=-2, keepdim=True).mT
+    of_queries = features(q)
+    of_keys = features(k)
+    above = of_queries @ (of_keys.mT @ v)
+    below = of_queries @ of_keys.sum(dim=-2, keepdim=True).mT
     return above / below
 
 
