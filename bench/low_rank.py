@@ -8,8 +8,8 @@ of SmolLM2, and they have no perplexity; flops and largest are counted on those 
 together. vectors is how near MiniLM's vectors of 24 texts of 256 tokens stay to its own, as median
 cosine, with a mechanism in all layers, and how many find their own text among the 24. best rank is
 SmolLM2 with the best map of rank r for each, a bound on them all that nobody can compute cheaply;
-such a map has weights above the diagonal, so that it is told a little of the future, and `cut` is
-the same without them. thin weights is SmolLM2 with projections of rank r. random is the error of
+such a map has weights above the diagonal, so that it is told a little of the future; "cut" is the
+same without them. thin weights is SmolLM2 with projections of rank r. random is the error of
 Nyström attention on Gaussian inputs, 512 tokens of width 64. The clocks are those of the committed
 measurement of speed, as ratios to PyTorch's attention at the same length; svd is a ratio, too.
 """
@@ -47,7 +47,6 @@ from attncourse.mechanisms.low_rank.linformer import linformer_attention
 from attncourse.mechanisms.low_rank.nystrom import (
     nystrom_attention,
     nystrom_attention_exact_inverse,
-    segment_means,
 )
 from attncourse.models.pretrained.minilm import MiniLM
 from attncourse.models.pretrained.prose import prose
@@ -68,7 +67,8 @@ THIN: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
 
 def pooled(q: Tensor, k: Tensor, v: Tensor, *, r: int) -> Tensor:
     """Linformer attention whose projections are the means of r segments."""
-    means = segment_means(torch.eye(k.shape[-2], dtype=k.dtype), min(r, k.shape[-2]))
+    sizes = [len(part) for part in torch.arange(k.shape[-2]).tensor_split(min(r, k.shape[-2]))]
+    means = torch.block_diag(*[torch.full((1, size), 1 / size, dtype=k.dtype) for size in sizes])
     return linformer_attention(q, k, v, means, means)
 
 
@@ -168,13 +168,12 @@ def best_ranks() -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
     for r in RANKS:
         of_rank = partial(best, r=r, causal=True)
-        found[str(r)] = {
-            where: rounded(perplexity_when_replaced(of_rank, layers, tokens=SHORT))
-            for where, layers in LAYERS.items()
-        }
-        without = partial(of_rank, cut=True)
-        found[str(r)]["cut"] = rounded(perplexity_when_replaced(without, tokens=SHORT))
-        print("best rank", r, found[str(r)], flush=True)
+        for name, mechanism in ((str(r), of_rank), (f"{r}, cut", partial(of_rank, cut=True))):
+            found[name] = {
+                where: rounded(perplexity_when_replaced(mechanism, layers, tokens=SHORT))
+                for where, layers in LAYERS.items()
+            }
+            print("best rank", name, found[name], flush=True)
     return found
 
 
