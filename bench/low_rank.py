@@ -68,7 +68,8 @@ THIN: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {
 def pooled(q: Tensor, k: Tensor, v: Tensor, *, r: int) -> Tensor:
     """Linformer attention whose projections are the means of r segments."""
     sizes = [len(part) for part in torch.arange(k.shape[-2]).tensor_split(min(r, k.shape[-2]))]
-    means = torch.block_diag(*[torch.full((1, size), 1 / size, dtype=k.dtype) for size in sizes])
+    segment = torch.repeat_interleave(torch.tensor(sizes))  # of each position
+    means = (segment == torch.arange(len(sizes))[:, None]) / torch.tensor(sizes)[:, None]
     return linformer_attention(q, k, v, means, means)
 
 

@@ -118,8 +118,8 @@ def _softmax(q, k, scale=None):
     return (q @ k.mT / scale).softmax(dim=-1)
 
 
-def _steps(a, norms, count=6):
-    z = a.mT / norms
+def _steps(a, norms, count=6, start=None):
+    z = (a.mT if start is None else start) / norms
     eye = torch.eye(a.shape[-1], dtype=a.dtype)
     for _ in range(count):
         y = a @ z
@@ -186,7 +186,7 @@ def wrong_start_not_transposed(q, k, v, *, landmarks):
     """You begin the steps with the matrix in place of its transpose. The steps lead to the inverse
     from the transpose only: a.mT.
     """
-    return _nystrom(q, k, v, landmarks, inverse=lambda a: _steps(a.mT, _own_norms(a)).mT)
+    return _nystrom(q, k, v, landmarks, inverse=lambda a: _steps(a, _own_norms(a), start=a))
 
 
 def wrong_one_norm_for_the_batch(q, k, v, *, landmarks):
