@@ -14,7 +14,13 @@ from attncourse.course.exercise import get, names
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
 
-WINDOW, TOP, BLOCK, STRIPES, LANDMARKS = 8, 4, 16, 2, 4  # of the exercises whose function takes a size
+WINDOW, TOP, BLOCK, STRIPES, LANDMARKS = (
+    8,
+    4,
+    16,
+    2,
+    4,
+)  # of the exercises whose function takes a size
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 

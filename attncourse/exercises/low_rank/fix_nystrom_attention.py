@@ -4,9 +4,10 @@ This function is Nyström attention, and for one head of one text its outputs ar
 service it answers several texts at once, and a user complains: the same sentence has another
 vector today than yesterday. Find out what else a text's output depends on, and mend it.
 
-$$Z = \mathrm{softmax}\!\left(\frac{Q \tilde K^\top}{\sqrt d}\right) \; A^{+} \;
-\mathrm{softmax}\!\left(\frac{\tilde Q K^\top}{\sqrt d}\right) V ,
-\qquad A = \mathrm{softmax}\!\left(\frac{\tilde Q \tilde K^\top}{\sqrt d}\right) .$$
+$$Z = L \, A^{+} R \, V, \qquad
+L = \mathrm{softmax}\!\left(\frac{Q \tilde K^\top}{\sqrt d}\right), \qquad
+A = \mathrm{softmax}\!\left(\frac{\tilde Q \tilde K^\top}{\sqrt d}\right), \qquad
+R = \mathrm{softmax}\!\left(\frac{\tilde Q K^\top}{\sqrt d}\right) .$$
 
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); the result is (..., n, e). Segments,
   softmaxes, the six steps, dtype and cost are right already, and stay so.

@@ -3,9 +3,10 @@ r"""# Landmarks
 Let r landmarks stand for the queries, and r for the keys, and put the map together from three
 small ones:
 
-$$Z = \mathrm{softmax}\!\left(\frac{Q \tilde K^\top}{\sqrt d}\right) \; A^{+} \;
-\mathrm{softmax}\!\left(\frac{\tilde Q K^\top}{\sqrt d}\right) V ,
-\qquad A = \mathrm{softmax}\!\left(\frac{\tilde Q \tilde K^\top}{\sqrt d}\right) .$$
+$$Z = L \, A^{+} R \, V, \qquad
+L = \mathrm{softmax}\!\left(\frac{Q \tilde K^\top}{\sqrt d}\right), \qquad
+A = \mathrm{softmax}\!\left(\frac{\tilde Q \tilde K^\top}{\sqrt d}\right), \qquad
+R = \mathrm{softmax}\!\left(\frac{\tilde Q K^\top}{\sqrt d}\right) .$$
 
 - The landmarks $\tilde Q$, $\tilde K$ are the means of r consecutive segments of the queries, of
   the keys. Where r does not divide the length, the first segments are longer by one token; none is
