@@ -130,8 +130,8 @@ def _attend(q, keys, values, scale=None):
 
 
 def wrong_all_scores(q, k, v, proj_k, proj_v):
-    """Your values are right, but you compute all n times m scores and mix them afterwards. Mix the
-    keys first, proj_k @ k: it is the same product, and r keys are left.
+    """Your values are right, but a matrix on the way is n by m: all scores, or weights mixed back
+    to m keys. Mix first, proj_k @ k and proj_v @ v: it is the same product, and r are left.
     """
     scores = (q @ k.mT) @ proj_k.mT / math.sqrt(q.shape[-1])
     return scores.softmax(dim=-1) @ (proj_v @ v)

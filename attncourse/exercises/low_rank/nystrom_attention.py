@@ -183,6 +183,27 @@ def wrong_seven_steps(q, k, v, *, landmarks):
     return _nystrom(q, k, v, landmarks, inverse=lambda a: _steps(a, _own_norms(a), 7))
 
 
+def wrong_another_iteration(q, k, v, *, landmarks):
+    """You take Newton's step, z (2 - y). It leads to the same inverse more slowly, and six of its
+    steps are elsewhere: the step here has the third power of y in it.
+    """
+
+    def newton(a):
+        z = a.mT / _own_norms(a)
+        for _ in range(6):
+            z = z @ (2 * torch.eye(a.shape[-1], dtype=a.dtype) - a @ z)
+        return z
+
+    return _nystrom(q, k, v, landmarks, inverse=newton)
+
+
+def wrong_exact_attention(q, k, v, *, landmarks):
+    """You computed attention itself, all n times m weights. The landmarks are to stand for queries
+    and keys: put the map together from three small ones.
+    """
+    return _softmax(q, k) @ v
+
+
 def wrong_start_not_transposed(q, k, v, *, landmarks):
     """You begin the steps with the matrix in place of its transpose. The steps lead to the inverse
     from the transpose only: a.mT.
