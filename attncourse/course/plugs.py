@@ -14,13 +14,9 @@ from attncourse.course.exercise import get, names
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
 
-WINDOW, TOP, BLOCK, STRIPES, LANDMARKS = (
-    8,
-    4,
-    16,
-    2,
-    4,
-)  # of the exercises whose function takes a size
+WINDOW, TOP, BLOCK = 8, 4, 16  # of the exercises whose function takes a size
+THRESHOLD = 0.01
+STRIPES, LANDMARKS = 2, 4
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
@@ -159,6 +155,10 @@ def _landmarks(function: Function) -> Sockets:
     return {"attention": attention}
 
 
+def _threshold(function: Function) -> Sockets:
+    return _without_mask(lambda q, k, v: function(q, k, v, threshold=THRESHOLD))
+
+
 def _quantized(function: Function) -> Sockets:
     def storage(x: Tensor) -> Any:
         values, scale = function(x)
@@ -232,6 +232,8 @@ PLUGS: dict[str, Plug] = {
     "linformer_attention": Plug(_mixtures, model="MiniLM", neutral=False),
     "nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
     "fix_nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
+    "threshold_attention": Plug(_threshold, neutral=False, brief=True),
+    "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
     "sample": Plug(_nothing, choice=_sampled),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
