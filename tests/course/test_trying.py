@@ -31,6 +31,7 @@ NOW = (  # exercises that exist
     *("causal_linear_attention", "fix_causal_linear_attention"),
     *("sliding_window_mask", "longformer_mask"),
     *("sliding_window_attention", "fix_sliding_window_attention"),
+    *("truncated_svd", "linformer_attention", "nystrom_attention", "fix_nystrom_attention"),
     *("topk_attention", "threshold_attention", "sparsemax"),
 )
 FUTURE = "A token sees those after it"
