@@ -5,10 +5,12 @@ docstring and no other, every ``right_*`` passes; answers of the wrong kind get 
 """
 
 import inspect
+import itertools
 import re
 import time
 from collections import Counter
 from dataclasses import replace
+from statistics import mean
 
 import numpy as np
 import pytest
@@ -33,6 +35,8 @@ SECRETS = [b"the secret of a run", b"that of another", b"a third"]
 BUDGET = 2.0  # seconds of processor time for all tests here of one exercise
 SLACK = 3.0  # what gates may cost beyond the budget before the suite says so
 SPENT = Counter()
+SLOW = []  # how slow the core was now and then, while the tests ran
+TESTS = itertools.count()
 OUTCOMES = Outcomes()  # one answer after the other is asked the same
 
 exercises = pytest.mark.parametrize("exercise", EXERCISES, ids=[e.name for e in EXERCISES])
@@ -69,6 +73,8 @@ def unattempted(*args, **kwargs):
 @pytest.fixture(autouse=True)
 def _measured(request):
     """What each exercise has cost so far."""
+    if next(TESTS) % 100 == 0:
+        SLOW.append(slowness())
     began = time.process_time()
     yield
     if "exercise" in request.fixturenames and not request.node.get_closest_marker("by_turns"):
@@ -299,7 +305,7 @@ def bound(exercise, call):
 
 
 def test_the_gates_of_an_exercise_cost_little():
-    slow = slowness()
+    slow = mean(SLOW)
     spent = [(name, seconds / slow) for name, seconds in SPENT.most_common()]
     print(*(f"{name:20} {seconds:5.2f} s" for name, seconds in spent), sep="\n")
     assert all(seconds < SLACK * BUDGET for _, seconds in spent)

@@ -17,6 +17,7 @@ Sockets = Mapping[str, Function]
 # of the exercises whose function takes a size
 WINDOW, TOP, BLOCK, WORKERS, FEATURES = 8, 4, 16, 3, 256
 THRESHOLD = 0.01
+STRIPES, LANDMARKS = 2, 4
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
@@ -164,6 +165,34 @@ def _top(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, top=min(TOP, k.shape[-2])))
 
 
+def _stripes(function: Function) -> Sockets:
+    """Each map as the product of two thin matrices."""
+
+    def softmax(x: Tensor) -> Any:
+        left, right = function(attncourse.softmax(x), min(STRIPES, x.shape[-1]))
+        return left @ right
+
+    return {"softmax": softmax}
+
+
+def _mixtures(function: Function) -> Sockets:
+    """The means of segments for projections; those of a Linformer are learned with the model."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        m = k.shape[-2]
+        means = attncourse.segment_means(torch.eye(m), min(LANDMARKS, m))
+        return function(q, k, v, means, means)
+
+    return {"attention": attention}
+
+
+def _landmarks(function: Function) -> Sockets:
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        return function(q, k, v, landmarks=min(LANDMARKS, k.shape[-2]))
+
+    return {"attention": attention}
+
+
 def _threshold(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, threshold=THRESHOLD))
 
@@ -253,6 +282,10 @@ PLUGS: dict[str, Plug] = {
         _window_attention, neutral=False, cached=False, brief=True
     ),
     "topk_attention": Plug(_top, neutral=False, brief=True),
+    "truncated_svd": Plug(_stripes, model="MiniLM", neutral=False),
+    "linformer_attention": Plug(_mixtures, model="MiniLM", neutral=False),
+    "nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
+    "fix_nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
     "threshold_attention": Plug(_threshold, neutral=False, brief=True),
     "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
     "sample": Plug(_nothing, choice=_sampled),

@@ -32,6 +32,7 @@ NOW = (  # exercises that exist
     *("positive_features", "performer_attention", "fix_performer_attention"),
     *("sliding_window_mask", "longformer_mask"),
     *("sliding_window_attention", "fix_sliding_window_attention"),
+    *("truncated_svd", "linformer_attention", "nystrom_attention", "fix_nystrom_attention"),
     *("topk_attention", "threshold_attention", "sparsemax"),
 )
 FUTURE = "A token sees those after it"

@@ -54,7 +54,7 @@ forbidden = attention.forbidden
 
 def check_equals_attention_for_any_block(student):
     """any block gives attention: one key, a short last block, more than there are keys"""
-    for sizes, blocks in ((SIZES, (4, 9, 64)), (OTHER_SIZES, (1, 7, 64))):
+    for sizes, blocks in ((SIZES, (4, 9, 64)), (OTHER_SIZES, (1, 64))):
         q, k, v = attention_inputs(sizes=sizes, seed=10)
         for block in blocks:
             assert_same(student(q, k, v, block=block), by_definition(q, k, v, block=block))
@@ -73,7 +73,7 @@ def check_follows_the_maximum(student):
     """the largest score may lie in any tile, hundreds above the others or below zero"""
     rising = [100.0 * j for j in range(-20, 17)]
     far = [0.0, -900.0, 700.0]
-    for heights, block in ((rising, 2), (rising[::-1], 5), (far, 5), ([-3000.0], 9)):
+    for heights, block in ((rising, 4), (rising[::-1], 5), (far, 5), ([-3000.0], 9)):
         q, k, v = _spread(levels(37, *heights))
         assert_same(student(q, k, v, block=block), by_definition(q, k, v, block=block))
     q, k, v = attention_inputs(std=100.0, seed=30)
