@@ -62,10 +62,10 @@ def check_takes_leading_axes(student):
 
 
 def check_obeys_the_mask(student):
-    """a mask for all heads, one for each head, one for each text; an empty row gives zeros"""
+    """one mask for all heads, one for each head or text; an empty row gives zeros"""
     q, k, v = _inputs(seed=30)
     by_head = random_mask(6 * 5, 7, empty_row=8).unflatten(0, (6, 5))
-    for mask in (random_mask(5, 7, empty_row=2), by_head, by_head[:, :1]):
+    for mask in (random_mask(5, 7, empty_row=2), by_head, by_head[:, :1], torch.tensor(True)):
         assert_same(student(q, k, v, mask=mask), by_definition(q, k, v, mask=mask))
     batch = _inputs(2, seed=35)
     mask = random_mask(2 * 5, 7).unflatten(0, (2, 1, 5))
@@ -174,8 +174,8 @@ def wrong_groups_interleaved_afterwards(q, k, v, *, mask=None):
 
 
 def wrong_one_softmax_for_a_group(q, k, v, *, mask=None):
-    """The queries of a group share one softmax, over the keys of all of them together. Keys are
-    shared, weights are not: each query has a unit of its own.
+    """You let the queries of a group share one softmax, one unit of weight for all of them. Keys are
+    shared, weights are not: take a softmax for each query.
     """
     heads, share = _right_heads(q, k), q.shape[-3] // k.shape[-3]
     k, v = k[..., heads, :, :], v[..., heads, :, :]
