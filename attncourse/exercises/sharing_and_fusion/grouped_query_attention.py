@@ -174,8 +174,8 @@ def wrong_groups_interleaved_afterwards(q, k, v, *, mask=None):
 
 
 def wrong_one_softmax_for_a_group(q, k, v, *, mask=None):
-    """You let the queries of a group share one softmax, one unit of weight for all of them. Keys are
-    shared, weights are not: take a softmax for each query.
+    """You let the queries of a group share one softmax, one unit of weight for all of them. Keys
+    are shared, weights are not: take a softmax for each query.
     """
     heads, share = _right_heads(q, k), q.shape[-3] // k.shape[-3]
     k, v = k[..., heads, :, :], v[..., heads, :, :]
