@@ -9,8 +9,8 @@ all 9 heads together; errors are against causal attention in four layers. cache 
 a text of that length, over what the model keeps as it is. What stands on a layer below has no error
 of its own: `why` says so.
 
-pooling: how the three heads are made one, and whether keys, values or both. alone is one key/value
-head in a single layer, on a shorter text. from is one head from that layer on upwards. segments is
+pooling: how the three heads are made one, and whether keys, values or both. from is one head from
+that layer on upwards, shared from the same of keys and values in twos. segments is
 the perplexity by length of segment and memory, with and without the first token for all. gates are
 the ways to weigh the two halves of the past. repeated is a layer that runs in the place of its
 neighbour. healed is one head for all, after the projections of each layer have been fitted to what
@@ -95,8 +95,10 @@ def tied(layers: Collection[int] = LAYERS["all"]) -> Attend:
     """The key of each group asks in the place of its three queries."""
 
     def grouped(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor, layer: int) -> Tensor:
-        asks = k.repeat_interleave(q.shape[-3] // k.shape[-3], dim=-3) if layer in layers else q
-        return grouped_query_attention(asks, k, v, mask=mask)
+        if layer in layers:
+            new = k[..., k.shape[-2] - q.shape[-2] :, :]  # of a cache the last
+            q = new.repeat_interleave(q.shape[-3] // k.shape[-3], dim=-3)
+        return grouped_query_attention(q, k, v, mask=mask)
 
     return grouped
 
@@ -157,9 +159,9 @@ def halves(q: Tensor, k: Tensor, v: Tensor, *, gate: str) -> Tensor:
     return share * new + torch.where(has_older, (1 - share) * old, 0)
 
 
-def perplexity(tokens: int = TOKENS, **sockets: Attend) -> float:
+def perplexity(**sockets: Any) -> float:
     """Of SmolLM2 with functions in its sockets."""
-    found = rounded(SmolLM.load(**sockets).perplexity(prose(), tokens=tokens))
+    found = rounded(SmolLM.load(**sockets).perplexity(prose(), tokens=TOKENS))
     print(found, flush=True)
     return found
 
@@ -327,7 +329,7 @@ def fitted(
         loss = (attended(x[some], found, 1, base) - target[some]).square().mean()
         optimiser.param_groups[0]["lr"] = rate * (1 - step / steps)
         optimiser.zero_grad()
-        (loss / target.square().mean()).backward()
+        (loss / target.square().mean()).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return [w.detach() for w in found]
 
@@ -350,7 +352,7 @@ def healed(*, steps: int = STEPS, texts: int = TEXTS, layers: int = 30) -> SmolL
         right = right + attended(rms_norm(right, norm_1, eps=eps), matrices, 3, base)
         x = rms_norm(ours, norm_1, eps=eps)
         w_q, w_k, w_v, w_o = matrices
-        start = [w_q, *(w.unflatten(0, (3, -1)).mean(dim=0) for w in (w_k, w_v)), w_o]
+        start = [w_q, *(torch.unflatten(w, 0, (3, -1)).mean(dim=0) for w in (w_k, w_v)), w_o]
         fits = fitted(x, right - ours, start, base=base, steps=steps)
         ours = ours + attended(x, fits, 1, base)
         ours, right = (y + swiglu(rms_norm(y, norm_2, eps=eps), *network) for y in (ours, right))
@@ -394,10 +396,6 @@ def main() -> None:
         str(low): perplexity(grouped_attention=from_below(range(low, 30)))
         for low in (0, 10, 16, 20, 24, 28)
     }
-    results["short"] = SHORT
-    results["alone"] = [
-        perplexity(SHORT, grouped_attention=one_head([layer])) for layer in range(30)
-    ]
     results["mechanisms"] = mechanisms()
     results["words"] = {
         "as it is": words(SmolLM.load()),
