@@ -31,6 +31,8 @@ NOW = (  # exercises that exist
     *("causal_linear_attention", "fix_causal_linear_attention"),
     *("sliding_window_mask", "longformer_mask"),
     *("sliding_window_attention", "fix_sliding_window_attention"),
+    *("grouped_query_attention", "fix_grouped_query_attention"),
+    *("shared_attention", "fuse_memories"),
 )
 FUTURE = "A token sees those after it"
 

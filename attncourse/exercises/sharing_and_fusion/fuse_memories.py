@@ -298,13 +298,14 @@ def right_by_putting_keys_together(q, memories):
 
 def right_two_at_a_time(q, memories):
     """merges one memory after the other, with the logsumexp of all so far"""
-    (k, v), *others = memories
-    out, lse = attention_and_lse(q, k, v)
-    for k, v in others:
-        other, more = attention_and_lse(q, k, v)
-        both = torch.logaddexp(lse, more)
-        out = (lse - both).exp()[..., None] * out + (more - both).exp()[..., None] * other
-        lse = both
+    total, out = None, 0
+    for k, v in memories:
+        scores = q @ k.mT / math.sqrt(q.shape[-1])
+        more = scores.logsumexp(dim=-1, keepdim=True)
+        both = more if total is None else torch.logaddexp(total, more)
+        old = 0 if total is None else (total - both).exp() * out
+        out = old + (scores - both).exp() @ v
+        total = both
     return out
 
 

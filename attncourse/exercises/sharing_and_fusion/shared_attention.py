@@ -228,3 +228,6 @@ def right_by_projecting_all_at_once(q, k, v, w):
     both = torch.cat([q, k], dim=-2) @ (w * w.shape[-1] ** -0.25)
     n = q.shape[-2]
     return torch.softmax(both[..., :n, :] @ both[..., n:, :].mT, dim=-1) @ v
+
+
+shown = right_by_two_projections
