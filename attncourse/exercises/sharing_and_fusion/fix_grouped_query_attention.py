@@ -35,8 +35,8 @@ def wrong_groups_side_by_side(q, k, v, *, mask=None):
     """You repeat the heads as a whole, 0 1 0 1 0 1, so that neighbours read different ones. Each is
     repeated in its place, 0 0 0 1 1 1.
     """
-    h, g = q.shape[-3], k.shape[-3]
-    copies = [1] * (k.ndim - 3) + [h // g, 1, 1]
+    share = q.shape[-3] // k.shape[-3]
+    copies = [1] * (k.ndim - 3) + [share, 1, 1]
     k, v = k.repeat(copies), v.repeat(copies)
     scores = q @ k.mT / math.sqrt(q.shape[-1])
     if mask is not None:
