@@ -194,6 +194,12 @@ def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
     )
 
 
+@probe
+def gradients_of_list(fn: Function, *args: Any) -> tuple[Tensor, ...]:
+    """`gradients` of a function that returns a list of tensors; each has its own cotangent."""
+    return gradients(lambda *given: tuple(fn(*given)), *args)
+
+
 def _tensors(x: Any) -> list[Tensor]:
     """The tensors in a value, one after the other, those in dicts and tuples included."""
     if isinstance(x, Tensor):

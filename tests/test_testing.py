@@ -18,6 +18,7 @@ from attncourse.testing import (
     fail,
     gaussian,
     gradients,
+    gradients_of_list,
     levels,
     needs_cuda,
     random_mask,
@@ -299,3 +300,11 @@ def test_tensors_are_the_same_where_pytorch_finds_them_close(kind, data):
     b = a * (1 + change) + data.draw(st.sampled_from([0.0, 1e-8, 1e-6, 1e-4]))
     a, b = a.to(kind), b.to(kind)
     assert same_value(a, b) is close(a, b)
+
+
+def test_the_tensors_of_a_list_have_cotangents_of_their_own():
+    x, y = gaussian(3, 2), gaussian(4, 2, seed=1)
+    found = gradients_of_list(lambda xs: [3 * xs[0], xs[1] ** 2], (x, y))
+    expected = gradients(lambda xs: (3 * xs[0], xs[1] ** 2), (x, y))
+    assert [g.shape for g in found] == [x.shape, y.shape]
+    assert_same(found, expected)

@@ -54,6 +54,7 @@ PARTS = (
             "serving": "Serving: caches, decoding, quantisation",
         },
     ),
+    Part("All of them at once", {"side-by-side": "Side by side"}, numbered=False),
     Part(
         "On the GPU",
         {

@@ -14,7 +14,9 @@ from attncourse.course.exercise import get, names
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
 
-WINDOW, TOP, BLOCK = 8, 4, 16  # of the exercises whose function takes a size
+WINDOW, TOP, BLOCK, WORKERS = 8, 4, 16, 3  # of the exercises whose function takes a size
+THRESHOLD = 0.01
+STRIPES, LANDMARKS = 2, 4
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
@@ -136,6 +138,38 @@ def _top(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, top=min(TOP, k.shape[-2])))
 
 
+def _stripes(function: Function) -> Sockets:
+    """Each map as the product of two thin matrices."""
+
+    def softmax(x: Tensor) -> Any:
+        left, right = function(attncourse.softmax(x), min(STRIPES, x.shape[-1]))
+        return left @ right
+
+    return {"softmax": softmax}
+
+
+def _mixtures(function: Function) -> Sockets:
+    """The means of segments for projections; those of a Linformer are learned with the model."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        m = k.shape[-2]
+        means = attncourse.segment_means(torch.eye(m), min(LANDMARKS, m))
+        return function(q, k, v, means, means)
+
+    return {"attention": attention}
+
+
+def _landmarks(function: Function) -> Sockets:
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        return function(q, k, v, landmarks=min(LANDMARKS, k.shape[-2]))
+
+    return {"attention": attention}
+
+
+def _threshold(function: Function) -> Sockets:
+    return _without_mask(lambda q, k, v: function(q, k, v, threshold=THRESHOLD))
+
+
 def _quantized(function: Function) -> Sockets:
     def storage(x: Tensor) -> Any:
         values, scale = function(x)
@@ -146,6 +180,17 @@ def _quantized(function: Function) -> Sockets:
 
 def _dequantized(function: Function) -> Sockets:
     return {"storage": lambda x: function(*attncourse.quantize_int8(x))}
+
+
+def _shards(function: Function) -> Sockets:
+    """The text cut over three workers, or as many as there are tokens, and put together again."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        workers = min(WORKERS, q.shape[-2])
+        shards = [list(torch.tensor_split(x, workers, dim=-2)) for x in (q, k, v)]
+        return torch.cat(list(function(*shards)), dim=-2)
+
+    return {"attention": attention}
 
 
 def _self_attention(function: Function) -> Sockets:
@@ -199,6 +244,8 @@ PLUGS: dict[str, Plug] = {
     "decode_step": Plug(_into("cache")),
     "quantize_int8": Plug(_quantized, neutral=False),
     "dequantize": Plug(_dequantized, neutral=False),
+    "fix_quantize_int8": Plug(_quantized, neutral=False),
+    "ring_attention": Plug(_shards, model="MiniLM"),
     "merge_attention": Plug(_in_halves),
     "blockwise_attention": Plug(_tiles, brief=True),
     "fix_blockwise_attention": Plug(_tiles, brief=True),
@@ -213,6 +260,12 @@ PLUGS: dict[str, Plug] = {
         _window_attention, neutral=False, cached=False, brief=True
     ),
     "topk_attention": Plug(_top, neutral=False, brief=True),
+    "truncated_svd": Plug(_stripes, model="MiniLM", neutral=False),
+    "linformer_attention": Plug(_mixtures, model="MiniLM", neutral=False),
+    "nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
+    "fix_nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
+    "threshold_attention": Plug(_threshold, neutral=False, brief=True),
+    "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
     "sample": Plug(_nothing, choice=_sampled),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),

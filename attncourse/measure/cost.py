@@ -34,10 +34,9 @@ def flops(fn: Function, *args: Any, **kwargs: Any) -> int:
     """Floating-point operations in the matrix products of ``fn(*args, **kwargs)``.
 
     Counted by ``torch.utils.flop_counter.FlopCounterMode``, and besides what it leaves out: the
-    products of a matrix or a vector with a vector, products added in place, and the fused
-    attention of the CPU, of which the pairs that ``is_causal`` hides do not count. 2 for a
-    multiply-add. Softmax, tanh and other
-    element-wise work counts 0.
+    products of a matrix or a vector with a vector, products added in place, weighted sums of chosen
+    rows, and the fused attention of the CPU, of which the pairs that ``is_causal`` hides do not
+    count. 2 for a multiply-add. Softmax, tanh and other element-wise work counts 0.
 
     >>> flops(torch.matmul, torch.ones(2, 3), torch.ones(3, 4))  # 2 * 2 * 3 * 4
     48
@@ -45,7 +44,7 @@ def flops(fn: Function, *args: Any, **kwargs: Any) -> int:
     from torch.utils import flop_counter
 
     light(flop_counter._FlopCounterMode)
-    uncounted = _vector_products() | _products_in_place() | _fused_attention()
+    uncounted = _vector_products() | _products_in_place() | _sums_of_rows() | _fused_attention()
     with flop_counter.FlopCounterMode(display=False, custom_mapping=uncounted) as counter:
         fn(*args, **kwargs)
     return int(counter.get_total_flops())
@@ -146,6 +145,24 @@ def _products_in_place() -> dict[Any, Callable[..., int]]:
         aten.addmm_: sum_and_product,
         aten.baddbmm_: sum_and_product,
         aten.addmv_: _vector_products()[aten.addmv],
+    }
+
+
+def _sums_of_rows() -> dict[Any, Callable[..., int]]:
+    """How to count the weighted sums of chosen rows of a table: 2 for each number of each row."""
+    aten = torch.ops.aten
+
+    def weighted(table: Any, chosen: Any, starts: Any, *rest: Any, **_: Any) -> int:
+        _scaled, _mode, _sparse, weights, *_more = (*rest, None, None, None, None)
+        return 2 * math.prod(chosen) * table[-1] if weights is not None else 0
+
+    def of_weights(g: Any, table: Any, chosen: Any, *rest: Any, **_: Any) -> int:
+        return 2 * math.prod(chosen) * table[-1]
+
+    return {
+        aten._embedding_bag: weighted,
+        aten._embedding_bag_forward_only: weighted,
+        aten._embedding_bag_per_sample_weights_backward: of_weights,
     }
 
 

@@ -95,9 +95,11 @@ def cost_exponent(
     return scaling_exponent(measure, mechanism, lambda length: random_inputs(length, d), n)
 
 
-def cheaper_from(mechanism: Mechanism, *, d: int = 64, longest: int = 8192) -> int | None:
+def cheaper_from(
+    mechanism: Mechanism, *, d: int = 64, shortest: int = 1, longest: int = 8192
+) -> int | None:
     """The length from which on a mechanism takes fewer FLOPs than all n m pairs; None if there is
-    none up to `longest`.
+    none up to `longest`. `shortest` is the least that it takes.
 
     Found by doubling and halving, so it takes for granted that what is cheaper stays cheaper.
     Counts alone: a clock may say otherwise, since operators differ in how well they use a
@@ -108,7 +110,7 @@ def cheaper_from(mechanism: Mechanism, *, d: int = 64, longest: int = 8192) -> i
     """
     if not _is_cheaper(mechanism, longest, d):
         return None
-    low, high = 0, 1  # a length that is too short, and one that may be long enough
+    low, high = shortest - 1, shortest  # too short, and one that may be long enough
     while not _is_cheaper(mechanism, high, d):
         low, high = high, min(2 * high, longest)
     while high - low > 1:

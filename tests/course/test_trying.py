@@ -33,6 +33,8 @@ NOW = (  # exercises that exist
     *("sliding_window_attention", "fix_sliding_window_attention"),
     *("grouped_query_attention", "fix_grouped_query_attention"),
     *("shared_attention", "fuse_memories"),
+    *("truncated_svd", "linformer_attention", "nystrom_attention", "fix_nystrom_attention"),
+    *("topk_attention", "threshold_attention", "sparsemax"),
 )
 FUTURE = "A token sees those after it"
 

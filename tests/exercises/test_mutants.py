@@ -38,6 +38,14 @@ MAY_DIFFER = {
             "the ends of a dtype are not asked, and what is rounded to it",
         ),
     ),
+    "truncated_svd": (
+        ("linalg.svd(a)", "full_matrices=True"),
+        "what a whole basis has beyond the first r is cut off",
+    ),
+    **dict.fromkeys(
+        ("nystrom_attention", "fix_nystrom_attention"),
+        ((").float()", "].float()"), "what is rounded to float32 is within the tolerance"),
+    ),
     "layer_norm": (("_in_units",), "tokens at the ends of their dtype are not asked of a learner"),
 }
 

@@ -1,5 +1,7 @@
 """Cost is counted: exact, and the same for every value of the inputs."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
@@ -32,6 +34,13 @@ def test_the_flops_of_attention_are_two_n_m_times_d_plus_e(lead, n, m, d, e):
     expected = 2 * n * m * (d + e) * torch.Size(lead).numel()
     assert flops(attention, q, k, v) == expected
     assert flops(attention, q, k, v, mask=random_mask(n, m)) == expected
+
+
+def test_weighted_sums_of_chosen_rows_count_and_plain_ones_do_not():
+    chosen, table, weights = torch.tensor([[0, 2, 2], [1, 1, 0]]), gaussian(4, 5), gaussian(2, 3)
+    plain = partial(torch.nn.functional.embedding_bag, chosen, mode="sum")
+    assert flops(plain, table) == 0
+    assert flops(plain, table, per_sample_weights=weights) == 2 * 6 * 5
 
 
 def test_the_flops_of_the_score_functions_are_those_of_their_docstrings():

@@ -19,6 +19,10 @@ _MAGIC = re.compile(
 _ASSIGNED = re.compile(r"(\w+[ \t]*=[ \t]*)([%!].*)", re.DOTALL)
 # what Colab makes of magics where it writes a .py: comments, which can leave a block empty
 _COMMENTED = re.compile(r"[ \t]*#[ \t]*([%!]|Commented out IPython magic)")
+# and of a whole cell under a magic: the magic, then the cell's lines
+_COMMENTED_CELL = re.compile(
+    r"^# Commented out IPython magic.*\n# ?(%%\w+).*\n((?:#.*(?:\n|\Z))+)", re.MULTILINE
+)
 
 
 def parses(source: str) -> bool:
@@ -36,8 +40,11 @@ def to_python(source: str, script: bool = False) -> tuple[str, list[str]]:
     """The Python of a cell, line for line, and what was left out of it.
 
     Source that is Python as it stands is left alone: in it a line may well begin with ``%``. In a
-    `script`, a block in which a download left only a commented magic is passed over.
+    `script`, a block in which a download left only a commented magic is passed over, and a cell
+    that it made comments of, for the magic above it, is Python again.
     """
+    if script:
+        source = _COMMENTED_CELL.sub(_cell_again, source)
     if parses(source):
         return source, []
     first, _, rest = source.lstrip().partition("\n")
@@ -70,6 +77,13 @@ def _python_of(line: str, left_out: list[str]) -> str:
     if target:
         return target + ("[]" if magic.startswith("!") else "None")
     return "pass"
+
+
+def _cell_again(found: re.Match[str]) -> str:
+    """The lines of a cell that was made comments, if its magic runs them and they are Python."""
+    body = re.sub(r"^# ?", "", found[2], flags=re.MULTILINE)
+    runs = found[1] in RUN_THEIR_BODY and parses(body)
+    return f"#\n#\n{body}" if runs else found[0]
 
 
 def _filled(source: str) -> str:

@@ -48,7 +48,8 @@ def blockwise_attention(
     row, the largest score, the sum of exponentials and the sum of weighted values; a tile with a
     larger score scales down what came before. Causal is aligned to the bottom right, as in
     `causal_mask`, and leaves out the tiles of which nothing is visible, about half of them. The
-    backward pass computes each tile again from the logsumexp instead of storing its weights.
+    backward pass computes each tile again, from the largest score and the sum of each row,
+    instead of storing its weights.
     Half-precision input is accumulated in float32. Time O(n m (d + e)), memory
     O(block^2 + n (d + e) + m (d + e)), forward and backward: nothing is n by m.
 
@@ -80,22 +81,23 @@ class _Blockwise(HandWritten):
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, block: int, causal: bool) -> Tensor:
         tiles = _Tiles(q, k, v, block, causal)
         out = tiles.q.new_zeros(*tiles.q.shape[:-1], v.shape[-1])
-        lse = tiles.q.new_empty(*tiles.q.shape[:-1], 1)
+        largest, total = tiles.q.new_empty(2, *tiles.q.shape[:-1], 1)
         for rows in tiles.rows():
-            lse[:, rows] = _attend(tiles, rows, out[:, rows])
-        keep(ctx, (q, k, v, block, causal), out, lse)
+            largest[:, rows], total[:, rows] = _attend(tiles, rows, out[:, rows])
+        keep(ctx, (q, k, v, block, causal), out, largest, total)
         return out.view(*q.shape[:-1], v.shape[-1]).to(v.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (q, k, v, block, causal), (out, lse) = kept(ctx)
+        (q, k, v, block, causal), (out, largest, total) = kept(ctx)
         tiles = _Tiles(q, k, v, block, causal)
-        g = grad.reshape(out.shape).to(out.dtype)
+        # over the sums here, so that weights need not be, nor scores lose digits to a logarithm
+        g = grad.reshape(out.shape).to(out.dtype) / total
         d_q, d_k, d_v = (torch.zeros_like(x) for x in (tiles.q, tiles.k, tiles.v))
         mean = (g * out).sum(dim=-1, keepdim=True)  # p . dp of each row, without its weights
         for rows in tiles.rows():
             for columns in tiles.columns(rows):
-                weights = tiles.scores(rows, columns).sub_(lse[:, rows]).exp_()
+                weights = tiles.scores(rows, columns).sub_(largest[:, rows]).exp_()
                 d_v[:, columns].baddbmm_(weights.mT, g[:, rows])
                 d_scores = torch.bmm(g[:, rows], tiles.v[:, columns].mT)
                 d_scores.sub_(mean[:, rows]).mul_(weights)
@@ -105,8 +107,11 @@ class _Blockwise(HandWritten):
         return *(d.view(x.shape).to(x.dtype) for d, x in gradients), None, None
 
 
-def _attend(tiles: "_Tiles", rows: slice, out: Tensor) -> Tensor:
-    """Write the outputs of a block of queries into `out`, which is zero; return the logsumexp."""
+def _attend(tiles: "_Tiles", rows: slice, out: Tensor) -> tuple[Tensor, Tensor]:
+    """Write the outputs of a block of queries into `out`, which is zero.
+
+    Returns of each row the largest score and the sum of exponentials, in units of the largest.
+    """
     # the smallest number stands for "nothing seen": the weights of a hidden key are then 0
     largest = out.new_full((*out.shape[:-1], 1), torch.finfo(out.dtype).min)
     total = torch.zeros_like(largest)
@@ -120,7 +125,7 @@ def _attend(tiles: "_Tiles", rows: slice, out: Tensor) -> Tensor:
         largest = larger
     total.masked_fill_(total == 0, 1.0)
     out.div_(total)
-    return largest.add_(total.log_())
+    return largest, total
 
 
 class _Tiles:

@@ -12,14 +12,8 @@ from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
 from attncourse.core.transforms import composable
 from attncourse.kernels import available
-from attncourse.mechanisms.linear._sums import (
-    identity,
-    mean,
-    no_state,
-    over_all_keys,
-    over_past_keys,
-    with_ones,
-)
+from attncourse.mechanisms.linear._all_keys import Features, over_all_keys
+from attncourse.mechanisms.linear._sums import mean, no_state, over_past_keys, with_ones
 
 
 @checked
@@ -51,7 +45,7 @@ def kernel_attention(
     >>> kernel_attention(phi_q, phi_k, v).mT.round(decimals=2).tolist()  # the last has no weights
     [[5.0, 2.0, 0.0]]
     """
-    return over_all_keys(identity, phi_q, phi_k, v)
+    return over_all_keys(Features(), phi_q, phi_k, v)
 
 
 @checked
@@ -92,7 +86,7 @@ def causal_kernel_attention(
     [[2.0, 3.0, 4.0, 5.0]]
     """
     nothing = no_state(phi_q[..., 0, :], v[..., 0, :])
-    return over_past_keys(identity, nothing, phi_q, phi_k, v, chunk)[0]
+    return over_past_keys(Features(), nothing, phi_q, phi_k, v, chunk)[0]
 
 
 FORMS = (

@@ -11,15 +11,10 @@ from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
 from attncourse.core.transforms import composable
 from attncourse.kernels import available
+from attncourse.mechanisms.linear._all_keys import Features, over_all_keys
 from attncourse.mechanisms.linear._exponentials import LOG2_E
 from attncourse.mechanisms.linear._recurrence import checked_state
-from attncourse.mechanisms.linear._sums import (
-    mean,
-    no_state,
-    over_all_keys,
-    over_past_keys,
-    with_ones,
-)
+from attncourse.mechanisms.linear._sums import mean, no_state, over_past_keys, with_ones
 from attncourse.mechanisms.linear.kernel_attention import (
     causal_kernel_attention_by_definition,
     kernel_attention_by_definition,
@@ -56,7 +51,7 @@ def linear_attention(
     >>> linear_attention(q, k, v).round(decimals=2).tolist()  # weights 1 and 3
     [[4.0]]
     """
-    return over_all_keys(_features, q, k, v)
+    return over_all_keys(_EluPlusOne(), q, k, v)
 
 
 @checked
@@ -97,7 +92,7 @@ def causal_linear_attention(
     [[1.0, 4.0]]
     """
     nothing = no_state(q[..., 0, :], v[..., 0, :])
-    return over_past_keys(_features, nothing, q, k, v, chunk)[0]
+    return over_past_keys(_EluPlusOne(), nothing, q, k, v, chunk)[0]
 
 
 @checked
@@ -121,7 +116,7 @@ def linear_attention_segment(
     ([[1.0, 4.0]], 16.0, 4.0)
     """
     sums = _joined(state, q[..., 0, :], v[..., 0, :])
-    out, sums = over_past_keys(_features, sums, q, k, v, chunk)
+    out, sums = over_past_keys(_EluPlusOne(), sums, q, k, v, chunk)
     return out, (sums[..., :-1], sums[..., -1])
 
 
@@ -179,30 +174,40 @@ def _elu_plus_one(x: Tensor) -> Tensor:
     return x.clamp(max=0).exp() + torch.relu(x)
 
 
-def _features(x: Tensor) -> Tensor:
-    if torch.compiler.is_compiling():  # which fuses it itself
-        return _elu_plus_one(x)
-    phi: Tensor = _Features.call(x)
-    return phi
+class _EluPlusOne(Features):
+    """Features as powers of two, which are quicker than exponentials; their slope is min(phi, 1)"""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():  # which fuses it itself
+            return _elu_plus_one(x)
+        phi: Tensor = _Features.call(self, x)
+        return phi
+
+    def into(self, x: Tensor, out: Tensor, spare: Tensor) -> Tensor:
+        torch.clamp(x, min=0, out=spare)
+        return torch.clamp(x, max=0, out=out).mul_(LOG2_E).exp2_().add_(spare)
+
+    def pull_back(self, grad: Tensor, phi: Tensor) -> None:
+        grad.mul_(phi.clamp_(max=1))
 
 
 class _Features(HandWritten):
-    """`_elu_plus_one` in place, by powers of two, and its derivative from itself: min(phi, 1)."""
+    """Features in the graph of autograd."""
 
     @staticmethod
-    def plain(x: Tensor) -> Tensor:
+    def plain(features: _EluPlusOne, x: Tensor) -> Tensor:
         return _elu_plus_one(x)
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        phi = x.clamp(max=0).mul_(LOG2_E).exp2_().add_(torch.relu(x))
-        keep(ctx, (x,), phi)
+    def forward(ctx: Any, features: _EluPlusOne, x: Tensor) -> Tensor:
+        phi = features.into(x, torch.empty_like(x), torch.empty_like(x))
+        keep(ctx, (features, x), phi)
         return phi
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
         _, (phi,) = kept(ctx)
-        return phi.clamp(max=1).mul_(grad)
+        return None, phi.clamp(max=1).mul_(grad)
 
 
 FORMS = (

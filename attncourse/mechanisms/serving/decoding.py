@@ -32,11 +32,11 @@ def decode_step_by_definition(
 
 @checked
 def decode_step(
-    cache: Cache,
+    cache: tuple[Tensor, Tensor],
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... n d"],
     v: Float[Tensor, "... n e"],
-) -> tuple[Float[Tensor, "... n e"], Cache]:
+) -> tuple[Float[Tensor, "... n e"], tuple[Tensor, Tensor]]:
     """Attention of one new token to the cached ones and itself: (out, cache with the token).
 
     cache holds (keys (..., t, d), values (..., t, e)) of t >= 0 tokens; q, k and v are those of

@@ -23,7 +23,9 @@ def ring_attention_by_definition(qs: Shards, ks: Shards, vs: Shards) -> list[Ten
 
 
 @checked
-def ring_attention(qs: Shards, ks: Shards, vs: Shards) -> list[Tensor]:
+def ring_attention(
+    qs: Sequence[Tensor], ks: Sequence[Tensor], vs: Sequence[Tensor]
+) -> list[Tensor]:
     """Attention of P workers, each with a shard of queries, of keys and of values.
 
     In step s worker i attends to the shard of worker i - s (mod P), which has been passed on s

@@ -544,6 +544,37 @@ def test_a_download_from_colab_is_read(file):
     assert loaded(submission)["softmax"].__code__.co_firstlineno == COLAB.count("\n") - 1
 
 
+TIMED = """import torch
+
+# Commented out IPython magic to ensure Python compatibility.
+# %%time
+# # the largest first
+# def softmax(x):
+#     y = x - x.amax()
+#
+#     return y
+
+n = 1
+"""
+
+
+def test_a_cell_that_colab_made_comments_of_is_read(file):
+    submission = file(TIMED)
+    assert submission.defined == {"softmax"}
+    assert submission.notes == ()
+    softmax = loaded(submission)["softmax"]
+    assert softmax.__code__.co_firstlineno == 6
+    assert softmax.__code__.co_varnames == ("x", "y")
+
+
+@pytest.mark.parametrize(
+    "cell", ["%%bash\n# def softmax(x): ...", "%%time\n# nothing, or def softmax(x)"]
+)
+def test_other_comments_stay_comments(file, cell):
+    head = "# Commented out IPython magic to ensure Python compatibility.\n"
+    assert file(f"{head}# {cell}\n\nn = 1").defined == set()
+
+
 @pytest.mark.parametrize("text", ["if True:\n# nothing\nx = 1", "if True:\nx = 1"])
 def test_a_block_that_is_empty_for_another_reason_is_an_error(file, text):
     (note,) = file(text).notes

@@ -138,9 +138,11 @@ def test_the_largest_tensor_grows_with_the_length(form):
     assert scaling_exponent(largest_tensor, form, inputs_of_length, 256) == 1
 
 
-def test_scores_alone_cost_a_matrix_product_and_the_backward_pass_none():
+def test_all_scores_are_computed_once_and_only_chosen_values_are_summed():
     q, k, v = inputs_of_length(256)
-    assert flops(four, q, k, v) == flops(backward, q, k, v) == 2 * 256 * 256 * 8
+    scores, kept = 2 * 256 * 256 * 8, 2 * 256 * 4
+    assert flops(four, q, k, v) == scores + kept * 6
+    assert flops(backward, q, k, v) == scores + kept * (6 + 6 + 6 + 8 + 8 + 6)
     assert flops(attention, q, k, v) == 2 * 256 * 256 * (8 + 6)
 
 

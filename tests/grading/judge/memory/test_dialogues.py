@@ -94,6 +94,7 @@ def remembering(name):
     return Dialogues(all_exercises()[name], Outcomes())
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_for_every_answer_of_the_course_it_is_what_the_checks_conclude(answer):
     name, function = ANSWERS[answer]
