@@ -8,7 +8,8 @@ j = \lfloor i / s \rfloor, \qquad i = 0 \ldots h - 1 .$$
 
 - `q` is (..., h, n, d), `k` is (..., g, m, d), `v` is (..., g, m, e); the result is (..., h, n, e),
   in the dtype of `v`. The axes in front of the heads are batches, shared by all three.
-- g divides h. With g = h it is multi-head attention, with g = 1 multi-query attention.
+- g divides h. With g = h it is multi-head attention, with one head for all
+  multi-query attention.
 - `mask`, if given, is Boolean and broadcasts to (..., h, n, m): True means *may attend*. A query
   that may attend to nothing gives zeros.
 - Your `attention` of the chapter on masks may do the work. What PyTorch calls `enable_gqa` is what
