@@ -2,8 +2,8 @@ r"""# Mend the order
 
 This function lets h query heads read g heads of keys and values. With g = h it equals multi-head
 attention, with one head for all multi-query attention. Shapes and speed are as they should be, and
-a model that is *trained* with it is as good as any. Put it into a model that was trained elsewhere, and the
-words are gone. Find out which head reads what, and mend it:
+a model that is *trained* with it is as good as any. Put it into a model that was trained elsewhere,
+and the words are gone. Find out which head reads what, and mend it:
 
 $$Z_i = \mathrm{softmax}\!\left(\frac{Q_i K_j^\top}{\sqrt d}\right) V_j, \qquad
 j = \lfloor i / s \rfloor, \qquad s = h / g .$$
