@@ -99,6 +99,17 @@ def _in_halves(function: Function) -> Sockets:
     return {"attention": attention}
 
 
+def _in_memories(function: Function) -> Sockets:
+    """What a query may see as two memories, the older half and the newer."""
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Any:
+        cut = k.shape[-2] // 2
+        parts = [slice(cut), slice(cut, None)] if cut else [slice(None)]
+        return function(q, [(k[..., part, :], v[..., part, :]) for part in parts])
+
+    return _without_mask(attend)
+
+
 def _tiles(function: Function) -> Sockets:
     def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
         return function(q, k, v, block=BLOCK, causal=True)
@@ -235,6 +246,11 @@ def _head_by_head(function: Function) -> Sockets:
     return {"multi_head_attention": heads}
 
 
+def _tied(function: Function) -> Sockets:
+    """A layer whose heads ask and are found by the weights of their queries."""
+    return _head_by_head(lambda x, memory, w_q, w_k, w_v: function(x, memory, memory @ w_v, w_q))
+
+
 def _nothing(function: Function) -> Sockets:
     return {}
 
@@ -260,6 +276,9 @@ PLUGS: dict[str, Plug] = {
     "merge_heads": Plug(_into("merge_heads")),
     "swiglu": Plug(_into("feed_forward")),
     "grouped_query_attention": Plug(_into("grouped_attention")),
+    "fix_grouped_query_attention": Plug(_into("grouped_attention")),
+    "shared_attention": Plug(_tied, model="MiniLM", neutral=False),
+    "fuse_memories": Plug(_in_memories, brief=True),
     "decode_step": Plug(_into("cache")),
     "quantize_int8": Plug(_quantized, neutral=False),
     "dequantize": Plug(_dequantized, neutral=False),

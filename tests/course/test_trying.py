@@ -32,6 +32,8 @@ NOW = (  # exercises that exist
     *("positive_features", "performer_attention", "fix_performer_attention"),
     *("sliding_window_mask", "longformer_mask"),
     *("sliding_window_attention", "fix_sliding_window_attention"),
+    *("grouped_query_attention", "fix_grouped_query_attention"),
+    *("shared_attention", "fuse_memories"),
     *("truncated_svd", "linformer_attention", "nystrom_attention", "fix_nystrom_attention"),
     *("topk_attention", "threshold_attention", "sparsemax"),
     *("decode_step", "quantize_int8", "dequantize", "fix_quantize_int8", "ring_attention"),

@@ -108,7 +108,10 @@ def part(exercise: Exercise, call: Call, number: int) -> Call:
     given = dict(zip(rules, call.args, strict=False)) | call.kwargs
     tensors = [name for name, x in given.items() if isinstance(x, Tensor)]
     sizes = {axis: n for name in tensors for axis, n in axes(rules[name], given[name]) if axis}
-    kept = {a: int(torch.randint(1, size + 1, (), generator=dice)) for a, size in sizes.items()}
+    kept = {
+        a: int(torch.randint(min(size, 1), size + 1, (), generator=dice))  # an empty memory stays
+        for a, size in sizes.items()
+    }
     if "lengths" in tensors:
         given["m"] = int(given["lengths"].max()) + 1 + number
     elif all(isinstance(x, int) for x in given.values()):  # positions fit the length they are of

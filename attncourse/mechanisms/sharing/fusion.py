@@ -12,12 +12,10 @@ from attncourse.core.shapes import checked
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.mechanisms.exact.merging import attention_and_lse, merge_attention
 
-Memories = Sequence[tuple[Tensor, Tensor]]
-
 
 @checked
 def fuse_memories_by_definition(
-    q: Float[Tensor, "... n d"], memories: Memories
+    q: Float[Tensor, "... n d"], memories: Sequence[tuple[Tensor, Tensor]]
 ) -> Float[Tensor, "... n e"]:
     """One softmax over the keys of all memories: attention over their concatenation."""
     _check_memories(memories)
@@ -26,7 +24,9 @@ def fuse_memories_by_definition(
 
 
 @checked
-def fuse_memories(q: Float[Tensor, "... n d"], memories: Memories) -> Float[Tensor, "... n e"]:
+def fuse_memories(
+    q: Float[Tensor, "... n d"], memories: Sequence[tuple[Tensor, Tensor]]
+) -> Float[Tensor, "... n e"]:
     """Flat fusion: attend to each memory (k, v) by itself, then weight the results by gates.
 
     o = sum_m g_m o_m with g = softmax_m(lse_m), where lse_m = log sum_j exp(s_mj): the same as
@@ -48,7 +48,9 @@ def fuse_memories(q: Float[Tensor, "... n d"], memories: Memories) -> Float[Tens
 
 
 @checked
-def serial_fusion(x: Float[Tensor, "... n d"], memories: Memories) -> Float[Tensor, "... n d"]:
+def serial_fusion(
+    x: Float[Tensor, "... n d"], memories: Sequence[tuple[Tensor, Tensor]]
+) -> Float[Tensor, "... n d"]:
     """One memory after the other: x <- x + attention(x, k_m, v_m). The order matters.
 
     Values are as wide as x. Time O(n d sum m), memory O(n max m). Raises as `fuse_memories`.
@@ -68,7 +70,9 @@ def serial_fusion(x: Float[Tensor, "... n d"], memories: Memories) -> Float[Tens
 
 
 @checked
-def parallel_fusion(x: Float[Tensor, "... n d"], memories: Memories) -> Float[Tensor, "... n d"]:
+def parallel_fusion(
+    x: Float[Tensor, "... n d"], memories: Sequence[tuple[Tensor, Tensor]]
+) -> Float[Tensor, "... n d"]:
     """All memories from the same x: x + sum_m attention(x, k_m, v_m). The order does not matter.
 
     Values are as wide as x. Time O(n d sum m), memory O(n max m). Raises as `fuse_memories`.
@@ -90,7 +94,7 @@ def parallel_fusion(x: Float[Tensor, "... n d"], memories: Memories) -> Float[Te
 
 @checked
 def hierarchical_fusion(
-    q: Float[Tensor, "... n d"], memories: Memories, w: Float[Tensor, "e d"]
+    q: Float[Tensor, "... n d"], memories: Sequence[tuple[Tensor, Tensor]], w: Float[Tensor, "e d"]
 ) -> Float[Tensor, "... n e"]:
     """Attend to each memory, then to what came back: c_m = attention(q, k_m, v_m), q to c_m W.
 
