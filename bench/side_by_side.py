@@ -197,7 +197,7 @@ def entries(n: int = TOKENS) -> dict[str, Entry]:
             clock="full, in tiles",
         ),
         "window of 128": rule(partial(last, 128), partial(last, 128), clock="window 256"),
-        "window of 128 and the first token": rule(
+        "window 128 + first token": rule(
             partial(longformer_attention, window=128, global_tokens=(0,)),
             masked(window(n, 128, first=1)),
             clock="window 256 + 16 global",
@@ -250,7 +250,7 @@ def entries(n: int = TOKENS) -> dict[str, Entry]:
             clock="Performer 256, causal",
         ),
         "one key/value head": Entry("sharing-and-fusion", exact, one_head_for_all),
-        "keys and values of 8 bits": serving(exact, in_int8),
+        "8-bit keys and values": serving(exact, in_int8),
     }
 
 
