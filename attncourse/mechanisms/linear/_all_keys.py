@@ -19,8 +19,11 @@ from torch import Tensor
 
 from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.dtypes import accumulation_dtype
-from attncourse.mechanisms.linear._recurrence import at_once
 from attncourse.mechanisms.linear._sums import quotient, reciprocal
+
+# Tokens are worked on in parts of about PART numbers a tensor (4 MiB of float32): small enough to
+# stay in a processor's caches, and few operations, each of which waits for all threads.
+PART = 2**20
 
 
 class Features:
@@ -124,7 +127,7 @@ class _Buffers:
     ) -> None:
         self.wide = accumulation_dtype(v.dtype)
         width, longest = max(q.shape[-1], v.shape[-1]), max(q.shape[1], k.shape[1])
-        self.size = at_once(q.shape[0], width)
+        self.size = max(1, PART // max(1, q.shape[0] * width))
         room = q.shape[0] * min(longest, self.size) * width
         own = [] if result is None or longest > self.size else [result.view(-1)]
         own = [x for x in own if x.dtype == self.wide and x.numel() >= room]

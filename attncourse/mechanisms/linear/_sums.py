@@ -1,4 +1,4 @@
-"""Means with weights phi(q_i) . phi(k_j): sums over keys first, a few hundred tokens at a time.
+"""Means with weights phi(q_i) . phi(k_j): sums over keys first, group by group of tokens.
 
 The sums are S = sum_j phi(k_j) v_j^T and z = sum_j phi(k_j). Where the quadratic form is needed
 too, inside a chunk, the values get a column of ones instead: then one product gives both the sum of

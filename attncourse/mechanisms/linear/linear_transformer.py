@@ -42,8 +42,8 @@ def linear_attention(
 
     o_i = phi(q_i) S / (phi(q_i) . z) with S = sum_j phi(k_j) v_j^T and z = sum_j phi(k_j). A query
     whose weights are all 0 gets zeros. Half-precision input is accumulated in float32. Time
-    O((n + m) d e), memory O(d e) beside the inputs and the output: features are made a few hundred
-    tokens at a time.
+    O((n + m) d e), memory O(d e) beside the inputs and the output: features are made for a part
+    of the tokens at a time.
 
     Source: Katharopoulos et al. 2020, section 3.2, equations 4 to 7.
 

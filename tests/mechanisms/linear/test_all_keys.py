@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attncourse.mechanisms.linear import _recurrence
+from attncourse.mechanisms.linear import _all_keys
 from attncourse.mechanisms.linear.linear_transformer import (
     linear_attention,
     linear_attention_by_definition,
@@ -13,11 +13,11 @@ from attncourse.testing import assert_same, gradients
 SIZES = ((5, 7, 3, 4), (20, 9, 4, 4), (9, 20, 6, 2), (1, 1, 1, 1))  # n, m, d, e
 
 
-@pytest.mark.parametrize("work", [2**21, 200, 64], ids=lambda work: f"{work} numbers at once")
+@pytest.mark.parametrize("part", [2**20, 200, 64], ids=lambda part: f"{part} numbers at once")
 @pytest.mark.parametrize("lead", [(), (2,), (2, 3)], ids=str)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_parts_give_what_the_whole_gives(work, lead, sizes, monkeypatch):
-    monkeypatch.setattr(_recurrence, "WORK", work)
+def test_parts_give_what_the_whole_gives(part, lead, sizes, monkeypatch):
+    monkeypatch.setattr(_all_keys, "PART", part)
     n, m, d, e = sizes
     generator = torch.Generator().manual_seed(n)
     shapes = (n, d), (m, d), (m, e)
