@@ -1,5 +1,6 @@
 """The book's sources: chapters as they should be, citations that exist, nothing of a machine."""
 
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pages import ROOT
 
 BOOK = sorted(path for kind in ("*.ipynb", "*.md") for path in (ROOT / "book").glob(kind))
 CHAPTERS = [path for path in BOOK if path.suffix == ".ipynb"]
+DATA = sorted((ROOT / "book" / "data").glob("*.json"))
 BIBLIOGRAPHY = parse_file(str(ROOT / "book" / "references.bib")).entries
 
 # Titles that the articles cite and nobody wrote (S3-69, S3-80, S3-82, S3-83).
@@ -37,6 +39,14 @@ def test_a_chapter_is_committed_as_executed(path: Path) -> None:
 @pytest.mark.parametrize("path", budgets.written(ROOT), ids=name)
 def test_a_chapter_keeps_its_budgets(path: Path) -> None:
     assert budgets.problems(path) == []
+
+
+@pytest.mark.parametrize("path", DATA, ids=name)
+def test_a_file_of_data_names_no_place_on_a_machine(path: Path) -> None:
+    command = json.loads(path.read_text(encoding="utf-8"))["provenance"]["command"]
+    assert not [
+        word for word in command.split() if Path(word.partition("=")[2] or word).is_absolute()
+    ]
 
 
 def test_claims_are_proved_where_they_say() -> None:

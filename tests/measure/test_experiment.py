@@ -43,6 +43,20 @@ def test_what_is_written_is_read(tmp_path, monkeypatch):
     assert (found.provenance, found.seconds) == (about, 0.1)
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("python bench/made.py --out data/made.json", "python bench/made.py --out data/made.json"),
+        (f"python bench/made.py --out {FOLDER}/made.json", "book/data/made.json"),
+        ("attncourse bench --out=/home/ann/made.json", "attncourse bench --out=made.json"),
+    ],
+)
+def test_a_command_is_told_without_the_places_of_a_machine(given, told):
+    assert provenance(given).command.endswith(told)
+    assert "/home" not in provenance(given).command
+    assert str(FOLDER.parents[1]) not in provenance(given).command
+
+
 def test_a_file_that_is_not_there_or_is_something_else_is_refused():
     with pytest.raises(FileNotFoundError, match=r"^there is no measured experiment 'heats': "):
         measured("heats")

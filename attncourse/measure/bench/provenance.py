@@ -18,7 +18,9 @@ from attncourse.measure.gpu import description, settings_as_found
 def provenance(command: str, packages: Iterable[str] = (), *, device: str = "cpu") -> Provenance:
     """Date, machine and versions now; packages are those whose versions matter besides.
 
-    On a CUDA device also its name, memory and settings, and the versions of CUDA and Triton.
+    Of absolute paths in the command what lies in the checkout, or the name: the rest is nobody's
+    business. On a CUDA device also its name, memory and settings, and the versions of CUDA and
+    Triton.
     """
     versions = {name: version(name) for name in packages}
     settings, name = {}, processor()
@@ -28,7 +30,7 @@ def provenance(command: str, packages: Iterable[str] = (), *, device: str = "cpu
         versions |= {"cuda": found["cuda"], **_version_of("triton")}
     return Provenance(
         date=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        command=command,
+        command=" ".join(map(_portable, command.split(" "))),
         commit=commit(Path(attncourse.__file__).parent),
         device=name,
         cores=len(os.sched_getaffinity(0))
@@ -42,6 +44,16 @@ def provenance(command: str, packages: Iterable[str] = (), *, device: str = "cpu
         packages=versions,
         settings=settings,
     )
+
+
+def _portable(word: str) -> str:
+    """An absolute path from the checkout's root on, or its name elsewhere; other words as they are."""
+    option, sign, value = word.rpartition("=")
+    path, root = Path(value), Path(attncourse.__file__).parents[1]
+    if not path.is_absolute():
+        return word
+    inside = path.is_relative_to(root)
+    return option + sign + (path.relative_to(root).as_posix() if inside else path.name)
 
 
 def _version_of(package: str) -> dict[str, str]:
