@@ -47,7 +47,7 @@ def provenance(command: str, packages: Iterable[str] = (), *, device: str = "cpu
 
 
 def _portable(word: str) -> str:
-    """An absolute path from the checkout's root on, or its name elsewhere; other words as they are."""
+    """An absolute path from the root of the checkout on, or its name; other words as they are."""
     option, sign, value = word.rpartition("=")
     path, root = Path(value), Path(attncourse.__file__).parents[1]
     if not path.is_absolute():
