@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from attncourse.core.masks import causal_mask
-from attncourse.measure.bench.files import pick, read_report
+from attncourse.measure.bench.files import ratios_to_baseline
 from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.cost import largest_tensor
 from attncourse.measure.experiment import measured, write_experiment
@@ -354,16 +354,6 @@ def rounded(x: float) -> float:
     return float(f"{x:.4g}")
 
 
-def clocks() -> dict[str, dict[str, float]]:
-    """Seconds over those of PyTorch's attention, forward, by mechanism and length."""
-    found: dict[str, dict[str, float]] = {}
-    rows = read_report(SPEED).rows
-    for name in CLOCKED:
-        ours = pick(rows, mechanism=name, implementation="attncourse", direction="forward")
-        found[name] = {str(row.n): round(row.ratio.median, 3) for row in ours if row.ratio}
-    return found
-
-
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -385,7 +375,7 @@ def main() -> None:
     results["mechanisms"] = replaced(TOKENS)
     trials = {"8 best": top_keys, "weight missing": dropped, "and the mean": with_the_mean}
     results["words"] = {name: words_when_replaced(trial) for name, trial in trials.items()}
-    results["clock"] = clocks()
+    results["clock"] = ratios_to_baseline(SPEED, CLOCKED)
     seconds = time.perf_counter() - start
     write_experiment(options.out, results, about=about, seconds=seconds)
 

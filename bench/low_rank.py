@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from attncourse.core.masks import causal_mask
-from attncourse.measure.bench.files import pick, read_report
+from attncourse.measure.bench.files import ratios_to_baseline
 from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.cost import flops, largest_tensor
 from attncourse.measure.experiment import write_experiment
@@ -232,16 +232,6 @@ def svd_over_attention(n: int = 1024, d: int = 64, runs: int = 9) -> float:
     return rounded(median(ratios))
 
 
-def clocks() -> dict[str, dict[str, float]]:
-    """Seconds over those of PyTorch's attention, forward, by mechanism and length."""
-    found: dict[str, dict[str, float]] = {}
-    rows = read_report(BOOK / "cpu-scaling.json").rows
-    for name in CLOCKED:
-        ours = pick(rows, mechanism=name, implementation="attncourse", direction="forward")
-        found[name] = {str(row.n): round(row.ratio.median, 3) for row in ours if row.ratio}
-    return found
-
-
 def mechanisms() -> dict[str, dict[str, Any]]:
     """What the protocol asks, of each mechanism and size."""
     inputs = [inputs_of_the_model(layer, tokens=TOKENS) for layer in LAYERS_OF_ERRORS]
@@ -272,7 +262,7 @@ def main() -> None:
     results["vectors"] = in_minilm()
     results["random"] = on_random_inputs()
     results["svd"] = svd_over_attention()
-    results["clock"] = clocks()
+    results["clock"] = ratios_to_baseline(BOOK / "cpu-scaling.json", CLOCKED)
     seconds = time.perf_counter() - start
     write_experiment(options.out, results, about=about, seconds=seconds)
 

@@ -27,7 +27,7 @@ from attncourse.core.patterns import (
     sliding_window_mask,
     strided_mask,
 )
-from attncourse.measure.bench.files import pick, read_report
+from attncourse.measure.bench.files import ratios_to_baseline
 from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.experiment import write_experiment
 from attncourse.measure.protocol import (
@@ -188,16 +188,6 @@ def replaced(n: int) -> dict[str, dict[str, Any]]:
     return found
 
 
-def clocks() -> dict[str, dict[str, float]]:
-    """Seconds over those of PyTorch's attention, forward, by mechanism and length."""
-    found: dict[str, dict[str, float]] = {}
-    rows = read_report(SPEED).rows
-    for name in CLOCKED:
-        ours = pick(rows, mechanism=name, implementation="attncourse", direction="forward")
-        found[name] = {str(row.n): round(row.ratio.median, 3) for row in ours if row.ratio}
-    return found
-
-
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -226,7 +216,7 @@ def main() -> None:
         f"window 8, first {first}": words_when_replaced(partial(under, window(128, 8, first=first)))
         for first in (0, 1)
     }
-    results["clock"] = clocks()
+    results["clock"] = ratios_to_baseline(SPEED, CLOCKED)
     seconds = time.perf_counter() - start
     write_experiment(options.out, results, about=about, seconds=seconds)
 

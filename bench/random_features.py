@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from attncourse.measure.bench.files import pick, read_report
+from attncourse.measure.bench.files import ratios_to_baseline
 from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.cost import largest_tensor
 from attncourse.measure.experiment import write_experiment
@@ -105,16 +105,6 @@ def quality(mechanisms: list[Mechanism], inputs: list[Inputs]) -> dict[str, Any]
     }
 
 
-def clocks() -> dict[str, dict[str, float]]:
-    """Seconds over those of PyTorch's attention, forward, by mechanism and length."""
-    found: dict[str, dict[str, float]] = {}
-    rows = read_report(SPEED).rows
-    for name in CLOCKED:
-        ours = pick(rows, mechanism=name, implementation="attncourse", direction="forward")
-        found[name] = {str(row.n): round(row.ratio.median, 3) for row in ours if row.ratio}
-    return found
-
-
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -134,7 +124,7 @@ def main() -> None:
         "layers of errors": list(LAYERS_OF_ERRORS),
         "mechanisms": mechanisms,
         "words": {"Performer, 256 features": words_when_replaced(performer(256))},
-        "clock": clocks(),
+        "clock": ratios_to_baseline(SPEED, CLOCKED),
     }
     seconds = time.perf_counter() - start
     write_experiment(options.out, results, about=about, seconds=seconds)

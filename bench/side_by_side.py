@@ -24,7 +24,7 @@ from torch import Tensor
 
 from attncourse.core.masks import causal_mask
 from attncourse.core.patterns import block_mask, dilated_mask, random_blocks
-from attncourse.measure.bench.files import pick, read_report
+from attncourse.measure.bench.files import ratios_to_baseline
 from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.cost import flops, largest_tensor
 from attncourse.measure.experiment import write_experiment
@@ -301,9 +301,8 @@ def perplexities(mechanism: Mechanism, tokens: int) -> dict[str, float]:
 
 def faster_from(name: str) -> int | None:
     """The first measured length at which the clock finds it faster than PyTorch's attention."""
-    rows = read_report(SPEED).rows
-    ours = pick(rows, mechanism=name, implementation="attncourse", direction="forward")
-    quick = [row.n for row in ours if row.ratio and row.ratio.median < 1]
+    ratios = ratios_to_baseline(SPEED, [name])[name]
+    quick = [int(n) for n, ratio in ratios.items() if ratio < 1]
     return min(quick, default=None)
 
 

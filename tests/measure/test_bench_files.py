@@ -6,9 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from attncourse.measure.bench.files import pick, read_report, roofline_points
+from attncourse.measure.bench.files import (
+    pick,
+    ratios_to_baseline,
+    read_report,
+    roofline_points,
+)
 from attncourse.measure.bench.report import Row
 from attncourse.measure.bench.suites import SUITES
+from attncourse.measure.experiment import measured
 from attncourse.measure.timing import Spread
 
 FOLDER = Path(__file__).parents[2] / "book" / "data"
@@ -55,6 +61,13 @@ def test_rows_are_picked_by_their_fields_and_only_where_they_were_measured():
     assert pick(rows, d=128) == []
     with pytest.raises(ValueError, match=r"^a row must have the field: got length, not in suite, "):
         pick(rows, length=16)
+
+
+@pytest.mark.parametrize("chapter", ["patterns", "content", "low-rank", "random-features"])
+def test_chapters_tell_the_clocks_of_the_measurement_of_speed(chapter):
+    told = measured(chapter).results["clock"]
+    assert told
+    assert ratios_to_baseline(FOLDER / "cpu-scaling.json", told) == told
 
 
 def test_points_of_a_roofline_are_those_with_work_and_bytes():

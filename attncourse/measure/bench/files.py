@@ -26,6 +26,18 @@ def pick(rows: Iterable[Row], **wanted: Any) -> list[Row]:
     return [row for row in _measured(rows) if all(getattr(row, k) == v for k, v in wanted.items())]
 
 
+def ratios_to_baseline(path: Path | str, names: Iterable[str]) -> dict[str, dict[str, float]]:
+    """Of the library's mechanisms in a report, forward: seconds over the baseline's, by length.
+
+    Lengths are strings, as JSON has them; ratios are medians, to three places.
+    """
+    rows, found = read_report(path).rows, {}
+    for name in names:
+        ours = pick(rows, mechanism=name, implementation="attncourse", direction="forward")
+        found[name] = {str(row.n): round(row.ratio.median, 3) for row in ours if row.ratio}
+    return found
+
+
 def roofline_points(rows: Iterable[Row]) -> dict[str, tuple[float, float, float]]:
     """FLOPs, bytes moved and seconds of each row that has all three, by its name.
 

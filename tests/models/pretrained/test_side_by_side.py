@@ -43,6 +43,7 @@ def test_counts_are_counted_again(bench, name):
     entry, inputs = bench.entries()[name], random_inputs(WRITTEN["tokens"], 64)
     assert WRITTEN["mechanisms"][name]["flops"] == flops(entry.counted, *inputs)
     assert WRITTEN["mechanisms"][name]["largest"] == largest_tensor(entry.counted, *inputs)
+    assert WRITTEN["mechanisms"][name]["faster from"] == bench.faster_from(entry.clock)
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if not WRITTEN["mechanisms"][n]["both ways"]])
