@@ -90,9 +90,13 @@ class Interview(SphinxDirective):
             "interview-question",
             data_interview=asked.kind,
             data_level=asked.level,
+            data_name=asked.identity,
             **self.graded(asked),
         )
-        box["ids"] = [f"interview-{asked.chapter}-{asked.name}"]
+        there = self.env.temp_data.setdefault("interview", set())
+        if asked.identity not in there:  # the first place that a page shows it is where links lead
+            box["ids"] = [f"interview-{asked.chapter}-{asked.name}"]
+        there.add(asked.identity)
         words = f"**{n}.** {asked.question}" if n else asked.question
         said = self.parsed(words, element("div", "interview-asked"))
         level = element("span", "interview-level", title=f"level {asked.level} of 3")
@@ -137,7 +141,7 @@ def lines(asked: Question) -> Iterator[str]:
     yield f"**Trap.** {asked.trap} {asked.why}"
     if asked.follow_ups:
         yield "**Then they ask**"
-        yield "\n".join(f"- *{asks}* {answer}" for asks, answer in asked.follow_ups)
+        yield "\n".join(f"- **{asks}** {answer}" for asks, answer in asked.follow_ups)
     if asked.kind == "open":
         yield "**Points**"
         yield "\n".join(f"{n}. {line}" for n, line in enumerate(asked.rubric, 1))
