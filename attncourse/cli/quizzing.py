@@ -34,7 +34,7 @@ def quiz(
 
     Choices and numbers are graded. For an open question you answer aloud, see the model answer and
     the rubric, and mark yourself. What you know comes again after 1, 3, 7 and 21 days, what you
-    missed at once; it is kept for you after each answer, here or in exercises/. q or Ctrl-C ends it.
+    missed at once; that is kept after each answer, here or in exercises/. q or Ctrl-C ends it.
 
     \b
     For example:  attncourse quiz
@@ -165,7 +165,9 @@ def _answer(question: Question) -> None:
     if question.trap:
         _words(f"*Trap:* {question.trap} {question.why}")
     place = f"book/{question.chapter}"
-    click.secho(f"Shown in {place}" + (f", at {question.proof}" if question.proof else ""), dim=True)
+    click.secho(
+        f"Shown in {place}" + (f", at {question.proof}" if question.proof else ""), dim=True
+    )
 
 
 def _verdict(right: bool, told: str) -> bool:
@@ -191,4 +193,3 @@ def _end(right: int, done: int, count: int) -> None:
     if done < count:
         click.echo(f"Stopped after {done} of {count}; what you answered is kept.")
     click.echo(f"{right} of {done} right. What you missed comes first next time.")
-

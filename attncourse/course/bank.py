@@ -18,10 +18,10 @@
         why: A mask speaks of one layer.
         proof: mask-ev-law
 
-`kind` is open, choice or number. An open question has a `rubric` of three lines, what has to be said
-for 1, 2 and 3 points; a choice has `options` and the number of the `right` one; a number is never
-typed: `value` is an expression, computed where it is shown (`course/numerals.py`). `proof` is a
-target on a page, before the cell that shows the answer. Words are Markdown.
+`kind` is open, choice or number. An open question has a `rubric` of three lines, what has to be
+said for 1, 2 and 3 points; a choice has `options` and the number of the `right` one; a number is
+never typed: `value` is an expression, computed where it is shown (`course/numerals.py`). `proof` is
+a target on a page, before the cell that shows the answer. Words are Markdown.
 
 The prediction boxes of the chapters (`course/asked.py`) are questions of the bank as well.
 """
@@ -81,8 +81,8 @@ class Question:
 
     @property
     def identity(self) -> str:
-        """What it is remembered by: the chapter and the name."""
-        return f"{self.chapter}/{self.name}"
+        """What it is remembered by: chapter and name; ``masks#empty-row`` is a box of its page."""
+        return f"{self.chapter}{'#' if self.prediction else '/'}{self.name}"
 
     @property
     def prediction(self) -> bool:
@@ -268,7 +268,7 @@ def _unproved(found: list[Question], root: Path) -> Iterator[str]:
     there = {target for targets in shown.values() for target in targets}
     for question in found:
         if question.proof not in there:
-            yield f"{question.identity}: no executed cell stands behind a target ({question.proof})="
+            yield f"{question.identity}: no cell stands behind a target ({question.proof})="
 
 
 def _shown(root: Path, slug: str) -> set[str]:
@@ -301,5 +301,12 @@ def _numbers(found: list[Question]) -> Iterator[str]:
         if question.kind == "number":
             try:
                 question.number()
-            except (ArithmeticError, LookupError, NameError, SyntaxError, TypeError, ValueError) as error:
+            except (
+                ArithmeticError,
+                LookupError,
+                NameError,
+                SyntaxError,
+                TypeError,
+                ValueError,
+            ) as error:
                 yield f"{question.identity}: {question.value} cannot be computed: {error}"

@@ -24,7 +24,7 @@ class _Names(Mapping[str, Any]):
             return getattr(math, name)
         import attncourse
 
-        if name in attncourse.__all__:
+        if hasattr(attncourse, name):
             return getattr(attncourse, name)
         if name == "torch":
             import torch

@@ -116,7 +116,7 @@ class Page:
 
 
 def _interviewed(block: Fence, slug: str) -> Iterator[str]:
-    """Questions and answers that a page takes from the bank; of the whole of it nobody reads all."""
+    """Questions and answers that a page takes from the bank; nobody reads the whole of it."""
     named = {name if "/" in name else f"{slug}/{name}" for name in block.body.split()}
     for asked in bank.load() if named else ():
         if asked.identity in named:

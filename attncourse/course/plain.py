@@ -197,8 +197,12 @@ def _quiz(block: Fence, book: Book) -> str:
 
 def _interview(block: Fence, book: Book) -> str:
     if "all" in block.options:
-        return f"{len(set(book.bank.values()))} questions: on the course's page, or `attncourse quiz`."
-    asked = [_interviewed(book.bank[name], book) for name in block.body.split() if name in book.bank]
+        return (
+            f"{len(set(book.bank.values()))} questions: on the course's page, or `attncourse quiz`."
+        )
+    asked = [
+        _interviewed(book.bank[name], book) for name in block.body.split() if name in book.bank
+    ]
     return "\n\n".join(asked)
 
 
