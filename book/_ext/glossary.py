@@ -17,6 +17,8 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from attncourse.course import claims
+from attncourse.course.contents import TITLES
 from elements import Element, element
 
 PAGE = "book/glossary"
@@ -69,18 +71,19 @@ class Words(SphinxDirective):
         """Put them on the page."""
         root = Path(self.env.srcdir)
         self.env.note_dependency(str(root / DATA))
+        pages = claims.targets(root)
         listed = nodes.definition_list(classes=["words"])
-        listed += [self.entry(word) for word in words(root)]
+        listed += [self.entry(word, pages.get(word.where, "")) for word in words(root)]
         return [listed]
 
-    def entry(self, word: Word) -> nodes.Node:
-        """A word's two names, its meaning, and the way to where it is treated."""
+    def entry(self, word: Word, page: str) -> nodes.Node:
+        """A word's two names, its meaning, and the way to the page that treats it."""
         name = nodes.term("", word.name + " ", ids=[word.anchor])
         chinese = element("span", lang="zh")
         chinese += nodes.Text(word.chinese)
         name += chinese
         meaning = nodes.definition()
-        text = f"{word.means} {{ref}}`Where it is treated <{word.where}>`"
+        text = f"{word.means} {{ref}}`{TITLES.get(page, page)} <{word.where}>`"
         lines = StringList([text], source=self.env.docname)
         self.state.nested_parse(lines, self.content_offset, meaning)
         return nodes.definition_list_item("", name, meaning)

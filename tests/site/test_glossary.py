@@ -6,9 +6,7 @@ from types import SimpleNamespace
 import pytest
 from docutils import nodes
 
-from attncourse.course import contents
-from attncourse.course.claims import _TARGET
-from attncourse.course.prose import markdown
+from attncourse.course import claims
 from pages import ROOT
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -20,17 +18,7 @@ WORDS = glossary.words(ROOT)
 PAGE = "book/masks"
 
 
-def targets():
-    """Every target of every page, with its page."""
-    found = {}
-    for slug in contents.TITLES:
-        if path := contents.page(ROOT, slug):
-            pairs = _TARGET.findall(markdown(path))
-            found |= {label or name: f"book/{slug}" for label, name in pairs}
-    return found
-
-
-TARGETS = targets()
+TARGETS = {target: f"book/{slug}" for target, slug in claims.targets(ROOT).items()}
 
 
 def linked(*parts, page=PAGE):
