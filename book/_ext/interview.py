@@ -45,7 +45,7 @@ class Interview(SphinxDirective):
             identity = name if "/" in name else f"{page}/{name}"
             if identity not in found:
                 raise self.error(f"the bank has no question {identity}")
-            shown.append(self.box(found[identity], n=len(shown) + 1))
+            shown.append(self.box(found[identity], n=len(shown) + 1 if len(names) > 1 else 0))
         return shown
 
     def bank(self) -> list[Question]:
