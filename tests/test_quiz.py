@@ -147,6 +147,14 @@ def test_it_is_kept_in_exercises_where_that_was_done_before(here):
     assert not (here / progress.FILE_NAME).exists()
 
 
+def test_status_tells_what_is_due():
+    assert "interview questions" not in CliRunner().invoke(main, ["status"]).output
+    progress.record_card("masks/which", Card(1, TODAY))
+    progress.record_card("masks/why", Card(2, TODAY))
+    told = CliRunner().invoke(main, ["status"]).output
+    assert told.endswith("2 interview questions asked, 1 due: `attncourse quiz`.\n")
+
+
 REFUSED = [
     (
         ("--part", "art"),

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from attncourse.course import asked, bank
+from attncourse.course import page as pages
 from attncourse.course.contents import CHAPTERS, page
 from pages import ROOT
 
@@ -103,6 +104,19 @@ def test_what_a_chapter_asks_is_in_the_bank():
                 names = [line for line in body.split() if not line.startswith(":")]
                 named = {name if "/" in name else f"{slug}/{name}" for name in names}
                 assert named <= known
+
+
+def test_what_a_page_takes_from_the_bank_counts_as_read():
+    def read(source):
+        cell = pages.Cell("a", False, source, frozenset(), "", "")
+        return pages.Page("masks", (cell,), {}).words()
+
+    asked = next(q for q in BANK if q.identity == "masks/empty-row")
+    words = f"{asked.question} {asked.answer} {asked.trap} {asked.why}".split()
+    shown = read("```{interview}\nempty-row\n```")
+    assert shown == read("```{interview}\nmasks/empty-row\n```")
+    assert shown == sum(any(map(str.isalnum, word)) for word in words)
+    assert read("```{interview}\n:all:\n```") == 0
 
 
 # What is not as it should be
