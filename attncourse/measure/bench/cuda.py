@@ -85,6 +85,8 @@ SDPA = tuple(
         implementation=f"PyTorch, {name}",
         work=pairs_work(past_pairs if causal else all_pairs),
         dtypes=HALVES if name in ("flash", "cuDNN") else (),
+        capability=80 if name in ("flash", "cuDNN") else 0,
+        nvidia=name == "cuDNN",
     )
     for causal in (False, True)
     for name, backend in BACKENDS.items()
@@ -136,6 +138,8 @@ FLEX = (
         implementation="FlexAttention",
         native=flex(sees_past),
         work=pairs_work(past_pairs),
+        capability=80,
+        nvidia=True,
     ),
     Case(
         f"window {WINDOW}, causal",
@@ -145,6 +149,8 @@ FLEX = (
         implementation="FlexAttention",
         native=flex(sees_window),
         work=pairs_work(window_pairs),
+        capability=80,
+        nvidia=True,
     ),
 )
 
@@ -156,7 +162,7 @@ def kernels() -> tuple[Case, ...]:
     from attncourse.kernels.flash import flash_attention, flash_window_attention
     from attncourse.kernels.linear import chunked_linear_attention
 
-    case = partial(Case, implementation="attncourse, Triton")
+    case = partial(Case, implementation="attncourse, Triton", nvidia=True)
     return (
         case("full", flash_attention, softmax.attention, growth=2.0, work=pairs_work(all_pairs)),
         case(
