@@ -287,3 +287,10 @@ def test_what_was_left_out_is_written_and_read_again():
 def test_a_case_has_no_demands_unless_it_says_so():
     case = Case("x", RIGHT.function, RIGHT.definition)
     assert (case.capability, case.nvidia) == (0, False)
+
+
+def test_kernels_that_need_triton_are_counted_where_it_is_not(monkeypatch):
+    assert len(cuda.kernels()) == cuda.KERNELS
+    assert cuda.without_triton() == 0
+    monkeypatch.setattr(cuda, "find_spec", lambda name: None)
+    assert (cuda.kernels(), cuda.without_triton()) == ((), 4)

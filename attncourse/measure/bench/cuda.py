@@ -155,6 +155,14 @@ FLEX = (
 )
 
 
+KERNELS = 4  # of ours, where Triton is
+
+
+def without_triton() -> int:
+    """How many kernels of ours are missing because Triton is (on Windows, say)."""
+    return 0 if find_spec("triton") else KERNELS
+
+
 def kernels() -> tuple[Case, ...]:
     """Our kernels in Triton, where Triton is."""
     if find_spec("triton") is None:
