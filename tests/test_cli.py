@@ -691,9 +691,8 @@ def test_bench_plans_for_minutes_and_says_what_it_left_out(here):
     report = from_json((here / "found.json").read_text())
     assert {row.state for row in report.rows} == {"left out"}
     assert report.complete
-    enough = attncourse(
-        *["bench", "full", "--device", "cpu", "--suite", "scaling", "--minutes", "5"]
-    )
+    words = "bench full --device cpu --suite scaling --minutes 5"
+    enough = attncourse(*words.split())
     assert "Left out" not in enough.stdout
 
 

@@ -84,7 +84,8 @@ def tile_sizes(q: Tensor, v: Tensor, capability: int, *, backward: bool = False)
     if interpreting():  # small, so that small inputs have several tiles
         return sizes(rows=32, keys=16, warps=1, stages=1)
     if capability < 80:
-        return sizes(rows=32, keys=32, warps=8 if max(d, e) > 64 else 4, stages=1)
+        small = 16 if backward and q.dtype == torch.float32 and max(d, e) > 64 else 32
+        return sizes(rows=small, keys=small, warps=8 if max(d, e) > 64 else 4, stages=1)
     roomy = max(d, e) <= 64 or SHARED.get(capability, LEAST_SHARED) > LEAST_SHARED
     if q.dtype == torch.float32:
         return sizes(

@@ -75,6 +75,9 @@ def causal_product(a: Tensor, b: Tensor, c: Tensor, *, backwards: bool = False) 
     """sum_{j <= i} (a_i . b_j) c_j in float32, or over j >= i if backwards; one leading axis."""
     (heads, n, width), out_width = a.shape, c.shape[-1]
     capability = capability_of(a)
+    if out_width > (most := widest(out_width, capability)):
+        parts = (part.contiguous() for part in c.split(most, dim=-1))
+        return torch.cat([causal_product(a, b, x, backwards=backwards) for x in parts], dim=-1)
     chunk = chunk_length(a, capability)
     count = triton.cdiv(n, chunk)
     states = torch.empty(heads, count, width, out_width, dtype=torch.float32, device=a.device)
@@ -102,6 +105,13 @@ def chunk_length(x: Tensor, capability: int) -> int:
     if x.dtype == torch.float32:
         return 64 if narrow or capability >= 90 else 32
     return 128
+
+
+def widest(width: int, capability: int) -> int:
+    """Columns of c for one program: all, but on a T4 as many as leave its state half of the 64 KiB
+    of shared memory.
+    """
+    return width if capability >= 80 or interpreting() else min(width, 64)
 
 
 def _sums_before(states: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from triton.compiler import ASTSource
 
 from attncourse.kernels import band, chunks
 from attncourse.kernels.launch import SHARED, precision, tile_sizes
-from attncourse.kernels.linear import chunk_length
+from attncourse.kernels.linear import chunk_length, widest
 
 FLOAT32 = {"lse", "mean", "states", "scale"}
 POINTERS = {"q", "k", "v", "out", "lse", "grad", "mean", "d_q", "d_k", "d_v"}
@@ -99,7 +99,8 @@ def all_kernels(x, capability):
         options = {"num_warps": sizes.warps, "num_stages": sizes.stages}
         yield compiled(name, getattr(band, name), x, capability, constants, **options)
     chunk = chunk_length(x, capability)
-    constants = {"CHUNK": chunk, "A": width, "C": width, "PRECISION": exact}
+    columns = widest(width, capability)
+    constants = {"CHUNK": chunk, "A": width, "C": columns, "PRECISION": exact}
     yield compiled("write", chunks.write, x, capability, constants, num_warps=8)
     for backwards in (False, True):
         wanted = constants | {"BACKWARDS": backwards}
