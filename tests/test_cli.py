@@ -683,6 +683,19 @@ def test_bench_with_a_name_measures_that_and_no_mistakes_of_timing(here):
 
 
 @pytest.mark.usefixtures("small_bench")
+def test_bench_predicts_a_quick_run_on_a_card_that_is_not_here():
+    result = attncourse("bench", "--predict", "T4")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "scaling, float32: 4 measurements, predicted at least 0.0 s"
+    assert lines[1].startswith("T4: 4 measurements, predicted at least 0.0 s from counted work")
+    refused(
+        attncourse("bench", "--predict", "GTX 9"),
+        "a card must be in data/devices.yml for its ceilings to be known: got GTX 9; "
+        "`attncourse bench --suite roofline` measures them",
+    )
+
+
+@pytest.mark.usefixtures("small_bench")
 def test_bench_plans_for_minutes_and_says_what_it_left_out(here):
     words = "bench full --device cpu --suite scaling --minutes 1e-9 --out found.json"
     result = attncourse(*words.split())

@@ -65,6 +65,12 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> t
     help="Also write the results as JSON, as they come.",
 )
 @click.option(
+    "--predict",
+    metavar="CARD",
+    default="",
+    help="Measure nothing; the plan of a quick run on T4, L4, H100 ..., with its least time.",
+)
+@click.option(
     "--compare",
     nargs=2,
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -104,6 +110,9 @@ def bench(context: click.Context, /, names: tuple[str, ...], **options: Any) -> 
     if options["compare"]:
         _compare(*options["compare"])
         return
+    if options["predict"]:
+        _predict(names, options)
+        return
     device = _device(options["device"])
     suites = _suites(names, device, options)
     mistakes = options["suite"] in ("pitfalls", "all") and not (names or options["lengths"])
@@ -134,6 +143,27 @@ def _device(wanted: str) -> str:
     if wanted == "cuda":
         click.echo("There is no CUDA device here: the CPU is measured instead.", err=True)
     return "cpu"
+
+
+def _predict(names: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Print what a quick run would measure on a card, and the least time of it, predicted."""
+    from attncourse.measure.bench.plan import planned, summary
+    from attncourse.measure.devices import named
+
+    try:
+        card = named(options["predict"])
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    rows = summary(planned(_suites(names, "cuda", options), card))
+    for name, count, predicted, seconds in rows:
+        told = "" if predicted == count else f" of {predicted} of them"
+        click.echo(f"{name}: {count} measurements, predicted at least {seconds:.1f} s{told}")
+    total, seconds = sum(row[1] for row in rows), sum(row[3] for row in rows)
+    click.echo(
+        f"{card.name}: {total} measurements, predicted at least {seconds:.1f} s from counted work "
+        f"and published ceilings; compiling and comparing come on top, and --quick ends after "
+        f"{QUICK_MINUTES} minutes"
+    )
 
 
 KINDS = {

@@ -162,6 +162,6 @@ def _cell(name: str, source: str) -> Any:
     """A cell of code, or of words where its name is `about` or ends so."""
     import nbformat
 
-    words = name == "about" or name.endswith("-words")
-    make = nbformat.v4.new_markdown_cell if words else nbformat.v4.new_code_cell
-    return make(source, id=f"gpu-{name}")
+    if name == "about" or name.endswith("-words"):
+        return nbformat.v4.new_markdown_cell(source, id=f"gpu-{name}")
+    return nbformat.v4.new_code_cell(source, id=f"gpu-{name}")

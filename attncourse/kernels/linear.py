@@ -76,7 +76,7 @@ def causal_product(a: Tensor, b: Tensor, c: Tensor, *, backwards: bool = False) 
     (heads, n, width), out_width = a.shape, c.shape[-1]
     capability = capability_of(a)
     if out_width > (most := widest(out_width, capability)):
-        parts = (part.contiguous() for part in c.split(most, dim=-1))
+        parts = (part.contiguous() for part in torch.split(c, most, dim=-1))
         return torch.cat([causal_product(a, b, x, backwards=backwards) for x in parts], dim=-1)
     chunk = chunk_length(a, capability)
     count = triton.cdiv(n, chunk)

@@ -39,7 +39,12 @@ class Size(Shape):
     device: str = "cpu"
 
     def normal(self, *shape: int, seed: int = 0) -> Tensor:
-        """Independent standard normal numbers, the same for the same seed, never zeros."""
+        """Independent standard normal numbers, the same for the same seed, never zeros.
+
+        On the device "meta" they take neither time nor memory, and are none.
+        """
+        if self.device == "meta":
+            return torch.empty(shape, dtype=self.dtype, device="meta")
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(shape, generator=generator).to(self.device, self.dtype)
 

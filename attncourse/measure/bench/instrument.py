@@ -14,6 +14,8 @@ from attncourse.measure.memory import peak_bytes
 from attncourse.measure.roofline import Ceilings, measured_ceilings
 from attncourse.measure.timing import Call, Clock, Effort, WallClock
 
+QUICK_ON_A_CARD = Effort(least=5, most=10, seconds=0.02)
+
 
 @dataclass(frozen=True)
 class Instrument:
@@ -49,7 +51,7 @@ def instrument_for(
         _ceilings(clock, device, dtypes, quick),
         clock=clock,
         peak=partial(gpu.cuda_peak_bytes, device=device),
-        effort=Effort(least=5, most=10, seconds=0.02) if quick else Effort(10, 50, 0.2, 2.0),
+        effort=QUICK_ON_A_CARD if quick else Effort(10, 50, 0.2, 2.0),
         device=device,
         card=card_found(device),
         launch=partial(gpu.launch_seconds, device=device),
