@@ -26,9 +26,11 @@ from attncourse.measure.bench.budget import (
 from attncourse.measure.bench.card import Card, card_found
 from attncourse.measure.bench.case import Case, Shape, Suite
 from attncourse.measure.bench.instrument import Instrument
+from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.bench.report import Report, Row, from_json, to_json
 from attncourse.measure.bench.runner import run
 from attncourse.measure.bench.session import measure
+from attncourse.measure.bench.table import tables
 from attncourse.measure.roofline import Ceilings
 from attncourse.measure.timing import Effort, Spread
 
@@ -278,8 +280,6 @@ def test_what_was_left_out_is_written_and_read_again():
     rows = (replace(ROW, state="left out", remark="time: none is left"),)
     device, watch, listen = stand_in(lambda n: 1.0)
     made = run(suite(), device, listen=listen, budget=Budget(0.0, watch))
-    from attncourse.measure.bench.provenance import provenance
-
     report = Report("attncourse-bench/2", provenance("attncourse bench"), {}, (*rows, *made))
     assert from_json(to_json(report)) == report
 
@@ -294,3 +294,12 @@ def test_kernels_that_need_triton_are_counted_where_it_is_not(monkeypatch):
     assert cuda.without_triton() == 0
     monkeypatch.setattr(cuda, "find_spec", lambda name: None)
     assert (cuda.kernels(), cuda.without_triton()) == ((), 4)
+
+
+def test_what_was_left_out_has_no_line_in_the_tables():
+    done = timed(8, 1.0)
+    late = replace(ROW, n=16, mechanism="late", state="left out", remark="time: none is left")
+    about = provenance("attncourse bench")
+    (table,) = tables(Report("attncourse-bench/2", about, {}, (done, late)))
+    assert table.row_count == 1
+    assert tables(Report("attncourse-bench/2", about, {}, (late,))) == []
