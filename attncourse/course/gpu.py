@@ -90,6 +90,9 @@ for name in names:
         axes.plot(lengths, ratios, "o-", label=f"{name}, {maker}")
 axes.axhline(1, color="gray", linewidth=1)
 axes.set(xscale="log", yscale="log", xlabel="tokens", ylabel="time over PyTorch's attention")
+axes.set_xticks(sorted({row.n for row in pick(measured, suite="scaling")}), minor=False)
+axes.xaxis.set_major_formatter("{x:g}")
+axes.minorticks_off()
 axes.legend(fontsize=7)
 plt.show()""",
     ),
