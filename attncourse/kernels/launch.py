@@ -77,7 +77,7 @@ def tile_sizes(q: Tensor, v: Tensor, capability: int, *, backward: bool = False)
     Found by compiling for each capability (`tests/kernels/offline.py`): the largest of which no
     register is spilled to memory on an H100. (With float32, width 128 and backward, even the
     smallest spill some.) An L4 or an RTX has less shared memory: one tile less is under way. Below
-    8.0 (a T4) Triton multiplies without tensor cores, and tiles are small.
+    8.0 (a T4) Triton 3.7 multiplies without tensor cores, and tiles are small.
     """
     d, e = q.shape[-1], v.shape[-1]
     sizes = partial(Sizes, d=d, e=e, precision=precision(q, capability))
