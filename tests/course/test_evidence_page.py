@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "book" / "evidence.ipynb"
@@ -13,7 +14,7 @@ IDS = {f"{n:02}" for n in range(1, 71) if n not in GAPS} | {"12b", "12c", "34b",
 
 def entries():
     """Each entry's id, with the cell below its line."""
-    for cell, below in zip(CELLS, CELLS[1:], strict=False):
+    for cell, below in pairwise(CELLS):
         if found := ENTRY.search("".join(cell["source"])):
             yield found[1], found[2], below
 
