@@ -164,10 +164,8 @@ def _answer(question: Question) -> None:
     _words(question.told())
     if question.trap:
         _words(f"*Trap:* {question.trap} {question.why}")
-    place = f"book/{question.chapter}"
-    click.secho(
-        f"Shown in {place}" + (f", at {question.proof}" if question.proof else ""), dim=True
-    )
+    page, target = question.shown
+    click.secho(f"Shown in book/{page}" + (f", at {target}" if target else ""), dim=True)
 
 
 def _verdict(right: bool, told: str) -> bool:

@@ -21,7 +21,8 @@
 `kind` is open, choice or number. An open question has a `rubric` of three lines, what has to be
 said for 1, 2 and 3 points; a choice has `options` and the number of the `right` one; a number is
 never typed: `value` is an expression, computed where it is shown (`course/numerals.py`). `proof` is
-a target on a page, before the cell that shows the answer. Words are Markdown.
+a target on the chapter's page before the cell that shows the answer, or ``serving#sv-floors``
+where that is another page. Words are Markdown.
 
 The prediction boxes of the chapters (`course/asked.py`) are questions of the bank as well.
 """
@@ -88,6 +89,12 @@ class Question:
     def prediction(self) -> bool:
         """Is it asked on a chapter's page, before the cell that answers it?"""
         return not self.proof
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """The page that shows the answer, and the target there; a box has none."""
+        page, _, target = self.proof.rpartition("#")
+        return page or self.chapter, target
 
     def told(self) -> str:
         """The model answer, with the number where there is one."""
@@ -264,14 +271,14 @@ def _few(found: list[Question]) -> Iterator[str]:
 
 
 def _unproved(found: list[Question], root: Path) -> Iterator[str]:
-    shown = {slug: _shown(root, slug) for slug in contents.TITLES}
-    there = {target for targets in shown.values() for target in targets}
+    there = {slug: _targets(root, slug) for slug in contents.TITLES}
     for question in found:
-        if question.proof not in there:
-            yield f"{question.identity}: no cell stands behind a target ({question.proof})="
+        page, target = question.shown
+        if target not in there.get(page, ()):
+            yield f"{question.identity}: on {page} no cell stands behind a target ({target})="
 
 
-def _shown(root: Path, slug: str) -> set[str]:
+def _targets(root: Path, slug: str) -> set[str]:
     """The targets of a page that a cell follows before the next section begins."""
     import nbformat
 

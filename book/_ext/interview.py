@@ -145,7 +145,8 @@ def lines(asked: Question) -> Iterator[str]:
     if asked.kind == "open":
         yield "**Points**"
         yield "\n".join(f"{n}. {line}" for n, line in enumerate(asked.rubric, 1))
-    yield f"{{ref}}`Shown here <{asked.proof}>`"
+    page, target = asked.shown
+    yield f"{{ref}}`Shown in {TITLES[page]} <{target}>`"
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -226,7 +226,14 @@ def test_no_two_questions_ask_the_same(root):
 def test_a_proof_is_a_target_that_a_cell_follows(root, target):
     put(root, four(OPEN | {"proof": target}))
     (problem,) = bank.problems(root)
-    assert problem == f"masks/q-0: no cell stands behind a target ({target})="
+    assert problem == f"masks/q-0: on masks no cell stands behind a target ({target})="
+
+
+def test_a_proof_may_stand_on_another_page(root):
+    put(root, four(OPEN | {"proof": "masks#here"}))
+    assert bank.problems(root) == []
+    put(root, four(OPEN | {"proof": "serving#here"}))
+    assert bank.problems(root) == ["masks/q-0: on serving no cell stands behind a target (here)="]
 
 
 def test_a_target_at_the_head_of_a_section_counts(root):

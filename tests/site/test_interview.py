@@ -166,6 +166,7 @@ def test_without_a_script_all_is_there_and_unfolds(built: Path) -> None:
     assert page.count('id="interview-masks-which-line"') == 1
     assert "140: a row for each query." in page
     assert page.count("#here") >= 4
+    assert "Shown in Masks and numerical safety" in page
 
 
 @pytest.mark.parametrize(
