@@ -10,7 +10,8 @@ and the numbers are off. Find out what sums to one, and mend it.
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); the result is (..., n, e). There may
   be no leading axis, one, or several.
 - The result has the dtype of `v`, and its gradient is right.
-- `mask` plays no part: no call here gives one."""
+- `mask` plays no part: no call here gives one.
+"""
 
 import math
 

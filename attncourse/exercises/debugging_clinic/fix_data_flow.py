@@ -11,7 +11,8 @@ A = \mathrm{softmax}(S), \qquad Z = A V .$$
 
 - `names` is a tuple of the seven names, "X", "Q", "K", "V", "S", "A", "Z", in any order. The
   result is a Boolean tensor (7, 7), True at [i, j] where an arrow leads from names[i] to names[j].
-- Weights of the projections are no boxes."""
+- Weights of the projections are no boxes.
+"""
 
 import itertools
 

@@ -13,7 +13,8 @@ step knows of the first, and mend it.
 - `prompt` is an integer tensor (n,), `table` is (c, d), `w_out` is (d, c); the result is an
   integer tensor of the `count` new tokens, without the prompt. `count` may be 0, and then it is
   empty.
-- Of equal numbers the token with the lowest index wins, as in `argmax`. The prompt is not changed."""
+- Of equal numbers the token with the lowest index wins, as in `argmax`. The prompt is not changed.
+"""
 
 import math
 

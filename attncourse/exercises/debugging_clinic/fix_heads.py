@@ -9,7 +9,8 @@ X W_v^i , \qquad \mathrm{out} = (\mathrm{head}_0, \ldots, \mathrm{head}_{h-1})\,
 
 - `x` is (..., n, c), `w_q`, `w_k` and `w_v` are (c, d), `w_o` is (d, c); the result is (..., n,
   c), in the dtype of `x`. Head i has the i-th of h equal blocks of columns; h divides d.
-- The gradient is right, and no call here has a mask."""
+- The gradient is right, and no call here has a mask.
+"""
 
 import math
 

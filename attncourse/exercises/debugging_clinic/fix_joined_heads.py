@@ -10,7 +10,8 @@ A^i = \mathrm{softmax}\!\left(\frac{Q^i K^{i\top}}{\sqrt{d / h}}\right) .$$
 
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e), and h divides d and e; the i-th slice
   is the i-th of h equal blocks of columns. The result is (..., n, e), in the dtype of `v`.
-- The gradient is right."""
+- The gradient is right.
+"""
 
 import math
 

@@ -9,7 +9,8 @@ $$z_i = \frac{\sum_j \left(\phi(q_i) \cdot \phi(k_j)\right) v_j}{\sum_j \phi(q_i
 
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); the result is (..., n, e), in the
   dtype of `v`, and its gradient is right. No scale.
-- FLOPs and the largest tensor grow with the length and no faster."""
+- FLOPs and the largest tensor grow with the length and no faster.
+"""
 
 import torch
 

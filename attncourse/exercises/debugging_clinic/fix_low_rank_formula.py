@@ -9,7 +9,8 @@ $$Z = \mathrm{softmax}\!\left(\frac{Q \, (E K)^\top}{\sqrt d}\right) (F V) .$$
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); `proj_k` (E) and `proj_v` (F) are (r,
   m). The result is (..., n, e), in the dtype of `v`, and its gradient is right.
 - FLOPs and the largest tensor grow with the length and no faster: nothing has n × m numbers, and
-  the softmax goes over r keys."""
+  the softmax goes over r keys.
+"""
 
 import math
 

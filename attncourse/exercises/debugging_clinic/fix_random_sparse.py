@@ -12,7 +12,8 @@ with the weights a softmax over $T_i$ alone.
 
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); the result is (..., n, e), in the
   dtype of `v`. 1 ≤ `top` ≤ m; of equal scores the one with the lower index is kept.
-- No row is empty, nothing is drawn, and gradients are right."""
+- No row is empty, nothing is drawn, and gradients are right.
+"""
 
 import math
 

@@ -9,7 +9,8 @@ an `aligned` formula of TeX, and it was content. Find out what it counts, and me
 - `tex` is a str, the body alone. The result is a pair of ints, (rows, cells): rows that hold
   nothing but spaces do not count, and a body without a row is (0, 0).
 - A body of k rows whose lines end in one backslash is 1 row; with one `&` in each it has k + 1
-  cells."""
+  cells.
+"""
 
 from attncourse.testing import assert_same
 

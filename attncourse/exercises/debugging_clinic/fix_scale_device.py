@@ -11,7 +11,8 @@ Find the one number behind all three, and mend it.
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); the result is (..., n, e), in the
   dtype and on the device of `v`. The device `meta`, whose tensors have shapes and no numbers,
   stands for any other.
-- `mask` plays no part: no call here gives one."""
+- `mask` plays no part: no call here gives one.
+"""
 
 import math
 

@@ -12,7 +12,8 @@ it.
   `v`. The answer is `True` or `False`.
 - Yes to every right output, however its rounding fell: up to 1e-6 of the right number and 1e-6 on
   top in float64, 1e-3 of each in float32.
-- No to a wrong number anywhere, to NaN, to another shape, even to one that would broadcast."""
+- No to a wrong number anywhere, to NaN, to another shape, even to one that would broadcast.
+"""
 
 import math
 

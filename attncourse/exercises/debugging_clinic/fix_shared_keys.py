@@ -9,7 +9,8 @@ $$Z = \mathrm{softmax}\!\left(\frac{(Q W)(K W)^\top}{\sqrt r}\right) V .$$
 
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e), `w` is (d, r); the result is (..., n,
   e), in the dtype of `v`. r need not be m.
-- The gradient is right: that of the keys, too."""
+- The gradient is right: that of the keys, too.
+"""
 
 import math
 

@@ -12,7 +12,8 @@ $$Z = A V, \qquad \text{each row of } A \text{ a set of weights, positive and of
 
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); the result is (..., n, e), in the
   dtype of `v`, and its gradient is right.
-- `mask` plays no part: no call here gives one."""
+- `mask` plays no part: no call here gives one.
+"""
 
 import math
 
