@@ -312,6 +312,9 @@ PLUGS: dict[str, Plug] = {
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
+    "fix_local_mask": Plug(_window_attention, neutral=False, cached=False, brief=True),
+    "fix_batch_axis": Plug(_without_mask),
+    "fix_weight_formula": Plug(_without_mask),
 }
 
 
