@@ -13,6 +13,7 @@ and the numbers are off. Find out what sums to one, and mend it.
 - `mask` plays no part: no call here gives one.
 """
 
+import functools
 import math
 
 import torch
@@ -76,6 +77,7 @@ def wrong_over_the_queries(q, k, v, *, mask=None):
 def _itself(answer):
     """An answer to `attention` is one to this."""
 
+    @functools.wraps(answer)
     def fix_batch_axis(q, k, v, *, mask=None):
         return answer(q, k, v, mask=mask)
 

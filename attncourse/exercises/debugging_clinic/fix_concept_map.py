@@ -49,10 +49,7 @@ def solution(names: tuple[str, ...]) -> Tensor:
         "source of keys": "self or cross",
         "heads": "maps",
     }
-    drawn = torch.zeros(len(names), len(names), dtype=torch.bool)
-    for choice, outcome in decides.items():
-        drawn[names.index(choice), names.index(outcome)] = True
-    return drawn
+    return torch.tensor([[decides.get(first) == second for second in names] for first in names])
 
 
 def check_each_choice_decides_one_property(student):
@@ -148,10 +145,9 @@ def wrong_order_written_down(names):
     return _of(NAMES, _PAIRS)
 
 
-def right_by_rows(names):
-    """a row of the matrix for each name"""
-    decided = dict(_PAIRS)
-    return torch.tensor([[decided.get(a) == b for b in names] for a in names])
+def right_by_arrows(names):
+    """four arrows, one after the other"""
+    return _of(names, (("positions", "order"), *_PAIRS[1:]))
 
 
 def right_by_places(names):

@@ -39,20 +39,8 @@ def solution(names: tuple[str, ...]) -> Tensor:
     >>> int(found.sum()), found[0].tolist()  # what is computed from X
     (8, [False, True, True, True, False, False, False])
     """
-    arrows = [
-        ("X", "Q"),
-        ("X", "K"),
-        ("X", "V"),
-        ("Q", "S"),
-        ("K", "S"),
-        ("S", "A"),
-        ("A", "Z"),
-        ("V", "Z"),
-    ]
-    drawn = torch.zeros(len(names), len(names), dtype=torch.bool)
-    for start, end in arrows:
-        drawn[names.index(start), names.index(end)] = True
-    return drawn
+    made_of = {"Q": "X", "K": "X", "V": "X", "S": "QK", "A": "S", "Z": "AV"}
+    return torch.tensor([[start in made_of.get(end, "") for end in names] for start in names])
 
 
 def check_leads_nowhere_back(student):
@@ -169,10 +157,9 @@ def wrong_order_written_down(names):
     return _of(BOXES, _ARROWS)
 
 
-def right_by_what_each_is_made_of(names):
-    """for each box what it is made of"""
-    made_of = {"Q": "X", "K": "X", "V": "X", "S": "QK", "A": "S", "Z": "AV"}
-    return torch.tensor([[start in made_of.get(end, "") for end in names] for start in names])
+def right_by_arrows(names):
+    """eight arrows, one after the other"""
+    return _of(names, ("XQ", "XK", "XV", "QS", "KS", "SA", "AZ", "VZ"))
 
 
 def right_by_formulas(names):

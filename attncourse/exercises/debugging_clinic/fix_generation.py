@@ -95,10 +95,10 @@ def wrong_one_step_repeated(prompt, table, w_out, *, count):
     """You compute one token and repeat it: nothing that is written is ever read. Append it, and
     begin the next step with what stands there now.
     """
-    x = table[prompt]
-    scores = x @ x[-1] / math.sqrt(x.shape[-1])
-    logits = torch.softmax(scores, dim=0) @ x @ w_out
-    return logits.argmax().repeat(count)
+    tokens = table[prompt]
+    weights = torch.softmax(tokens @ tokens[-1] / math.sqrt(tokens.shape[-1]), dim=0)
+    token = (weights @ tokens @ w_out).argmax()
+    return token.repeat(count)
 
 
 stub = wrong_one_step_repeated

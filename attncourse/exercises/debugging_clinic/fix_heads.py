@@ -48,9 +48,8 @@ def solution(
     [[40.0, 20.0], [20.0, 40.0]]
     """
     q, k, v = ((x @ w).unflatten(-1, (h, -1)).transpose(-3, -2) for w in (w_q, w_k, w_v))
-    scores = q @ k.mT / math.sqrt(q.shape[-1])
-    heads = torch.softmax(scores, dim=-1) @ v
-    return heads.transpose(-3, -2).flatten(-2) @ w_o
+    maps = torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1)
+    return (maps @ v).transpose(-3, -2).flatten(-2) @ w_o
 
 
 SIZES, OTHER_SIZES = (5, 10, 12, 3), (7, 6, 10, 2)  # n, c, d, h
@@ -120,7 +119,8 @@ def wrong_heads_in_the_scale_alone(x, w_q, w_k, w_v, w_o, *, h):
     q, k, v = x @ w_q, x @ w_k, x @ w_v
     depth = q.shape[-1] // h
     scores = q @ k.mT / math.sqrt(depth)
-    return torch.softmax(scores, dim=-1) @ v @ w_o
+    weights = torch.softmax(scores, dim=-1)
+    return weights @ v @ w_o
 
 
 stub = wrong_heads_in_the_scale_alone
@@ -134,6 +134,14 @@ def right_by_blocks(x, w_q, w_k, w_v, w_o, *, h):
         scores = (x @ a) @ (x @ b).mT / math.sqrt(a.shape[-1])
         out = out + torch.softmax(scores, dim=-1) @ (x @ c) @ rows
     return out
+
+
+def right_by_einsum(x, w_q, w_k, w_v, w_o, *, h):
+    """all heads at once, their axis named in each product"""
+    q, k, v = ((x @ w).unflatten(-1, (h, -1)) for w in (w_q, w_k, w_v))
+    scores = torch.einsum("...nha,...mha->...hnm", q, k) / math.sqrt(q.shape[-1])
+    heads = torch.einsum("...hnm,...mha->...nha", scores.softmax(dim=-1), v)
+    return heads.flatten(-2) @ w_o
 
 
 def _of_itself(answer):
@@ -155,7 +163,6 @@ borrowed = (
             "wrong_scale_of_the_whole_width",
             "wrong_heads_averaged",
             "wrong_no_output_projection",
-            "right_by_einsum",
         ),
     ),
 )

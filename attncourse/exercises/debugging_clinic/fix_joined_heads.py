@@ -123,8 +123,8 @@ def wrong_weights_side_by_side(q, k, v, *, h):
     of all values. Multiply each map by its slice of the values, then join the outputs.
     """
     maps = []
-    for q_i, k_i in zip(q.chunk(h, dim=-1), k.chunk(h, dim=-1), strict=True):
-        scores = q_i @ k_i.mT / math.sqrt(q_i.shape[-1])
+    for queries, keys in zip(q.chunk(h, dim=-1), k.chunk(h, dim=-1), strict=True):
+        scores = queries @ keys.mT / math.sqrt(queries.shape[-1])
         maps.append(torch.softmax(scores, dim=-1))
     weights = torch.cat(maps, dim=-1)
     return weights @ torch.cat([v] * h, dim=-2)

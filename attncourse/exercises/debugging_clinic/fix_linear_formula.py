@@ -12,6 +12,8 @@ $$z_i = \frac{\sum_j \left(\phi(q_i) \cdot \phi(k_j)\right) v_j}{\sum_j \phi(q_i
 - FLOPs and the largest tensor grow with the length and no faster.
 """
 
+import functools
+
 import torch
 
 from attncourse.exercises import Borrow
@@ -49,6 +51,7 @@ def wrong_two_softmaxes(q, k, v):
 def _itself(answer):
     """An answer to `linear_attention` is one to this."""
 
+    @functools.wraps(answer)
     def fix_linear_formula(q, k, v):
         return answer(q, k, v)
 

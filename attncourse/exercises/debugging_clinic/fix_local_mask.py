@@ -13,6 +13,7 @@ Find out how much weight lies outside the window, and mend it.
 - A key outside the window has no weight at all. Computing all n × n scores is allowed.
 """
 
+import functools
 import math
 
 import torch
@@ -63,8 +64,9 @@ def wrong_zero_is_a_score(q, k, v, *, window, causal=False):
     places = torch.arange(q.shape[-2])
     distance = places[:, None] - places
     near = (distance <= window) & (distance >= (0 if causal else -window))
-    scores = q @ k.mT / math.sqrt(q.shape[-1])
-    return torch.softmax(scores * near, dim=-1) @ v
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
+    weights = torch.softmax(scores * near, dim=-1)
+    return weights @ v
 
 
 stub = wrong_zero_is_a_score
@@ -101,6 +103,7 @@ shown = right_by_filling
 def _itself(answer):
     """An answer to `sliding_window_attention` is one to this."""
 
+    @functools.wraps(answer)
     def fix_local_mask(q, k, v, *, window, causal=False):
         return answer(q, k, v, window=window, causal=causal)
 

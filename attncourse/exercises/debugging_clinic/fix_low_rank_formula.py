@@ -12,6 +12,7 @@ $$Z = \mathrm{softmax}\!\left(\frac{Q \, (E K)^\top}{\sqrt d}\right) (F V) .$$
   the softmax goes over r keys.
 """
 
+import functools
 import math
 
 import torch
@@ -36,7 +37,8 @@ def wrong_multiplied_out(q, k, v, proj_k, proj_v):
     """
     low_rank = proj_k.mT @ (proj_k @ k)
     scores = q @ low_rank.mT / math.sqrt(q.shape[-1])
-    return torch.softmax(scores, dim=-1) @ v
+    weights = torch.softmax(scores, dim=-1)
+    return weights @ v
 
 
 stub = wrong_multiplied_out
@@ -53,6 +55,7 @@ def wrong_values_spread_back(q, k, v, proj_k, proj_v):
 def _itself(answer):
     """An answer to `linformer_attention` is one to this."""
 
+    @functools.wraps(answer)
     def fix_low_rank_formula(q, k, v, proj_k, proj_v):
         return answer(q, k, v, proj_k, proj_v)
 

@@ -23,6 +23,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from attncourse.core.masks import causal_mask
+from attncourse.mechanisms.dense.softmax import attention
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
 difficulty, minutes = 3, 15
@@ -47,18 +49,11 @@ def solution(
     >>> solution(words, words, source_mask=torch.eye(2, dtype=torch.bool)).tolist()
     [[24.0], [24.0]]
     """
-
-    def attend(q, k, v, mask=None):
-        scores = q @ k.mT / math.sqrt(q.shape[-1])
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -math.inf)
-        return torch.softmax(scores, dim=-1) @ v
-
     n = target.shape[-2]
-    causal = torch.ones(n, n, dtype=torch.bool, device=target.device).tril()
-    memory = source + attend(source, source, source, source_mask)
-    told = target + attend(target, target, target, causal)
-    return told + attend(told, memory, memory)
+    past = causal_mask(n, n).to(target.device)
+    memory = source + attention(source, source, source, mask=source_mask)
+    told = target + attention(target, target, target, mask=past)
+    return told + attention(told, memory, memory)
 
 
 def check_equals_the_three_steps(student):
@@ -130,7 +125,8 @@ def check_keeps_the_dtype(student):
 
 def _inputs(m, n, d, *lead, std=2.0, seed=0):
     """A source, a target, and a mask that shows each source token itself and those before it."""
-    source, target = gaussian(*lead, m, d, std=std, seed=seed), gaussian(*lead, n, d, seed=seed + 1)
+    source = gaussian(*lead, m, d, std=std, seed=seed)
+    target = gaussian(*lead, n, d, std=std, seed=seed + 1)
     return source, target, torch.ones(m, m, dtype=torch.bool).tril()
 
 
@@ -152,9 +148,10 @@ def wrong_as_found(source, target, *, source_mask):
 
     def attend(q, k, v, mask=None):
         scores = q @ k.mT / math.sqrt(q.shape[-1])
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -math.inf)
-        return torch.softmax(scores, dim=-1) @ v
+        if mask is None:
+            mask = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool)
+        weights = torch.softmax(scores.masked_fill(~mask, -math.inf), dim=-1)
+        return weights @ v
 
     memory = source + attend(source, source, source, source_mask)
     told = target + attend(target, target, target)

@@ -15,6 +15,7 @@ with the weights a softmax over $T_i$ alone.
 - No row is empty, nothing is drawn, and gradients are right.
 """
 
+import functools
 import math
 
 import torch
@@ -58,8 +59,8 @@ def wrong_dice(q, k, v, *, top):
     scores = q @ k.mT / math.sqrt(q.shape[-1])
     dice = torch.Generator().manual_seed(0)
     kept = torch.rand(scores.shape, generator=dice) < top / k.shape[-2]
-    scores = scores.masked_fill(~kept, -math.inf)
-    return torch.softmax(scores, dim=-1) @ v
+    weights = torch.softmax(scores.masked_fill(~kept, -math.inf), dim=-1)
+    return weights @ v
 
 
 stub = wrong_dice
@@ -94,6 +95,7 @@ def wrong_nan_swept_away(q, k, v, *, top):
 def _itself(answer):
     """An answer to `topk_attention` is one to this."""
 
+    @functools.wraps(answer)
     def fix_random_sparse(q, k, v, *, top):
         return answer(q, k, v, top=top)
 

@@ -78,9 +78,9 @@ def wrong_lines_of_the_file(tex):
     """You count the lines of the file, which a reader never sees. Rows end with two backslashes,
     wherever the lines do.
     """
-    rows = [line for line in tex.splitlines() if line.strip()]
-    cells = [row.count("&") + 1 for row in rows]
-    return len(rows), max(cells, default=0)
+    lines = [line for line in tex.splitlines() if line.strip()]
+    longest = max([0, *(line.count("&") + 1 for line in lines)])
+    return len(lines), longest
 
 
 stub = wrong_lines_of_the_file

@@ -14,6 +14,7 @@ Find the one number behind all three, and mend it.
 - `mask` plays no part: no call here gives one.
 """
 
+import functools
 import math
 
 import torch
@@ -73,6 +74,7 @@ def wrong_everything_to_the_cpu(q, k, v, *, mask=None):
 def _itself(answer):
     """An answer to `attention` is one to this."""
 
+    @functools.wraps(answer)
     def fix_scale_device(q, k, v, *, mask=None):
         return answer(q, k, v, mask=mask)
 

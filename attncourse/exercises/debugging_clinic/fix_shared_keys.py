@@ -12,6 +12,7 @@ $$Z = \mathrm{softmax}\!\left(\frac{(Q W)(K W)^\top}{\sqrt r}\right) V .$$
 - The gradient is right: that of the keys, too.
 """
 
+import functools
 import math
 
 import torch
@@ -50,7 +51,8 @@ def wrong_places_for_keys(q, k, v, w):
     fails. Project queries and keys, and compare the two.
     """
     scores = q @ w / math.sqrt(w.shape[-1])
-    return torch.softmax(scores, dim=-1) @ v
+    weights = torch.softmax(scores, dim=-1)
+    return weights @ v
 
 
 stub = wrong_places_for_keys
@@ -59,6 +61,7 @@ stub = wrong_places_for_keys
 def _itself(answer):
     """An answer to `shared_attention` is one to this."""
 
+    @functools.wraps(answer)
     def fix_shared_keys(q, k, v, w):
         return answer(q, k, v, w)
 

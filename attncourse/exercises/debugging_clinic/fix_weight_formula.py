@@ -15,6 +15,7 @@ $$Z = A V, \qquad \text{each row of } A \text{ a set of weights, positive and of
 - `mask` plays no part: no call here gives one.
 """
 
+import functools
 import math
 
 import torch
@@ -54,7 +55,7 @@ def wrong_scores_in_front(q, k, v, *, mask=None):
     """You left the scores in front of the softmax: where a score is negative the weight is, and the
     row sums to the mean score. The softmax alone is the weights.
     """
-    scores = q @ k.mT / math.sqrt(q.shape[-1])
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
     weights = scores * torch.softmax(scores, dim=-1)
     return weights @ v
 
@@ -81,6 +82,7 @@ def wrong_absolute(q, k, v, *, mask=None):
 def _itself(answer):
     """An answer to `attention` is one to this."""
 
+    @functools.wraps(answer)
     def fix_weight_formula(q, k, v, *, mask=None):
         return answer(q, k, v, mask=mask)
 
