@@ -8,7 +8,7 @@ $$A = \frac{S}{\sqrt d} \, \mathrm{softmax}\!\left(\frac{S}{\sqrt d}\right), \qq
 and here it stands as code. It runs, it is smooth, and it trains. In a language model every word is
 another. Let all values be 1, look at what comes out, and mend formula and code:
 
-$$Z = A V, \qquad \text{each row of } A \text{ a set of weights, positive and of sum 1} .$$
+$$Z = A V, \qquad A_{ij} > 0, \qquad \sum_j A_{ij} = 1 .$$
 
 - `q` is (..., n, d), `k` is (..., m, d), `v` is (..., m, e); the result is (..., n, e), in the
   dtype of `v`, and its gradient is right.
