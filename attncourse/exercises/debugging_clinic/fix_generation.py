@@ -19,9 +19,10 @@ step knows of the first, and mend it.
 import math
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from attncourse.testing import assert_same, gaussian
+from attncourse.testing import assert_same, gaussian, gradients
 
 difficulty, minutes = 2, 15
 hints = (
@@ -32,7 +33,13 @@ hints = (
 forbidden = ()
 
 
-def solution(prompt: Tensor, table: Tensor, w_out: Tensor, *, count: int) -> Tensor:
+def solution(
+    prompt: Int[Tensor, " n"],
+    table: Float[Tensor, "c d"],
+    w_out: Float[Tensor, "d c"],
+    *,
+    count: int,
+) -> Int[Tensor, " count"]:
     """The tokens that greedy decoding writes behind a prompt.
 
     >>> following = torch.tensor([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # 0, then 1, then 2, then 0
@@ -67,17 +74,24 @@ def check_counts_in_a_circle(student):
 
 def check_the_last_token_asks(student):
     """the query is that of the last token, and all tokens answer"""
-    for seed in range(40, 46):
-        given = _inputs(5, 13, 6, std=0.8, seed=seed)
-        assert_same(student(*given, count=6), solution(*given, count=6))
+    for seed in range(40, 49):
+        given = _inputs(2, 29, 16, std=0.8, seed=seed)
+        assert_same(student(*given, count=9), solution(*given, count=9))
 
 
 def check_takes_any_count(student):
-    """no token, one token, and float32 tables"""
+    """no token, one token, and float32 tables; a choice has no gradient"""
     for count in (0, 1, 2, 3):
         prompt, table, w_out = _inputs(4, 9, 5, std=0.6, seed=60)
         ours = student(prompt, table.float(), w_out.float(), count=count)
         assert_same(ours, solution(prompt, table, w_out, count=count))
+
+    prompt, table, w_out = _inputs(3, 7, 6, std=0.6, seed=70)
+    table[:, 0], w_out[0] = 1.0, -1e8  # all logits far below zero, and near each other
+    ours = student(prompt, table, w_out, count=5)
+    assert_same(ours, solution(prompt, table, w_out, count=5))
+    flat = gradients(student, prompt, table, w_out, count=2)
+    assert_same(flat, (torch.zeros_like(table), torch.zeros_like(w_out)), "the gradient")
 
 
 def _inputs(n, c, d, *, std, seed):

@@ -108,9 +108,11 @@ def check_keeps_the_dtype(student):
 
 def _maps(q, k, h, *, width=None):
     """The map of each head."""
-    scale = math.sqrt(width or q.shape[-1] // h)
-    pairs = zip(q.chunk(h, dim=-1), k.chunk(h, dim=-1), strict=True)
-    return [torch.softmax(a @ b.mT / scale, dim=-1) for a, b in pairs]
+    maps = []
+    for a, b in zip(q.chunk(h, dim=-1), k.chunk(h, dim=-1), strict=True):
+        scale = math.sqrt(width or a.shape[-1])
+        maps.append(torch.softmax(a @ b.mT / scale, dim=-1))
+    return maps
 
 
 def _outputs(maps, v):

@@ -18,9 +18,10 @@ it.
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from attncourse.testing import assert_same, attention_inputs
+from attncourse.testing import assert_same, attention_inputs, gradients
 
 difficulty, minutes = 2, 15
 hints = (
@@ -31,7 +32,12 @@ hints = (
 forbidden = ("scaled_dot_product_attention", "MultiheadAttention")
 
 
-def solution(out: Tensor, q: Tensor, k: Tensor, v: Tensor) -> bool:
+def solution(
+    out: Float[Tensor, "... p"],
+    q: Float[Tensor, "... n d"],
+    k: Float[Tensor, "... m d"],
+    v: Float[Tensor, "... m e"],
+) -> bool:
     """Is `out` the attention of q, k and v, up to rounding?
 
     >>> q, k, v = torch.zeros(1, 2), torch.eye(2), torch.tensor([[1.0], [3.0]])
@@ -55,6 +61,9 @@ def check_says_yes_to_what_is_right(student):
     q, k, v = (x.float() for x in attention_inputs(sizes=(5, 9, 8, 6), std=1.0, seed=2))
     rounded = _attention(q.double(), k.double(), v.double()).float()
     _says(student, True, (rounded, q, k, v), "the right output in float32")
+    given = rounded, q, k, v
+    flat = tuple(torch.zeros_like(x) for x in given)
+    assert_same(gradients(student, *given), flat, "the gradient of a verdict")
 
 
 def check_says_no_to_the_patients(student):
@@ -82,6 +91,8 @@ def check_says_no_to_one_wrong_number(student):
             out = _attention(q, k, v)
             out[place] += 0.01 * wrong
             _says(student, False, (out, q, k, v), f"an output with one number that is {name}")
+            given = [x.float() for x in (out, q, k, v)]
+            _says(student, False, given, f"a float32 output with one number that is {name}")
 
 
 def check_says_no_to_another_shape(student):
@@ -93,6 +104,7 @@ def check_says_no_to_another_shape(student):
         _says(student, True, (right.clone(), same_queries, k, v), "equal queries")
         _says(student, False, (right[:1], same_queries, k, v), "one row for all queries")
         _says(student, False, (right[None], same_queries, k, v), "an axis more")
+        _says(student, False, (right[0], same_queries, k, v), "a row without its axis")
         turned = _attention(q, k, v).flip(0)
         _says(student, False, (turned, q, k, v), "rows in another order")
 
@@ -162,10 +174,9 @@ def wrong_one_sided(out, q, k, v):
 def right_by_the_largest_error(out, q, k, v):
     """shapes, then the largest error over what is allowed"""
     expected = _attention(q, k, v)
-    if list(out.shape) != list(expected.shape):
+    if out.shape != expected.shape:
         return False
-    error = (out - expected).abs() / (1 + expected.abs())
-    return bool(error.max() <= _room(out))
+    return bool(((out - expected).abs() / (1 + expected.abs())).max() <= _room(out))
 
 
 def right_by_allclose(out, q, k, v):
