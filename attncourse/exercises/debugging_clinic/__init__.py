@@ -1,0 +1,1 @@
+"""The exercises of the debugging clinic: each stub is a patient."""
