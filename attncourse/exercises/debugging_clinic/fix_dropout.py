@@ -98,10 +98,11 @@ def check_draws_for_each_weight(student):
 
 
 def check_without_dropout_training_is_no_different(student):
-    """with p = 0 training is as use; also with scores far apart, and in float32"""
+    """with p = 0 training is as use; also for one query, scores far apart, and in float32"""
     q, k, v = attention_inputs(1, sizes=SIZES, std=20.0, seed=40)
     k = k + 10 * levels(SIZES[1], 9.0, -9.0, 0.0)[:, None]
-    for given in ((q, k, v), (q.float(), k.float(), v.float())):
+    one = q[0, :1], k[0], v[0]
+    for given in ((q, k, v), one, (q.float(), k.float(), v.float())):
         for training in (True, False):
             expected = dropout_attention(*given, 0.0, False)
             assert_same(drawn(student, *given, 0.0, training, seed=43), expected)

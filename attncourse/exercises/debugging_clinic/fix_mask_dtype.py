@@ -19,7 +19,7 @@ and False, and mend it.
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -47,7 +47,7 @@ def attention_with_either_mask(
     q: Float[Tensor, "... n d"],
     k: Float[Tensor, "... m d"],
     v: Float[Tensor, "... m e"],
-    mask: Tensor,
+    mask: Bool[Tensor, "... #n #m"] | Float[Tensor, "... #n #m"],
 ) -> Float[Tensor, "... n e"]:
     """Attention with a Boolean mask, True where a query may attend, or with a bias."""
     scores = q @ k.mT / math.sqrt(q.shape[-1])

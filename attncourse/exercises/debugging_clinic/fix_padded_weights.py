@@ -80,10 +80,11 @@ def check_survives_scores_far_apart(student):
 
 
 def check_takes_leading_axes(student):
-    """works for a batch whose rows are filled up differently, for one alone, and in float32"""
+    """works for a batch whose rows are filled up differently, for one row or token, in float32"""
     scores, keep = gaussian(2, 5, 5, seed=50), torch.ones(2, 5, dtype=torch.bool)
     keep[0, :2] = False
-    for given in ((scores, keep), (scores[:1].float(), keep[:1])):
+    one_token = scores[:, :1, :1], keep[:, :1]
+    for given in ((scores, keep), (scores[:1].float(), keep[:1]), one_token):
         assert_same(student(*given), causal_padded_weights(*given))
 
 
