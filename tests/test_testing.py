@@ -24,8 +24,8 @@ from attncourse.testing import (
     needs_cuda,
     random_mask,
     same_value,
-    shape_on_meta,
     secret_inputs,
+    shape_on_meta,
 )
 
 
