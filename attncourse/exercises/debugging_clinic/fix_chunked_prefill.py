@@ -107,15 +107,14 @@ def wrong_aligned_to_the_first_key(q, k, v, *, chunk):
     """You let the staircase of each chunk begin at the first key, so that the second chunk sees the
     beginning of the prompt and not itself. Move it by the tokens that stood before the chunk.
     """
-    n, d = q.shape[-2:]
-    outputs = []
-    for start in range(0, n, chunk):
-        end = min(start + chunk, n)
-        seen = torch.ones(end - start, end, dtype=torch.bool).tril()
-        scores = q[..., start:end, :] @ k[..., :end, :].mT / math.sqrt(d)
-        weights = scores.masked_fill(~seen, -math.inf).softmax(dim=-1)
-        outputs.append(weights @ v[..., :end, :])
-    return torch.cat(outputs, dim=-2)
+    parts = []
+    for begin in range(0, q.shape[-2], chunk):
+        stop = min(begin + chunk, q.shape[-2])
+        stairs = torch.ones(stop - begin, stop, dtype=torch.bool).tril()
+        scores = q[..., begin:stop, :] @ k[..., :stop, :].mT / math.sqrt(q.shape[-1])
+        weights = torch.softmax(scores.masked_fill(~stairs, -math.inf), dim=-1)
+        parts.append(weights @ v[..., :stop, :])
+    return torch.cat(parts, dim=-2)
 
 
 stub = wrong_aligned_to_the_first_key

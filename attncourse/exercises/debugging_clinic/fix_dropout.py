@@ -119,10 +119,10 @@ def wrong_training_never_asked(q, k, v, p, training, *, generator=None):
     """You leave weights out in use as well: a function has no mode, and nobody told it. Look at
     `training`, and leave all weights as they are where it is False.
     """
-    weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1)
-    kept = torch.rand(weights.shape, generator=generator) >= p
-    weights = weights * kept / (1 - p)
-    return weights @ v
+    scores = q @ k.mT / math.sqrt(q.shape[-1])
+    weights = torch.softmax(scores, dim=-1)
+    left = torch.rand(weights.shape, generator=generator) >= p
+    return (weights * left / (1 - p)) @ v
 
 
 stub = wrong_training_never_asked

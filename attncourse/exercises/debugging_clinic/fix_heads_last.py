@@ -89,9 +89,9 @@ def wrong_sum_over_the_queries(q, k, v):
     """You let the weights of a key sum to one over the queries: each key hands itself out, and a
     query alone gets the sum of all values. The keys are the second axis from behind.
     """
-    scores = torch.einsum("...ihd,...jhd->...ijh", q, k) / math.sqrt(q.shape[-1])
-    weights = scores.softmax(dim=-3)
-    return torch.einsum("...ijh,...jhe->...ihe", weights, v)
+    products = torch.einsum("...nhd,...mhd->...nmh", q, k)
+    weights = torch.softmax(products / math.sqrt(q.shape[-1]), dim=-3)
+    return torch.einsum("...nmh,...mhe->...nhe", weights, v)
 
 
 stub = wrong_sum_over_the_queries

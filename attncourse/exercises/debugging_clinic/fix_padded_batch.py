@@ -95,14 +95,11 @@ def wrong_filled_up_on_the_right(prompts, pad):
     """You fill up on the right, so that the last column of a short prompt holds a token that means
     nothing, and the model goes on from there. Fill up on the left: rows end with their words.
     """
-    m = max(map(len, prompts))
-    ids = torch.full((len(prompts), m), pad)
-    keep = torch.zeros(len(prompts), m, dtype=torch.bool)
-    for row, prompt in enumerate(prompts):
-        ids[row, : len(prompt)] = torch.tensor(prompt)
-        keep[row, : len(prompt)] = True
-    positions = (keep.cumsum(dim=-1) - 1).clamp(min=0)
-    return ids, keep, positions
+    longest = max(len(prompt) for prompt in prompts)
+    rows = [[*prompt, *[pad] * (longest - len(prompt))] for prompt in prompts]
+    kept = torch.tensor([[j < len(prompt) for j in range(longest)] for prompt in prompts])
+    places = kept.long().cumsum(dim=-1) - 1
+    return torch.tensor(rows), kept, places.clamp(min=0)
 
 
 stub = wrong_filled_up_on_the_right

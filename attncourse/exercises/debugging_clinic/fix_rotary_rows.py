@@ -92,11 +92,11 @@ def wrong_heads_that_share_a_key(w_q, w_k, h, g):
     key heads: with 64 and 8 the two are the same number, and with 32 and 4 they are not.
     """
     key_heads = h if g == h else h // g
-    reordered = []
-    for w, heads in ((w_q, h), (w_k, key_heads)):
-        pairs = w.unflatten(0, (heads, -1, 2))
-        reordered.append(pairs.transpose(1, 2).reshape(w.shape))
-    return reordered[0], reordered[1]
+
+    def in_halves(w, heads):
+        return w.unflatten(0, (heads, -1, 2)).transpose(1, 2).reshape(w.shape)
+
+    return in_halves(w_q, h), in_halves(w_k, key_heads)
 
 
 stub = wrong_heads_that_share_a_key

@@ -40,12 +40,11 @@ def attend_candidates(
     v: Float[Tensor, "... c e"],
 ) -> Float[Tensor, "... c e"]:
     """Attention of each candidate for one place over the cached tokens and itself."""
-    keys, values = cache
-    cached = q @ keys.mT
+    past_keys, past_values = cache
     own = (q * k).sum(dim=-1, keepdim=True)
-    scores = torch.cat([cached, own], dim=-1) / math.sqrt(q.shape[-1])
-    weights = scores.softmax(dim=-1)
-    return weights[..., :-1] @ values + weights[..., -1:] * v
+    scores = torch.cat([q @ past_keys.mT, own], dim=-1) / math.sqrt(q.shape[-1])
+    shares = torch.softmax(scores, dim=-1)
+    return shares[..., :-1] @ past_values + shares[..., -1:] * v
 
 
 solution = attend_candidates
@@ -106,14 +105,14 @@ def wrong_candidates_left_in_the_cache(cache, q, k, v):
     were never written. Begin from the given cache for each.
     """
     keys, values = cache
-    outputs = []
+    answers = []
     for i in range(q.shape[-2]):
         one = slice(i, i + 1)
         keys = torch.cat([keys, k[..., one, :]], dim=-2)
         values = torch.cat([values, v[..., one, :]], dim=-2)
         scores = q[..., one, :] @ keys.mT / math.sqrt(q.shape[-1])
-        outputs.append(scores.softmax(dim=-1) @ values)
-    return torch.cat(outputs, dim=-2)
+        answers.append(scores.softmax(dim=-1) @ values)
+    return torch.cat(answers, dim=-2)
 
 
 stub = wrong_candidates_left_in_the_cache
