@@ -50,11 +50,11 @@ def dropout_attention(
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "... n e"]:
     """Attention whose weights are left out with the probability p, in training only."""
-    scores = q @ k.mT * q.shape[-1] ** -0.5
-    rate = p if training else 0.0
-    chances = torch.rand(scores.shape, generator=generator)
-    staying = torch.softmax(scores, dim=-1).masked_fill(chances < rate, 0.0)
-    return staying @ v / (1 - rate)
+    weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1)
+    if training:
+        kept = torch.rand(weights.shape, generator=generator) >= p
+        weights = weights * kept / (1 - p)
+    return weights @ v
 
 
 solution = dropout_attention
@@ -197,9 +197,9 @@ def right_by_bernoulli(q, k, v, p, training, *, generator=None):
     return (weights * stays) @ v / (1 - p)
 
 
-def right_by_asking_first(q, k, v, p, training, *, generator=None):
-    """nothing drawn in use; zeros and ones multiplied in training"""
+def right_by_filling_in_zeros(q, k, v, p, training, *, generator=None):
+    """the probability set to 0 in use, zeros filled in"""
+    rate = p if training else 0.0
     weights = _weights(q, k)
-    if training:
-        weights = weights * (torch.rand(weights.shape, generator=generator) >= p) / (1 - p)
-    return weights @ v
+    gone = torch.rand(weights.shape, generator=generator) < rate
+    return weights.masked_fill(gone, 0.0) @ v / (1 - rate)

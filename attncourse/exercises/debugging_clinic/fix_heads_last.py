@@ -35,9 +35,9 @@ def attention_heads_last(
     q: Float[Tensor, "... n h d"], k: Float[Tensor, "... m h d"], v: Float[Tensor, "... m h e"]
 ) -> Float[Tensor, "... n h e"]:
     """Attention of several heads whose axis stands behind that of the tokens."""
-    scale = q.shape[-1] ** -0.5
-    scores = torch.einsum("...ihd,...jhd->...ijh", scale * q, k)
-    return torch.einsum("...ijh,...jhe->...ihe", torch.softmax(scores, dim=-2), v)
+    scores = torch.einsum("...ihd,...jhd->...ijh", q, k) / math.sqrt(q.shape[-1])
+    weights = scores.softmax(dim=-2)
+    return torch.einsum("...ijh,...jhe->...ihe", weights, v)
 
 
 solution = attention_heads_last

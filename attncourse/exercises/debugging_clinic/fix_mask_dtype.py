@@ -50,10 +50,10 @@ def attention_with_either_mask(
     mask: Bool[Tensor, "... #n #m"] | Float[Tensor, "... #n #m"],
 ) -> Float[Tensor, "... n e"]:
     """Attention with a Boolean mask, True where a query may attend, or with a bias."""
-    scores = q @ k.mT * q.shape[-1] ** -0.5
+    scores = q @ k.mT / math.sqrt(q.shape[-1])
     if mask.dtype == torch.bool:
         mask = torch.zeros_like(mask, dtype=scores.dtype).masked_fill(~mask, -math.inf)
-    return torch.softmax(scores + mask, dim=-1) @ v
+    return (scores + mask).softmax(dim=-1) @ v
 
 
 solution = attention_with_either_mask

@@ -35,12 +35,14 @@ def padded_batch(
     prompts: list[list[int]], pad: int
 ) -> tuple[Int[Tensor, "b m"], Bool[Tensor, "b m"], Int[Tensor, "b m"]]:
     """Prompts as rows that end together: (tokens, which are the prompt's own, their places)."""
-    lengths = torch.tensor([len(prompt) for prompt in prompts])
-    places = torch.arange(int(lengths.max())) - (lengths.max() - lengths)[:, None]
-    own = places >= 0
-    ids = torch.full(places.shape, pad)
-    ids[own] = torch.tensor([token for prompt in prompts for token in prompt])
-    return ids, own, places.clamp(min=0)
+    m = max(map(len, prompts))
+    ids = torch.full((len(prompts), m), pad)
+    keep = torch.zeros(len(prompts), m, dtype=torch.bool)
+    for row, prompt in enumerate(prompts):
+        ids[row, m - len(prompt) :] = torch.tensor(prompt)
+        keep[row, m - len(prompt) :] = True
+    positions = (keep.cumsum(dim=-1) - 1).clamp(min=0)
+    return ids, keep, positions
 
 
 solution = padded_batch
@@ -166,12 +168,11 @@ def right_by_lists(prompts, pad):
     return torch.tensor(ids), torch.tensor(keep), torch.tensor(positions)
 
 
-def right_row_by_row(prompts, pad):
-    """each prompt written into the end of its row"""
+def right_by_comparing_places(prompts, pad):
+    """the place of a column, less the number of fillings, is the position"""
     m = max(map(len, prompts))
+    gaps = torch.tensor([m - len(prompt) for prompt in prompts])
+    places = torch.arange(m) - gaps[:, None]
     ids = torch.full((len(prompts), m), pad)
-    keep = torch.zeros(len(prompts), m, dtype=torch.bool)
-    for row, prompt in enumerate(prompts):
-        ids[row, m - len(prompt) :] = torch.tensor(prompt)
-        keep[row, m - len(prompt) :] = True
-    return ids, keep, (keep.cumsum(dim=-1) - 1).clamp(min=0)
+    ids[places >= 0] = torch.tensor([token for prompt in prompts for token in prompt])
+    return ids, places >= 0, places.clamp(min=0)

@@ -34,11 +34,11 @@ def rows_for_halves(
     w_q: Float[Tensor, "hd x"], w_k: Float[Tensor, "gd x"], h: int, g: int
 ) -> tuple[Float[Tensor, "hd x"], Float[Tensor, "gd x"]]:
     """The rows of query and key projections, from neighbouring pairs to halves."""
-    made = []
+    reordered = []
     for w, heads in ((w_q, h), (w_k, g)):
-        first, second = w.unflatten(0, (heads, -1, 2)).unbind(dim=2)
-        made.append(torch.cat([first, second], dim=1).flatten(0, 1))
-    return made[0], made[1]
+        pairs = w.unflatten(0, (heads, -1, 2))
+        reordered.append(pairs.transpose(1, 2).reshape(w.shape))
+    return reordered[0], reordered[1]
 
 
 solution = rows_for_halves

@@ -40,11 +40,12 @@ def attend_candidates(
     v: Float[Tensor, "... c e"],
 ) -> Float[Tensor, "... c e"]:
     """Attention of each candidate for one place over the cached tokens and itself."""
-    old_keys, old_values = cache
+    keys, values = cache
+    cached = q @ keys.mT
     own = (q * k).sum(dim=-1, keepdim=True)
-    scores = torch.cat([q @ old_keys.mT, own], dim=-1) * q.shape[-1] ** -0.5
-    shares = torch.softmax(scores, dim=-1)
-    return shares[..., :-1] @ old_values + shares[..., -1:] * v
+    scores = torch.cat([cached, own], dim=-1) / math.sqrt(q.shape[-1])
+    weights = scores.softmax(dim=-1)
+    return weights[..., :-1] @ values + weights[..., -1:] * v
 
 
 solution = attend_candidates
