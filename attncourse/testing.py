@@ -204,6 +204,16 @@ def gradients_of_list(fn: Function, *args: Any) -> tuple[Tensor, ...]:
     return gradients(lambda *given: tuple(fn(*given)), *args)
 
 
+@probe
+def shape_on_meta(fn: Function, *args: Any, **kwargs: Any) -> tuple[int, ...]:
+    """The shape of the result for the same tensors on the device `meta`, which holds no numbers.
+
+    It stands for any device that is not the CPU: a tensor that stayed behind is an error there.
+    """
+    away = [x.to("meta") if isinstance(x, Tensor) else x for x in args]
+    return tuple(fn(*away, **kwargs).shape)
+
+
 def drawn(fn: Function, *args: Any, seed: int = 0) -> Any:
     """``fn(*args, generator=g)`` with a new source of random numbers, the same for the same seed.
 

@@ -110,6 +110,31 @@ def _in_memories(function: Function) -> Sockets:
     return _without_mask(attend)
 
 
+def _prefill(function: Function) -> Sockets:
+    """Whole texts only: n queries are all of the n tokens."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        return function(q, k, v, chunk=BLOCK)
+
+    return {"attention": attention}
+
+
+def _mask_in_its_place(function: Function) -> Sockets:
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor) -> Any:
+        return function(q, k, v, mask)
+
+    return {"attention": attention}
+
+
+def _heads_last(function: Function) -> Sockets:
+    """One query at a time, with the heads behind the tokens."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Any:
+        return function(*(x.transpose(0, 1) for x in (q, k, v))).transpose(0, 1)
+
+    return {"attention": attention}
+
+
 def _tiles(function: Function) -> Sockets:
     def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
         return function(q, k, v, block=BLOCK, causal=True)
@@ -264,6 +289,7 @@ PLUGS: dict[str, Plug] = {
     "attention": Plug(_without_mask),
     "fix_attention": Plug(_without_mask),
     "masked_attention": Plug(_into("attention")),
+    "fix_mask_dtype": Plug(_mask_in_its_place),
     "masked_softmax": Plug(_into("masked_softmax")),
     "causal_mask": Plug(_into("mask")),
     "self_attention": Plug(_self_attention, model="MiniLM"),
@@ -274,6 +300,7 @@ PLUGS: dict[str, Plug] = {
     "rms_norm": Plug(_into("norm")),
     "split_heads": Plug(_into("split_heads")),
     "merge_heads": Plug(_into("merge_heads")),
+    "fix_heads_last": Plug(_heads_last),
     "swiglu": Plug(_into("feed_forward")),
     "grouped_query_attention": Plug(_into("grouped_attention")),
     "fix_grouped_query_attention": Plug(_into("grouped_attention")),
@@ -287,6 +314,7 @@ PLUGS: dict[str, Plug] = {
     "merge_attention": Plug(_in_halves),
     "blockwise_attention": Plug(_tiles, brief=True),
     "fix_blockwise_attention": Plug(_tiles, brief=True),
+    "fix_chunked_prefill": Plug(_prefill, cached=False, brief=True),
     "elu_feature_map": Plug(_features, neutral=False, cached=False, brief=True),
     "linear_attention": Plug(_without_mask, neutral=False, brief=True),
     "causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
@@ -312,6 +340,9 @@ PLUGS: dict[str, Plug] = {
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
+    "fix_local_mask": Plug(_window_attention, neutral=False, cached=False, brief=True),
+    "fix_batch_axis": Plug(_without_mask),
+    "fix_weight_formula": Plug(_without_mask),
 }
 
 
