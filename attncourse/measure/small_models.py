@@ -41,17 +41,17 @@ def refusal_with_model(fn: Callable[..., Any], tables: Tables, *args: Any) -> st
 
 
 @probe
-def refusal(fn: Callable[..., Any], *args: Any) -> str:
+def refusal(fn: Callable[..., Any], *args: Any, **options: Any) -> str:
     """The kind of error with which a function refuses its arguments; "" where it takes them.
 
     What is derived from TypeError or ValueError counts as that.
     """
-    return _refused(fn, *args)
+    return _refused(fn, *args, **options)
 
 
-def _refused(fn: Callable[..., Any], *args: Any) -> str:
+def _refused(fn: Callable[..., Any], *args: Any, **options: Any) -> str:
     try:
-        fn(*args)
+        fn(*args, **options)
     except NotImplementedError:
         raise
     except TypeError:

@@ -156,7 +156,7 @@ def beam_search(
     tokens alone and not divided by their number. The model is asked at most width x length times.
 
     Raises TypeError for a start that is no int64 tensor, ValueError for one that is empty or has
-    more than one axis, unless width >= 1, and for a negative length.
+    more than one axis, and unless width >= 1 and length >= 1.
     Source: Sutskever et al. 2014, section 3.2; Graves 2012, section 2.5.
 
     >>> table = torch.tensor([[0.0, 0.6, 0.4], [0.4, 0.3, 0.3], [0.0, 0.05, 0.95]]).log()
@@ -164,9 +164,10 @@ def beam_search(
     >>> tokens.tolist(), round(score.exp().item(), 3)  # greedy: 0 1 0, with 0.24
     ([0, 2, 2], 0.38)
     """
-    _check_prompt(start, length)
-    if width < 1:
-        raise ValueError(f"width must be at least 1: got {width}")
+    _check_prompt(start, 0)
+    for name, size in (("width", width), ("length", length)):
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1: got {size}")
     kept: list[tuple[Tensor, Tensor, bool]] = [(start.clone(), torch.zeros(()), False)]
     for _ in range(length):
         grown: list[tuple[Tensor, Tensor, bool]] = []
