@@ -185,18 +185,11 @@ def _masked(query, keys, values, mask, fill):
     return weights @ values, weights
 
 
-def wrong_mask_multiplied_into_the_scores(query, keys, values, mask=None):
-    """You multiplied the scores by the mask. A score of 0 is not a weight of 0: exp(0) is 1. Fill
-    with -inf.
+def wrong_masked_scores_near_zero(query, keys, values, mask=None):
+    """You left masked scores at zero or near it, by multiplying with the mask or by filling with
+    1e-9. A score of 0 is not a weight of 0: exp(0) is 1. Fill with -inf.
     """
-    return _masked(query, keys, values, mask, lambda s, m: s * m)
-
-
-def wrong_tiny_number(query, keys, values, mask=None):
-    """You filled with 1e-9, which is nearly 0 and no large negative number: a slip of the sign.
-    Fill with -inf.
-    """
-    return _masked(query, keys, values, mask, lambda s, m: s.masked_fill(~m, 1e-9))
+    return _masked(query, keys, values, mask, lambda s, m: s.masked_fill(~m, 0.0))
 
 
 def wrong_filled_with_minus_one(query, keys, values, mask=None):
