@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 import attncourse
 from attncourse.course.exercise import get, names
+from attncourse.course.writers import Writer, by_beam, by_chance, by_loop, by_steps
 
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
@@ -18,7 +18,6 @@ Sockets = Mapping[str, Function]
 WINDOW, TOP, BLOCK, WORKERS, FEATURES = 8, 4, 16, 3, 256
 THRESHOLD = 0.01
 STRIPES, LANDMARKS = 2, 4
-RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
 @dataclass(frozen=True)
@@ -27,8 +26,8 @@ class Plug:
 
     model is the one whose sockets they are; neutral: the right function changes nothing; cached:
     it can do with the new token alone; brief: it takes longer than others, so that less is tried;
-    choice makes of a function
-    that is no part of the model one that picks the next token from its logits.
+    writer makes of a function that is no part of the model what writes with it; chance: it draws,
+    and other words are no mistake.
     """
 
     sockets: Callable[[Function], Sockets]
@@ -36,7 +35,8 @@ class Plug:
     neutral: bool = True
     cached: bool = True
     brief: bool = False
-    choice: Callable[[Function], Function] | None = None
+    writer: Callable[[Function], Writer] | None = None
+    chance: bool = False
 
 
 def right(name: str) -> Function:
@@ -255,10 +255,6 @@ def _nothing(function: Function) -> Sockets:
     return {}
 
 
-def _sampled(function: Function) -> Function:
-    return partial(function, **RANDOM, generator=torch.Generator().manual_seed(0))
-
-
 PLUGS: dict[str, Plug] = {
     "softmax": Plug(_into("softmax")),
     "attention": Plug(_without_mask),
@@ -307,7 +303,11 @@ PLUGS: dict[str, Plug] = {
     "fix_nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
     "threshold_attention": Plug(_threshold, neutral=False, brief=True),
     "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
-    "sample": Plug(_nothing, choice=_sampled),
+    "sample": Plug(_nothing, writer=by_chance, neutral=False, chance=True),
+    "fix_sample": Plug(_nothing, writer=by_chance, neutral=False, chance=True),
+    "generate": Plug(_nothing, writer=by_loop, brief=True),
+    "kv_cache_generate": Plug(_nothing, writer=by_steps),
+    "beam_search": Plug(_nothing, writer=by_beam, neutral=False, brief=True),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),
