@@ -46,7 +46,7 @@ def notes(trial: Trial) -> Iterator[str]:
     if trial.amount == LITTLE:
         yield "Your function takes long, so less is tried: fewer words, less prose."
     if PLUGS[trial.name].chance and yours.words:
-        yield "Words are drawn: others than those of the right one are no mistake. Do they make sense?"
+        yield "Words are drawn: others than the right ones are no mistake. Do they make sense?"
     if not yours.problem and _same(trial):
         yield f"That nothing changes proves nothing: check({trial.name}) looks closer."
 

@@ -1,13 +1,13 @@
 """A small language model made of tables, so that an exercise can send it to where a function lives.
 
 A function cannot travel to another process; tensors can. The tables of a model: ``table`` (V, d),
-``positions`` (t, d) and, layer by layer, ``q``, ``k``, ``v`` and ``o`` (layers, d, d); or, of one
-that looks at the last token alone, ``bigrams`` (V, V). ``kind`` is what it is a function of:
-"whole", tokens (t,) to logits (t, V); "steps", new tokens and the past to logits and the past;
-"next", tokens (t,) to the logits (V,) of the next one.
+``mix`` (d, d) and ``out`` (d, V), of a network whose state all tokens so far have formed; or, of
+one that looks at the last token alone, ``bigrams`` (V, V). There is no attention in it, since
+whoever answers an exercise can see it. ``kind`` is what it is a function of: "whole", tokens (t,)
+to logits (t, V); "steps", new tokens and the past to logits and the past; "next", tokens (t,) to
+the logits (V,) of the next one.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +17,6 @@ from torch import Tensor
 from attncourse.core.probes import probe
 
 Tables = Mapping[str, Any]
-Pairs = list[tuple[Tensor, Tensor]]
 
 
 @probe
@@ -87,32 +86,18 @@ class _Model:
         """The logits (V,) of the token behind tokens (t,)."""
         return self.whole(tokens)[-1]
 
-    def steps(self, tokens: Tensor, past: Pairs | None) -> tuple[Tensor, Pairs]:
+    def steps(self, tokens: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
         """The logits (t, V) after each of the new tokens (t,), and the past with them in it."""
         _check(tokens)
         self.read.append(len(tokens))
         if "bigrams" in self.tables:
-            return self.tables["bigrams"][tokens], past or []
-        return _transformer(self.tables, tokens, past)
-
-
-def _transformer(tables: Tables, tokens: Tensor, past: Pairs | None) -> tuple[Tensor, Pairs]:
-    """Causal layers of one head each, with residuals; the given past is not changed."""
-    table = tables["table"]
-    layers, d = len(tables["q"]), table.shape[-1]
-    past = past or [(table[:0], table[:0])] * layers
-    start, n = len(past[0][0]), len(tokens)
-    seen = torch.ones(n, start + n, dtype=torch.bool).tril(start)
-    x = table[tokens] + tables["positions"][start : start + n]
-    grown = []
-    for layer, (old_keys, old_values) in enumerate(past):
-        keys = torch.cat([old_keys, x @ tables["k"][layer]])
-        values = torch.cat([old_values, x @ tables["v"][layer]])
-        scores = (x @ tables["q"][layer]) @ keys.T / math.sqrt(d)
-        weights = scores.masked_fill(~seen, -math.inf).softmax(dim=-1)
-        x = x + weights @ values @ tables["o"][layer]
-        grown.append((keys, values))
-    return x @ table.T, grown
+            return self.tables["bigrams"][tokens], tokens[-1]
+        state = torch.zeros_like(self.tables["table"][0]) if past is None else past
+        states = []
+        for entered in self.tables["table"][tokens]:
+            state = torch.tanh(state @ self.tables["mix"] + entered)
+            states.append(state)
+        return torch.stack(states) @ self.tables["out"], state
 
 
 def _check(tokens: Any) -> None:

@@ -95,7 +95,7 @@ def sample(
     many numbers are taken from it is not promised. Time O(V log V) a row.
 
     Raises ValueError unless temperature > 0, top_k >= 1 and 0 < top_p <= 1.
-    Source: Fan et al. 2018, section 5.1 (top-k); Holtzman et al. 2020, section 3.1 (top-p).
+    Source: Holtzman et al. 2020, sections 3.1 (top-p), 3.2 (top-k) and 3.3 (temperature).
 
     >>> logits = torch.tensor([0.0, 9.0, 8.0])
     >>> [sample(logits, top_k=1).item() for _ in range(5)]
@@ -157,7 +157,7 @@ def beam_search(
 
     Raises TypeError for a start that is no int64 tensor, ValueError for one that is empty or has
     more than one axis, and unless width >= 1 and length >= 1.
-    Source: Sutskever et al. 2014, section 3.2; Graves 2012, section 2.5.
+    Source: Sutskever et al. 2014, section 3.2.
 
     >>> table = torch.tensor([[0.0, 0.6, 0.4], [0.4, 0.3, 0.3], [0.0, 0.05, 0.95]]).log()
     >>> tokens, score = beam_search(lambda tokens: table[tokens[-1]], torch.tensor([0]), 2, 2)

@@ -8,15 +8,15 @@ SIZES = (11, 16)  # V, d
 OTHER_SIZES = (7, 6)
 
 
-def transformer(kind, *, sizes=SIZES, seed):
-    """Two causal layers: what a token predicts depends on all tokens before it."""
+def recurrent(kind, *, sizes=SIZES, seed):
+    """What a token predicts depends on all tokens before it, and on their order."""
     vocabulary, d = sizes
-    tables = {
-        name: gaussian(2, d, d, std=1.5 / d**0.5, seed=seed + i) for i, name in enumerate("qkvo")
+    return {
+        "kind": kind,
+        "table": gaussian(vocabulary, d, std=0.7, seed=seed),
+        "mix": gaussian(d, d, std=1.6 / d**0.5, seed=seed + 1),
+        "out": gaussian(d, vocabulary, std=1.0, seed=seed + 2),
     }
-    tables["table"] = gaussian(vocabulary, d, std=1.0, seed=seed + 4)
-    tables["positions"] = gaussian(32, d, std=1.0, seed=seed + 5)
-    return {"kind": kind, **tables}
 
 
 def bigrams(kind, rows):

@@ -26,11 +26,11 @@ from attncourse.exercises.interview_coding._inputs import (
     bigrams,
     drawn_prompt,
     prompt,
-    transformer,
+    recurrent,
 )
 from attncourse.measure.small_models import refusal_with_model, tokens_read, with_model
 from attncourse.models.generation import beam_search as solution
-from attncourse.testing import assert_same, assert_that
+from attncourse.testing import assert_same, assert_that, gaussian
 
 difficulty, minutes = 4, 35
 hints = (
@@ -72,7 +72,7 @@ def check_equals_the_beam_by_definition(student):
 
 def check_a_wide_beam_finds_the_best_of_all(student):
     """with as many places as there are texts it finds the likeliest of all"""
-    tables = bigrams("next", transformer("next", sizes=(5, 5), seed=930)["table"].tolist())
+    tables = bigrams("next", gaussian(5, 5, seed=930).tolist())
     for length, width in ((2, 25), (3, 125)):
         start = drawn_prompt(1, sizes=(5, 5), seed=930)
         found = with_model(student, tables, start, width, length)
@@ -119,7 +119,7 @@ def check_refuses_what_it_cannot_search(student):
 
 
 def _inputs(sizes, p, seed):
-    return transformer("next", sizes=sizes, seed=seed), drawn_prompt(p, sizes=sizes, seed=seed)
+    return recurrent("next", sizes=sizes, seed=seed), drawn_prompt(p, sizes=sizes, seed=seed)
 
 
 def _flat(args):

@@ -23,7 +23,7 @@ from attncourse.exercises.interview_coding._inputs import (
     bigrams,
     drawn_prompt,
     prompt,
-    transformer,
+    recurrent,
 )
 from attncourse.measure.small_models import refusal_with_model, tokens_read, with_model
 from attncourse.models.generation import generate as solution
@@ -51,7 +51,7 @@ def check_counts_on(student):
 def check_reads_the_whole_text(student):
     """what is written depends on every token before it, for prompts of any length"""
     for sizes, p, new, seed in RUNS:
-        tables = transformer("whole", sizes=sizes, seed=seed)
+        tables = recurrent("whole", sizes=sizes, seed=seed)
         start = drawn_prompt(p, sizes=sizes, seed=seed)
         expected = with_model(solution, tables, start, new)
         assert_same(with_model(student, tables, start, new), expected)
@@ -60,7 +60,7 @@ def check_reads_the_whole_text(student):
 def check_stops_at_the_end(student):
     """the end is written, and nothing after it; token 0 may be the end as well"""
     for sizes, p, new, seed in RUNS:
-        tables = transformer("whole", sizes=sizes, seed=seed + 50)
+        tables = recurrent("whole", sizes=sizes, seed=seed + 50)
         start = drawn_prompt(p, sizes=sizes, seed=seed + 50)
         end = with_model(solution, tables, start, new)[p + 2].item()
         expected = with_model(solution, tables, start, new, end)
@@ -78,7 +78,7 @@ def check_an_end_in_the_prompt_ends_nothing(student):
 
 def check_writes_nothing_where_nothing_is_asked(student):
     """with no new token the result is the prompt"""
-    tables = transformer("whole", seed=200)
+    tables = recurrent("whole", seed=200)
     for p in (1, 3):
         start = drawn_prompt(p, seed=200 + p)
         assert_same(with_model(student, tables, start, 0), start)
@@ -93,7 +93,7 @@ def check_takes_the_smallest_of_equals(student):
 
 def check_asks_once_for_each_token(student):
     """the model reads p tokens, then p + 1, and is not asked after the end"""
-    tables, start = transformer("whole", seed=300), drawn_prompt(4, seed=300)
+    tables, start = recurrent("whole", seed=300), drawn_prompt(4, seed=300)
     text = with_model(student, tables, start, 5)
     assert_same(text, with_model(solution, tables, start, 5))
     lengths = [tokens_read(student, tables, start, 5), [4, 5, 6, 7, 8]]
@@ -105,7 +105,7 @@ def check_asks_once_for_each_token(student):
 
 def check_refuses_what_it_cannot_continue(student):
     """errors for a prompt of the wrong kind or shape, and for a negative number"""
-    tables, start = transformer("whole", seed=400), drawn_prompt(3, seed=400)
+    tables, start = recurrent("whole", seed=400), drawn_prompt(3, seed=400)
     assert_same(with_model(student, tables, start, 1), with_model(solution, tables, start, 1))
     for bad, new, kind, what in (
         (start.double(), 2, "TypeError", "a prompt of float64 numbers"),

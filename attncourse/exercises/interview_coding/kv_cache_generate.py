@@ -23,7 +23,7 @@ from attncourse.exercises.interview_coding._inputs import (
     bigrams,
     drawn_prompt,
     prompt,
-    transformer,
+    recurrent,
 )
 from attncourse.exercises.interview_coding.generate import _checked_prompt
 from attncourse.measure.small_models import refusal_with_model, tokens_read, with_model
@@ -53,7 +53,7 @@ def check_counts_on(student):
 def check_writes_as_without_a_cache(student):
     """the tokens are those of the loop that reads all anew"""
     for sizes, p, new, seed in RUNS:
-        tables = transformer("steps", sizes=sizes, seed=seed)
+        tables = recurrent("steps", sizes=sizes, seed=seed)
         start = drawn_prompt(p, sizes=sizes, seed=seed)
         expected = with_model(generate, {**tables, "kind": "whole"}, start, new)
         assert_same(with_model(student, tables, start, new), expected)
@@ -62,7 +62,7 @@ def check_writes_as_without_a_cache(student):
 def check_reads_each_token_once(student):
     """the prompt at once, then one token in each round; the last one is not read"""
     for p, new in ((4, 5), (1, 3), (6, 1)):
-        tables, start = transformer("steps", seed=600), drawn_prompt(p, seed=600)
+        tables, start = recurrent("steps", seed=600), drawn_prompt(p, seed=600)
         assert_same(
             with_model(student, tables, start, new), with_model(solution, tables, start, new)
         )
@@ -73,7 +73,7 @@ def check_reads_each_token_once(student):
 def check_stops_at_the_end(student):
     """the end is written, and nothing is read after it; token 0 may be the end as well"""
     for sizes, p, new, seed in RUNS:
-        tables = transformer("steps", sizes=sizes, seed=seed + 50)
+        tables = recurrent("steps", sizes=sizes, seed=seed + 50)
         start = drawn_prompt(p, sizes=sizes, seed=seed + 50)
         end = with_model(solution, tables, start, new)[p + 2].item()
         expected = with_model(solution, tables, start, new, end)
@@ -93,7 +93,7 @@ def check_an_end_in_the_prompt_ends_nothing(student):
 
 def check_reads_nothing_where_nothing_is_asked(student):
     """with no new token the result is the prompt, and the model is not asked"""
-    tables = transformer("steps", seed=700)
+    tables = recurrent("steps", seed=700)
     for p in (1, 3):
         start = drawn_prompt(p, seed=700 + p)
         assert_same(with_model(student, tables, start, 0), start)
@@ -102,7 +102,7 @@ def check_reads_nothing_where_nothing_is_asked(student):
 
 def check_refuses_what_it_cannot_continue(student):
     """errors for a prompt of the wrong kind or shape, and for a negative number"""
-    tables, start = transformer("steps", seed=800), drawn_prompt(3, seed=800)
+    tables, start = recurrent("steps", seed=800), drawn_prompt(3, seed=800)
     assert_same(with_model(student, tables, start, 2), with_model(solution, tables, start, 2))
     for bad, new, kind, what in (
         (start.double(), 2, "TypeError", "a prompt of float64 numbers"),
