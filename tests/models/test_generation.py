@@ -18,7 +18,7 @@ from attncourse import (
     multi_head_from_slices,
     sample,
 )
-from attncourse.exercises.interview_coding._inputs import drawn_prompt
+from attncourse.exercises.interview_coding._inputs import drawn_prompt, recurrent
 from attncourse.measure.small_models import refusal_with_model, tokens_read, with_model
 from attncourse.testing import attention_inputs, gaussian
 
