@@ -5,7 +5,6 @@ writes with a table of bigrams writes with SmolLM2.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -13,9 +12,6 @@ from torch import Tensor
 
 from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
-
-Model = Callable[[Tensor], Tensor]
-Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
 @checked
@@ -50,7 +46,7 @@ def generate(
 
 @checked
 def kv_cache_generate(
-    step: Callable[[Tensor, Any], tuple[Tensor, Any]],
+    step: Callable[..., tuple[Tensor, object]],
     prompt: Int[Tensor, " p"],
     max_new_tokens: int,
     eos_id: int | None = None,

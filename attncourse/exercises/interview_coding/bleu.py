@@ -275,15 +275,19 @@ def wrong_percent(candidate, references):
 
 def right_by_counters(candidate, references):
     """counters for the clipping, logarithms for the mean"""
+    from collections import Counter
+
+    def ngrams(tokens, n):
+        return Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+
     if not references:
         raise ValueError("bleu needs at least one reference")
     logs = 0.0
     for n in range(1, 5):
-        said = _ngrams(candidate, n)
-        known = Counter()
+        said, known = ngrams(candidate, n), Counter()
         for reference in references:
-            known = known | _ngrams(reference, n)
-        right = sum((said & known).values())
+            known = known | ngrams(reference, n)  # of each, the largest count
+        right = sum((said & known).values())  # of each, the smaller count
         if right == 0:
             return 0.0
         logs += math.log(right / sum(said.values()))
@@ -325,3 +329,6 @@ def right_by_exact_fractions(candidate, references):
         product *= Fraction(sum(min(k, most[g]) for g, k in said.items()), sum(said.values()))
     r = sorted((abs(len(x) - len(candidate)), len(x)) for x in references)[0][1]
     return float(product) ** 0.25 * math.exp(min(0, 1 - r / len(candidate)))
+
+
+shown = right_by_counters

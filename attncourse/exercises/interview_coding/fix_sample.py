@@ -35,12 +35,10 @@ def wrong_sum_with_the_token_itself(
     """You compare the running sum with the token itself in it, so that the one which brings it to
     top_p falls out. If that is the first, nothing is left to draw from: compare the sum before it.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive: got {temperature}")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k must be at least 1: got {top_k}")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise ValueError(f"top_p must be above 0 and at most 1: got {top_p}")
+    if temperature <= 0 or (top_k is not None and top_k < 1):
+        raise ValueError("temperature must be positive, and top_k at least 1")
+    if top_p is not None and (top_p <= 0 or top_p > 1):
+        raise ValueError("top_p must lie above 0 and not above 1")
     logits = logits - logits.amax(dim=-1, keepdim=True)
     logits, order = (logits / temperature).sort(dim=-1, descending=True)
     weights = torch.softmax(logits[..., :top_k], dim=-1)
