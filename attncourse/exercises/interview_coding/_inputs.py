@@ -2,7 +2,7 @@
 
 import torch
 
-from attncourse.testing import gaussian
+from attncourse.testing import assert_that, gaussian
 
 SIZES = (11, 16)  # V, d
 OTHER_SIZES = (7, 6)
@@ -32,3 +32,13 @@ def prompt(*tokens):
 def drawn_prompt(p, *, sizes=SIZES, seed):
     """A prompt of p tokens."""
     return (gaussian(p, seed=seed).abs() * 1e3).long() % sizes[0]
+
+
+def assert_read(found, expected):
+    """Did the model read so many tokens, call by call?"""
+    told = ", ".join(map(str, found)) or "none"
+    wanted = ", ".join(map(str, expected)) or "none"
+    assert_that(
+        list(found) == list(expected),
+        f"call by call the model must read so many tokens: {wanted}. It read {told}.",
+    )

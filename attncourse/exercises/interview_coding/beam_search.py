@@ -23,6 +23,7 @@ import torch
 from attncourse.exercises.interview_coding._inputs import (
     OTHER_SIZES,
     SIZES,
+    assert_read,
     bigrams,
     drawn_prompt,
     prompt,
@@ -93,7 +94,7 @@ def check_stops_when_all_have_ended(student):
     sure = bigrams("next", [[0, 0, 9], [0, 9, 0], [0, 9, 0]])  # 0 -> 2 -> 1, the end
     args = sure, prompt(0), 1, 6, 1
     _assert_found(with_model(student, *args), with_model(_by_definition, *args))
-    assert_same(tokens_read(student, *args), [1, 2], "what is read up to the end")
+    assert_read(tokens_read(student, *args), [1, 2])
     tables, start = _inputs(SIZES, 3, 950)
     args = tables, start, 3, 4
     _assert_found(with_model(student, *args), with_model(_by_definition, *args))

@@ -20,6 +20,7 @@ import torch
 from attncourse.exercises.interview_coding._inputs import (
     OTHER_SIZES,
     SIZES,
+    assert_read,
     bigrams,
     drawn_prompt,
     prompt,
@@ -96,11 +97,10 @@ def check_asks_once_for_each_token(student):
     tables, start = recurrent("whole", seed=300), drawn_prompt(4, seed=300)
     text = with_model(student, tables, start, 5)
     assert_same(text, with_model(solution, tables, start, 5))
-    lengths = [tokens_read(student, tables, start, 5), [4, 5, 6, 7, 8]]
-    assert_same(*lengths, "the lengths of what the model reads")
+    assert_read(tokens_read(student, tables, start, 5), [4, 5, 6, 7, 8])
     end = text[5].item()
     ended = tokens_read(student, tables, start, 7, end)
-    assert_same(ended, tokens_read(solution, tables, start, 7, end), "what is read up to the end")
+    assert_read(ended, tokens_read(solution, tables, start, 7, end))
 
 
 def check_refuses_what_it_cannot_continue(student):

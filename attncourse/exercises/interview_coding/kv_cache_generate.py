@@ -20,6 +20,7 @@ import torch
 from attncourse.exercises.interview_coding._inputs import (
     OTHER_SIZES,
     SIZES,
+    assert_read,
     bigrams,
     drawn_prompt,
     prompt,
@@ -66,8 +67,7 @@ def check_reads_each_token_once(student):
         assert_same(
             with_model(student, tables, start, new), with_model(solution, tables, start, new)
         )
-        found = tokens_read(student, tables, start, new)
-        assert_same(found, [p] + [1] * (new - 1), "the number of tokens that each call reads")
+        assert_read(tokens_read(student, tables, start, new), [p] + [1] * (new - 1))
 
 
 def check_stops_at_the_end(student):
@@ -79,7 +79,7 @@ def check_stops_at_the_end(student):
         expected = with_model(solution, tables, start, new, end)
         assert_same(with_model(student, tables, start, new, end), expected)
         read = tokens_read(student, tables, start, new, end)
-        assert_same(read, [p] + [1] * (len(expected) - p - 1), "what is read up to the end")
+        assert_read(read, [p] + [1] * (len(expected) - p - 1))
     count = bigrams("steps", [[0, 1, 0], [0, 0, 1], [1, 0, 0]])
     assert_same(with_model(student, count, prompt(1), 8, 0), prompt(1, 2, 0))
 
@@ -97,7 +97,7 @@ def check_reads_nothing_where_nothing_is_asked(student):
     for p in (1, 3):
         start = drawn_prompt(p, seed=700 + p)
         assert_same(with_model(student, tables, start, 0), start)
-        assert_same(tokens_read(student, tables, start, 0), [], "what is read")
+        assert_read(tokens_read(student, tables, start, 0), [])
 
 
 def check_refuses_what_it_cannot_continue(student):
