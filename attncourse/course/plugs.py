@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -9,10 +10,10 @@ from torch import Tensor
 
 import attncourse
 from attncourse.course.exercise import get, names
-from attncourse.course.writers import Writer, by_beam, by_chance, by_loop, by_steps
 
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
+Writer = Callable[[Any, str, int], str]  # a model, a prompt, how many tokens: what is written
 
 # of the exercises whose function takes a size
 WINDOW, TOP, BLOCK, WORKERS, FEATURES = 8, 4, 16, 3, 256
@@ -251,6 +252,11 @@ def _tied(function: Function) -> Sockets:
     return _head_by_head(lambda x, memory, w_q, w_k, w_v: function(x, memory, memory @ w_v, w_q))
 
 
+def _writes(how: str) -> Callable[[Function], Writer]:
+    """What a function writes, by one of `course.writers`, which loads the models."""
+    return lambda function: getattr(import_module("attncourse.course.writers"), how)(function)
+
+
 def _nothing(function: Function) -> Sockets:
     return {}
 
@@ -303,11 +309,11 @@ PLUGS: dict[str, Plug] = {
     "fix_nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
     "threshold_attention": Plug(_threshold, neutral=False, brief=True),
     "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
-    "sample": Plug(_nothing, writer=by_chance, neutral=False, chance=True),
-    "fix_sample": Plug(_nothing, writer=by_chance, neutral=False, chance=True),
-    "generate": Plug(_nothing, writer=by_loop, brief=True),
-    "kv_cache_generate": Plug(_nothing, writer=by_steps),
-    "beam_search": Plug(_nothing, writer=by_beam, neutral=False, brief=True),
+    "sample": Plug(_nothing, writer=_writes("by_chance"), neutral=False, chance=True),
+    "fix_sample": Plug(_nothing, writer=_writes("by_chance"), neutral=False, chance=True),
+    "generate": Plug(_nothing, writer=_writes("by_loop"), brief=True),
+    "kv_cache_generate": Plug(_nothing, writer=_writes("by_steps")),
+    "beam_search": Plug(_nothing, writer=_writes("by_beam"), neutral=False, brief=True),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),
