@@ -8,6 +8,7 @@ from attncourse.cli.interviewing import interview
 from attncourse.cli.learning import check, hint, list_, status, watch
 from attncourse.cli.making import build, execute, new
 from attncourse.cli.measuring import bench
+from attncourse.cli.quizzing import quiz
 from attncourse.cli.teaching import doctor, grade
 from attncourse.cli.trying import try_
 
@@ -25,6 +26,7 @@ def main() -> None:
                attncourse hint softmax    the next hint
                attncourse status          how far you are
                attncourse interview       a problem and three questions, against the clock
+               attncourse quiz            interview questions, what you missed first
     Teaching:  attncourse grade FOLDER    grade submissions, each in its own process
                attncourse doctor          how submissions are confined here
     Measuring: attncourse bench           every mechanism against PyTorch's attention
@@ -40,6 +42,7 @@ for command in (
     watch,
     try_,
     interview,
+    quiz,
     grade,
     doctor,
     bench,

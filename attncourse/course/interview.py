@@ -6,19 +6,17 @@ its last save, so that looking at the feedback twice, or later, changes nothing.
 
 import random
 import re
-import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
-import attncourse
 from attncourse.core.errors import CourseError
-from attncourse.course import render, report
+from attncourse.course import bank, render, report
+from attncourse.course.bank import Question
 from attncourse.course.checking import Result
 from attncourse.course.contents import CHAPTERS
 from attncourse.course.exercise import Exercise, get, of_chapter
@@ -27,24 +25,10 @@ CHAPTER = "interview-coding"
 AGAIN = ("shared_attention",)  # of an earlier chapter, and asked in interviews
 QUESTIONS, MINUTES_EACH = 3, 4
 LETTERS = "abcd"
-USUAL = ("the right answer", "the reason for it", "a limit of it, or what would change it")
 
 
 class InterviewError(CourseError):
     """There is no interview to be had from this; the message says why."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question of the bank; options are those of a choice, right the number of the right one."""
-
-    identity: str
-    question: str
-    answer: str
-    rubric: tuple[str, ...] = USUAL
-    trap: str = ""
-    options: tuple[str, ...] = ()
-    right: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,9 +72,7 @@ def drawn(seed: int, minutes: int, problem: str | None = None) -> Interview:
                 f"an interview takes at least {shortest} minutes: got --minutes {minutes}"
             )
         chosen = chance.choice(fitting)
-    known = bank()
-    asked = chance.sample(known, min(QUESTIONS, len(known)))
-    return Interview(seed, minutes, chosen, tuple(asked))
+    return Interview(seed, minutes, chosen, tuple(chance.sample(asked(), QUESTIONS)))
 
 
 def problems() -> list[Exercise]:
@@ -98,24 +80,9 @@ def problems() -> list[Exercise]:
     return [*of_chapter(CHAPTER), *map(get, AGAIN)]
 
 
-def bank(place: Path | None = None) -> list[Question]:
-    """What may be asked: the bank of questions, or else the boxes of the chapters.
-
-    Raises InterviewError where there is neither.
-    """
-    import yaml
-
-    found = []
-    for name in ("interview", "questions"):
-        for path in sorted((place or _book()).joinpath(name).glob("*.yml")):
-            text = yaml.safe_load(path.read_text(encoding="utf-8"))
-            chapters = text if name == "interview" else {path.stem: text}
-            for chapter, questions in chapters.items():
-                read = (_read(f"{chapter}/{key}", fields) for key, fields in questions.items())
-                found += [question for question in read if question]
-        if found:
-            return found
-    raise InterviewError("there are no questions here: book/interview and book/questions are empty")
+def asked() -> list[Question]:
+    """What may be asked: the questions of the bank that have words for an answer."""
+    return [question for question in bank.load() if question.kind != "number"]
 
 
 def write(interview: Interview, path: Path) -> None:
@@ -130,7 +97,7 @@ def read(path: Path) -> Held:
     try:
         notebook = nbformat.read(path, as_version=4)
         state = notebook.metadata["attncourse"]["interview"]
-        known = {question.identity: question for question in bank()}
+        known = {question.identity: question for question in asked()}
         questions = tuple(known[name] for name in state["questions"])
         problem = get(state["problem"])
         began = datetime.fromisoformat(state["began"])
@@ -160,27 +127,6 @@ def feedback(held: Held, result: Result | None) -> str:
         parts += [f"## Question {number}", *_of_a_question(question, answer)]
     parts += ["## What next", _next(interview, result)]
     return "\n\n".join(parts) + "\n"
-
-
-def _book() -> Path:
-    """Where the book's files are: in the checkout, or where the installation has put them."""
-    inside = Path(attncourse.__file__).parents[1] / "book"
-    return inside if inside.is_dir() else Path(sysconfig.get_path("data"), "share", "attncourse")
-
-
-def _read(identity: str, fields: dict[str, Any]) -> Question | None:
-    """A question of a file; None for one whose answer is a number that has to be computed."""
-    if fields.get("kind") == "number":
-        return None
-    return Question(
-        identity,
-        str(fields["question"]).strip(),
-        str(fields.get("answer", fields.get("explanation", ""))).strip(),
-        tuple(map(str, fields.get("rubric", USUAL))),
-        str(fields.get("trap", "")).strip(),
-        tuple(str(option).strip() for option in fields.get("options", ())),
-        int(fields.get("right", 0)),
-    )
 
 
 def _notebook(interview: Interview) -> NotebookNode:
@@ -263,14 +209,14 @@ def _of_a_question(question: Question, answer: str) -> Sequence[str]:
         chosen = re.match(rf"\W*([{LETTERS}])\b", answer.lower())
         mark = report.MARKS["passed" if chosen and chosen[1] == letter else "failed"]
         parts.append(f"{mark} It is {letter}: {question.options[question.right - 1]}")
-    parts.append(f"**A good answer.** {question.answer}")
+    parts.append(f"**A good answer.** {question.told()}")
     if not question.options:
         points = "\n".join(f"- [ ] {point}" for point in question.rubric)
         parts.append(f"**Points.** Give yourself one for each:\n\n{points}")
     if question.trap:
-        parts.append(f"**Trap.** {question.trap}")
-    chapter = question.identity.partition("/")[0]
-    return [*parts, f"More in the chapter *{CHAPTERS.get(chapter, chapter)}*."]
+        parts.append(f"**Trap.** {question.trap} {question.why}".rstrip())
+    parts += [f"**And then:** {more} {answer}" for more, answer in question.follow_ups]
+    return [*parts, f"More in the chapter *{CHAPTERS[question.chapter]}*."]
 
 
 def _next(interview: Interview, result: Result | None) -> str:

@@ -10,13 +10,20 @@ from click.testing import CliRunner
 
 from attncourse.cli import main
 from attncourse.course import interview, report
+from attncourse.course.bank import Question
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.exercise import get
 
 BEGAN = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-OPEN = interview.Question("masks/a", "Why?", "Because.", ("one", "two", "three"), trap="Never.")
-CHOICE = interview.Question("masks/b", "Which?", "It is so.", options=("x", "y"), right=2)
-ODD = interview.Question("no-chapter/c", "And?", "Yes.")
+OPEN = Question(
+    *("masks", "a", 1, "open", "Why?", "Because."),
+    rubric=("one", "two", "three"),
+    trap="Never.",
+    why="It rhymes.",
+    follow_ups=(("Really?", "Really."),),
+)
+CHOICE = Question("masks", "b", 2, "choice", "Which?", "It is so.", options=("x", "y"), right=2)
+ODD = Question("serving", "c", 3, "open", "And?", "Yes.")
 
 
 class Clock:
@@ -44,7 +51,7 @@ def clock(tmp_path, monkeypatch):
 
 @pytest.fixture
 def three(monkeypatch):
-    monkeypatch.setattr(interview, "bank", lambda place=None: [OPEN, CHOICE, ODD])
+    monkeypatch.setattr(interview, "asked", lambda: [OPEN, CHOICE, ODD])
 
 
 def attncourse(*arguments):
@@ -87,32 +94,11 @@ def test_every_problem_fits_its_time():
     assert interview.drawn(0, 9, "beam_search").problem.name == "beam_search"
 
 
-def test_the_bank_is_there_and_its_questions_are_whole():
-    questions = interview.bank()
+def test_what_is_asked_is_of_the_bank_and_has_words_for_an_answer():
+    questions = interview.asked()
     assert len(questions) > 50
-    for question in questions:
-        assert question.question
-        assert question.answer
-        assert not question.options or 1 <= question.right <= len(question.options) <= 4
+    assert {question.kind for question in questions} == {"open", "choice"}
     assert len({question.identity for question in questions}) == len(questions)
-
-
-def test_the_bank_of_interviews_goes_before_the_boxes_of_chapters(tmp_path):
-    for name in ("interview", "questions"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "questions" / "masks.yml").write_text(
-        "one: {question: 'Box?', options: [a, b], right: 1, explanation: So.}\n"
-    )
-    assert [q.identity for q in interview.bank(tmp_path)] == ["masks/one"]
-    (tmp_path / "interview" / "concepts.yml").write_text(
-        "masks:\n"
-        "  why: {kind: open, question: 'Why?', answer: So., rubric: [x, y, z], trap: No.}\n"
-        "  much: {kind: number, question: 'How many?', value: 6 * 7, answer: '{value}'}\n"
-    )
-    (only,) = interview.bank(tmp_path)
-    assert (only.identity, only.rubric, only.trap) == ("masks/why", ("x", "y", "z"), "No.")
-    with pytest.raises(interview.InterviewError, match="there are no questions here"):
-        interview.bank(tmp_path / "interview")
 
 
 # From the beginning to the feedback
@@ -145,7 +131,8 @@ def test_an_interview_from_start_to_feedback(clock, three):
         assert question.identity not in page or question.question in page
     assert "> Since rows sum to one.\n> And so on." in page
     assert "- [ ] one\n- [ ] two\n- [ ] three" in page
-    assert "**Trap.** Never." in page
+    assert "**Trap.** Never. It rhymes." in page
+    assert "**And then:** Really? Really." in page
     assert "✔ It is b: y" in page
     assert "> (nothing)" in page
     assert "*Masks and numerical safety*" in page
