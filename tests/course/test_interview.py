@@ -113,7 +113,7 @@ def test_an_interview_from_start_to_feedback(clock, three):
         "  attncourse interview --grade interview-3.ipynb",
     ]
     code = "def rouge_l(candidate, reference):\n    return 0.0\n"
-    said = {"masks/a": "Since rows sum to one.\nAnd so on.", "masks/b": "**b**, as it is"}
+    said = {OPEN.identity: "Since rows sum to one.\nAnd so on.", CHOICE.identity: "**b**, as it is"}
     answered("interview-3.ipynb", code, said)
     clock.save("interview-3.ipynb", 38)
     graded = attncourse("interview", "--grade", "interview-3.ipynb")
