@@ -293,14 +293,14 @@ def test_a_mask_broadcasts_to_the_scores(function, name):
 def test_a_mask_broadcasts_where_an_empty_row_is_refused(function):
     arguments, whole = right(function), random_mask(SIZES["n"], SIZES["m"])
     for mask in (whole[0], whole[:1], whole, torch.tensor(True)):
-        out = function(**arguments, mask=mask)
-        assert_same(out, function(**arguments, mask=mask.expand(whole.shape)))
+        out = function(**arguments | {"mask": mask})
+        assert_same(out, function(**arguments | {"mask": mask.expand(whole.shape)}))
     for mask in (
         whole & ~whole[:, :1] & (torch.arange(SIZES["n"]) != 1)[:, None],
         torch.tensor(False),
     ):
         with pytest.raises(ValueError, match="every row of mask must have a True"):
-            function(**arguments, mask=mask)
+            function(**arguments | {"mask": mask})
 
 
 def first(out):
