@@ -7,6 +7,7 @@ into the code shows.
 """
 
 import hmac
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -129,6 +130,8 @@ def same_value(a: Any, b: Any) -> bool:
     """Equal in kind, shape, dtype and, tensors to `assert_close`'s defaults, in value."""
     if type(a) is not type(b):
         return False
+    if isinstance(a, float):
+        return a == b or (a != a and b != b) or math.isclose(a, b, rel_tol=1e-7, abs_tol=1e-7)
     if isinstance(a, tuple | list):
         return len(a) == len(b) and all(same_value(x, y) for x, y in zip(a, b, strict=True))
     if not isinstance(a, Tensor):
@@ -214,18 +217,19 @@ def shape_on_meta(fn: Function, *args: Any, **kwargs: Any) -> tuple[int, ...]:
     return tuple(fn(*away, **kwargs).shape)
 
 
-def drawn(fn: Function, *args: Any, seed: int = 0) -> Any:
-    """``fn(*args, generator=g)`` with a new source of random numbers, the same for the same seed.
+def drawn(fn: Function, *args: Any, seed: int = 0, **options: Any) -> Any:
+    """``fn(*args, generator=g, **options)``, g a new source of random numbers.
 
-    A generator cannot travel to a function in another process: it is made where the function lives.
+    It is the same for the same seed. A generator cannot travel to a function in another process: it
+    is made where the function lives.
     """
-    return with_generator(fn, *args, seed=_hidden(seed))
+    return with_generator(fn, *args, seed=_hidden(seed), **options)
 
 
 @probe
-def with_generator(fn: Function, *args: Any, seed: int) -> Any:
-    """``fn(*args, generator=g)``, g a source of random numbers that begins with this seed."""
-    return fn(*args, generator=torch.Generator().manual_seed(seed))
+def with_generator(fn: Function, *args: Any, seed: int, **options: Any) -> Any:
+    """``fn(*args, generator=g, **options)``, g beginning with this seed."""
+    return fn(*args, generator=torch.Generator().manual_seed(seed), **options)
 
 
 def _tensors(x: Any) -> list[Tensor]:

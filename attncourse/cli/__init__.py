@@ -4,6 +4,7 @@ import click
 
 from attncourse import __version__
 from attncourse.cli.console import Commands
+from attncourse.cli.interviewing import interview
 from attncourse.cli.learning import check, hint, list_, status, watch
 from attncourse.cli.making import build, execute, new
 from attncourse.cli.measuring import bench
@@ -24,6 +25,7 @@ def main() -> None:
                attncourse try FILE        what you wrote, inside a language model
                attncourse hint softmax    the next hint
                attncourse status          how far you are
+               attncourse interview       a problem and three questions, against the clock
                attncourse quiz            interview questions, what you missed first
     Teaching:  attncourse grade FOLDER    grade submissions, each in its own process
                attncourse doctor          how submissions are confined here
@@ -39,6 +41,7 @@ for command in (
     check,
     watch,
     try_,
+    interview,
     quiz,
     grade,
     doctor,

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -13,12 +13,12 @@ from attncourse.course.exercise import get, names
 
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
+Writer = Callable[[Any, str, int], str]  # a model, a prompt, how many tokens: what is written
 
 # of the exercises whose function takes a size
 WINDOW, TOP, BLOCK, WORKERS, FEATURES = 8, 4, 16, 3, 256
 THRESHOLD = 0.01
 STRIPES, LANDMARKS = 2, 4
-RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Plug:
 
     model is the one whose sockets they are; neutral: the right function changes nothing; cached:
     it can do with the new token alone; brief: it takes longer than others, so that less is tried;
-    choice makes of a function
-    that is no part of the model one that picks the next token from its logits.
+    writer makes of a function that is no part of the model what writes with it; chance: it draws,
+    and other words are no mistake.
     """
 
     sockets: Callable[[Function], Sockets]
@@ -36,7 +36,8 @@ class Plug:
     neutral: bool = True
     cached: bool = True
     brief: bool = False
-    choice: Callable[[Function], Function] | None = None
+    writer: Callable[[Function], Writer] | None = None
+    chance: bool = False
 
 
 def right(name: str) -> Function:
@@ -276,12 +277,13 @@ def _tied(function: Function) -> Sockets:
     return _head_by_head(lambda x, memory, w_q, w_k, w_v: function(x, memory, memory @ w_v, w_q))
 
 
+def _writes(how: str) -> Callable[[Function], Writer]:
+    """What a function writes, by one of `course.writers`, which loads the models."""
+    return lambda function: getattr(import_module("attncourse.course.writers"), how)(function)
+
+
 def _nothing(function: Function) -> Sockets:
     return {}
-
-
-def _sampled(function: Function) -> Function:
-    return partial(function, **RANDOM, generator=torch.Generator().manual_seed(0))
 
 
 PLUGS: dict[str, Plug] = {
@@ -335,7 +337,11 @@ PLUGS: dict[str, Plug] = {
     "fix_nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
     "threshold_attention": Plug(_threshold, neutral=False, brief=True),
     "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
-    "sample": Plug(_nothing, choice=_sampled),
+    "sample": Plug(_nothing, writer=_writes("by_chance"), neutral=False, chance=True),
+    "fix_sample": Plug(_nothing, writer=_writes("by_chance"), neutral=False, chance=True),
+    "generate": Plug(_nothing, writer=_writes("by_loop"), brief=True),
+    "kv_cache_generate": Plug(_nothing, writer=_writes("by_steps")),
+    "beam_search": Plug(_nothing, writer=_writes("by_beam"), neutral=False, brief=True),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),

@@ -23,7 +23,9 @@ from torch import Tensor
 from attncourse import check, hint"""
 
 # a line more, where the functions of a chapter need the name
-SOMETIMES = {name: f"from collections.abc import {name}" for name in ("Mapping", "Sequence")}
+SOMETIMES = {
+    name: f"from collections.abc import {name}" for name in ("Callable", "Mapping", "Sequence")
+}
 
 
 def notebooks(root: Path) -> dict[Path, str]:

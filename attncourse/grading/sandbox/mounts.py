@@ -35,6 +35,7 @@ VISIBLE = (
     "grading.wire.*",
     "measure",
     "measure.cost",
+    "measure.small_models",
     "measure.weights",
     "plots.*",
     "testing",
