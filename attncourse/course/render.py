@@ -23,7 +23,10 @@ from torch import Tensor
 from attncourse import check, hint"""
 
 # a line more, where the functions of a chapter need the name
-SOMETIMES = {name: f"from collections.abc import {name}" for name in ("Mapping", "Sequence")}
+SOMETIMES = {
+    **{n: f"from collections.abc import {n}" for n in ("Callable", "Mapping", "Sequence")},
+    "Any": "from typing import Any",
+}
 
 
 def notebooks(root: Path) -> dict[Path, str]:

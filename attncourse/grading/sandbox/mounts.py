@@ -35,6 +35,7 @@ VISIBLE = (
     "grading.wire.*",
     "measure",
     "measure.cost",
+    "measure.queue_model",
     "measure.weights",
     "plots.*",
     "testing",
