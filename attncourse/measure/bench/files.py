@@ -14,6 +14,15 @@ def read_report(path: Path | str) -> Report:
     return from_json(Path(path).read_text(encoding="utf-8"))
 
 
+def device_files(folder: Path | str) -> list[Path]:
+    """Every committed bench file in a folder, `cuda-*.json` first, each kind by name.
+
+    A device appears on the pages that list them when its file is put there.
+    """
+    kinds = "cuda", "mps", "cpu"
+    return [path for kind in kinds for path in sorted(Path(folder).glob(f"{kind}-*.json"))]
+
+
 def pick(rows: Iterable[Row], **wanted: Any) -> list[Row]:
     """The measured rows whose fields have the wanted values, such as n=512, dtype="float32".
 
