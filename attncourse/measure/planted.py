@@ -31,7 +31,7 @@ def planted(mistake: str, generator: torch.Generator) -> dict[str, Any]:
     ten times that. Then the mistake:
 
     - no synchronise: every sample is the time to hand the call over, a few microseconds;
-    - in cache: of a call bound by bandwidth, sizes whose bytes fit the cache take 0.2 to 0.5 floors;
+    - in cache: of a call bound by bandwidth, sizes that fit the cache take 0.2 to 0.5 floors;
     - cold start: the first sample of each row takes 8 to 40 times as long;
     - busy neighbour: from about the middle of each row on samples take 2 to 4 times as long;
     - one run: there is one sample a row.

@@ -7,16 +7,18 @@ $$t_i = \mathrm{clock}(\text{the device is done}) - \mathrm{clock}(\text{the dev
 call begins}), \qquad i = 1 \ldots \mathrm{rounds}$$
 
 - `device.clock()` gives the host's time in microseconds, `device.synchronise()` returns when the
-  device has done all that it was given. `call()` hands work over and returns at once.
+  device has done all that it was given. `call` hands work over and returns at once.
 - The first call of all compiles, which takes long and belongs to no round. When the function is
   called, somebody else's work may still be in the queue; that belongs to no round either.
-- The result is a list of `rounds` times in microseconds, in order, each with the handing over and
-  the work of one call. Nothing is averaged.
+- The result holds `rounds` times in microseconds, in order, as a list or a tuple: each is the
+  handing over and the work of one call. Nothing is averaged.
 """
+
+import itertools
 
 from attncourse.measure.queue_model import timed_on_a_model
 from attncourse.measure.timing import waited_samples as solution
-from attncourse.testing import assert_same, assert_that, gaussian
+from attncourse.testing import assert_same, gaussian
 
 difficulty, minutes = 2, 15
 hints = (
@@ -59,13 +61,10 @@ def check_as_many_as_asked_for(student):
         _assert_times(student, _microseconds(40 + rounds), rounds=rounds, first=2000.0)
 
 
-def _assert_times(student, kernel, **options):
-    expected = timed_on_a_model(solution, kernel, **options)
-    found = timed_on_a_model(student, kernel, **options)
-    of_numbers = isinstance(found, list) and all(isinstance(x, int | float) for x in found)
-    assert_that(of_numbers, "the result must be a list of times, one for each round.")
-    told = f"the list of times of a kernel of {kernel:g} microseconds"
-    assert_same([float(x) for x in found], expected, told)
+def _assert_times(student, kernel, *, first=1000.0, **options):
+    expected = timed_on_a_model(solution, kernel, first=first, **options)
+    found = timed_on_a_model(student, kernel, first=first, **options)
+    assert_same(found, expected, f"what it returns of a kernel of {kernel:g} microseconds")
 
 
 def _microseconds(seed):
@@ -87,20 +86,6 @@ def wrong_not_waited_for(device, call, rounds):
 
 
 stub = wrong_not_waited_for
-
-
-def wrong_warmed_up_and_not_waited_for(device, call, rounds):
-    """You warm up, and still read the clock before the work is done. What you time is the handing
-    over: call `device.synchronise()` before the second reading.
-    """
-    call()
-    device.synchronise()
-    samples = []
-    for _ in range(rounds):
-        start = device.clock()
-        call()
-        samples.append(device.clock() - start)
-    return samples
 
 
 def wrong_cold(device, call, rounds):
@@ -161,8 +146,8 @@ def wrong_waits_after_all_rounds(device, call, rounds):
 
 
 def wrong_total(device, call, rounds):
-    """You return times since the beginning, which grow from round to round. Read the clock anew when
-    a round begins.
+    """You return times since the beginning, which grow from round to round. Read the clock anew
+    when a round begins.
     """
     call()
     device.synchronise()
@@ -190,8 +175,8 @@ def wrong_first_round_thrown_away(device, call, rounds):
 
 
 def wrong_mean(device, call, rounds):
-    """You return one number. Give the list of all rounds, in order: what to make of them is decided
-    later.
+    """You return one number. Give the times of all rounds, in order: what to make of them is
+    decided later.
     """
     times = solution(device, call, rounds)
     return sum(times) / len(times)
@@ -234,7 +219,7 @@ def right_waiting_at_the_end_of_each(device, call, rounds):
         call()
         device.synchronise()
         times.append(device.clock())
-    return [stop - start for start, stop in zip(times, times[1:], strict=False)]
+    return [stop - start for start, stop in itertools.pairwise(times)]
 
 
 shown = right_by_waiting_twice
