@@ -27,8 +27,9 @@ def planted(mistake: str, generator: torch.Generator) -> dict[str, Any]:
 
     A machine is drawn (its ceilings and its cache), then a call that is bound by arithmetic or by
     bandwidth, five sizes, and for each size 20 times. An honest time is 1.1 to 1.6 floors, the same
-    for all sizes, with noise of a few per cent; one sample a row, not the first, is a hiccup of
-    ten times that. Then the mistake:
+    for all sizes, with noise of a few per cent; within a row it drifts upwards by at most a fifth,
+    the first sample is up to twice as long, and one other is a hiccup of ten times. Then the
+    mistake:
 
     - no synchronise: every sample is the time to hand the call over, a few microseconds;
     - in cache: of a call bound by bandwidth, sizes that fit the cache take 0.2 to 0.5 floors;
@@ -56,7 +57,8 @@ def planted(mistake: str, generator: torch.Generator) -> dict[str, Any]:
         intensity = peak / bandwidth * (0.02 if by_bandwidth else 5.0)
         moved, work = round(moved), round(moved * intensity)
         floor = roofline_seconds(work, moved, peak, bandwidth)
-        times = slack * floor * draw.noise(ROUNDS)
+        times = slack * floor * draw.noise(ROUNDS) * draw.drift(ROUNDS)
+        times[0] *= draw.between(1, 2)
         times[int(draw.between(2, ROUNDS))] *= HICCUP
         if mistake == "no synchronise":
             times = handing_over * draw.noise(ROUNDS)
@@ -117,6 +119,10 @@ class _Draws:
     def between(self, low: float, high: float) -> float:
         share = torch.rand((), generator=self._generator, dtype=torch.float64).item()
         return low + (high - low) * share
+
+    def drift(self, count: int) -> torch.Tensor:
+        """Factors that rise from 1 by at most a fifth."""
+        return torch.linspace(1, self.between(1.0, 1.2), count, dtype=torch.float64)
 
     def noise(self, count: int) -> torch.Tensor:
         """Factors of 1 and a few per cent more."""
