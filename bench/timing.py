@@ -160,6 +160,7 @@ def study(*, quick: bool = False) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Measure, and write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)
     parser.add_argument("--quick", action="store_true")

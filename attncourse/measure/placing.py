@@ -25,6 +25,9 @@ STEPS = {  # what SmolLM2 does: new tokens, and tokens that are in its cache
 }
 
 
+SIZE = 1024  # of the calls of `live_points`
+
+
 def smollm_work(tokens: int, past: int = 0, *, bytes_per_element: int = 4) -> Work:
     """What SmolLM2 has to do for new tokens behind `past` ones in its cache, by formula.
 
@@ -93,13 +96,12 @@ def live_points(
     """
     cuda = device != "cpu"
     clock: Clock = CudaClock(device) if cuda else WallClock()
-    dtype, scale = (torch.float16, 4) if cuda else (torch.float32, 1)
+    dtype, size = (torch.float16, 4 * SIZE) if cuda else (torch.float32, SIZE)
     ceilings = measured_ceilings(clock=clock, device=device, dtype=dtype, quick=True)
-    square, vector = (1024 * scale, 1024 * scale), (4096 * scale, 1)
-    tokens, past = (8, 1024 * scale, 64), (8, 8192 * scale, 64)
+    tokens, past = (8, size, 64), (8, 8 * size, 64)
     calls: dict[str, tuple[Callable[..., object], list[tuple[int, ...]]]] = {
-        "matrix product": (torch.matmul, [square, square]),
-        "matrix times vector": (torch.matmul, [(4096, 4096 * scale), vector]),
+        "matrix product": (torch.matmul, [(size, size)] * 2),
+        "matrix times vector": (torch.matmul, [(4 * SIZE, 4 * size), (4 * size, 1)]),
         "attention": (attention, [tokens] * 3),
         "one query": (attention, [(8, 1, 64), past, past]),
     }
@@ -107,10 +109,10 @@ def live_points(
     for name, (function, shapes) in calls.items():
         work = work_of(function, *(torch.empty(s, device="meta", dtype=dtype) for s in shapes))
         given = [torch.randn(*s).to(device, dtype) for s in shapes]
-        fast = scaled_dot_product_attention if function is attention else function
-        call = partial(fast, *(x[None] for x in given)) if fast is not function else None
-        run: Call = call or partial(fast, *given)
-        run()
-        middle = median_seconds([clock.seconds(run) for _ in range(rounds)])
+        fast: Call = partial(function, *given)
+        if function is attention:  # PyTorch's own form wants an axis in front
+            fast = partial(scaled_dot_product_attention, *(x[None] for x in given))
+        fast()
+        middle = median_seconds([clock.seconds(fast) for _ in range(rounds)])
         points[name] = (float(work.flops), float(work.moved_bytes), middle)
     return ceilings, points

@@ -2,8 +2,9 @@ r"""# Read a file of times
 
 Somebody sends you a file of measurements. One mistake was made in it, or none. Which?
 
-$$\frac{t_{\mathrm{median}}}{\max(\mathrm{flops} / \mathrm{peak\_flops},\;
-\mathrm{bytes} / \mathrm{peak\_bandwidth})} < 1 \quad \text{is impossible}$$
+$$\frac{\mathrm{median}\, t_i}{\mathrm{floor}} \ge 1$$
+
+where nothing is wrong.
 
 - `file` is a dict: `file["ceilings"]` has `"flops"` and `"bandwidth"`, per second;
   `file["cache_bytes"]` is the size of the cache; `file["rows"]` are some sizes of one call,
@@ -14,9 +15,9 @@ $$\frac{t_{\mathrm{median}}}{\max(\mathrm{flops} / \mathrm{peak\_flops},\;
   the largest does not fit. `"cold start"`: the first sample of each row takes at least 8 times as
   long. `"busy neighbour"`: from about the middle of each row on, samples take at least twice as
   long. `"one run"`: one sample a row. `"none"`.
-- Honest times are 1.1 to 1.6 floors, with a few per cent of noise. They may drift upwards by a fifth
-  within a row, the first may be up to twice as long as the next, and in each row one of the others
-  is a hiccup of ten times its length. None of that is a mistake.
+- Honest times are 1.1 to 1.6 floors, with a few per cent of noise. They may drift upwards by a
+  fifth within a row, the first may be up to twice as long as the next, and in each row one of the
+  others is a hiccup of ten times its length. None of that is a mistake.
 """
 
 import statistics

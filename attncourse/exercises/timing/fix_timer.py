@@ -3,8 +3,10 @@ r"""# Mend the clock
 This function times a call on a device that works on by itself. It says of a kernel of 56
 milliseconds that it takes 8 microseconds, and of its first call something else again. Mend it.
 
-$$t_i = \mathrm{clock}(\text{the device is done}) - \mathrm{clock}(\text{the device is idle, and the
-call begins}), \qquad i = 1 \ldots \mathrm{rounds}$$
+$$t_i = \mathrm{clock}(\text{done}) - \mathrm{clock}(\text{idle}), \qquad
+i = 1 \ldots \mathrm{rounds}$$
+
+From the moment at which the device is idle and the call begins, to that at which it is done.
 
 - `device.clock()` gives the host's time in microseconds, `device.synchronise()` returns when the
   device has done all that it was given. `call` hands work over and returns at once.

@@ -4,8 +4,10 @@ A call was timed several times. One of them was ten times as long, since the mac
 else to do. Give the time that half of the samples do not exceed: the median.
 
 $$t_{(1)} \le t_{(2)} \le \dots \le t_{(s)}, \qquad
-\mathrm{median} = \begin{cases} t_{((s+1)/2)} & s \text{ odd} \\
-\tfrac{1}{2}\left(t_{(s/2)} + t_{(s/2+1)}\right) & s \text{ even} \end{cases}$$
+\mathrm{median} = \tfrac{1}{2}\left(t_{(a)} + t_{(b)}\right)$$
+
+a and b are the two places in the middle, s/2 and s/2 + 1, if the number s of samples is even, and
+both (s + 1)/2 if it is odd.
 
 - `samples` are seconds: a tensor with one axis, or a list or tuple of numbers; at least one. They
   come in the order in which they were taken, and are not changed.
