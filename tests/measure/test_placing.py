@@ -9,6 +9,8 @@ from attncourse.measure.placing import place, smollm_work, timed_smollm
 from attncourse.models.pretrained.past import Past
 from attncourse.models.pretrained.prose import prose
 
+pytest.importorskip("gguf")
+
 
 def test_the_work_is_what_the_model_does():
     model = SmolLM.load()
