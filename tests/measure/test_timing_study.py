@@ -1,4 +1,4 @@
-"""The committed measurement of timing's mistakes, redone in small: what must hold on any machine."""
+"""The committed measurement of mistakes in timing, redone in small: what holds on any machine."""
 
 import sys
 from pathlib import Path
