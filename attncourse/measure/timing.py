@@ -76,14 +76,15 @@ def waited_samples(device: Any, call: Callable[[], Any], rounds: int) -> list[fl
     """
     if rounds < 1:
         raise ValueError(f"rounds must be at least 1: got rounds={rounds}")
+    wait, now = device.synchronise, device.clock
     call()
-    samples = []
-    for _ in range(rounds):
-        device.synchronise()
-        start = device.clock()
+    samples: list[float] = []
+    while len(samples) < rounds:
+        wait()
+        start = now()
         call()
-        device.synchronise()
-        samples.append(device.clock() - start)
+        wait()
+        samples.append(now() - start)
     return samples
 
 
