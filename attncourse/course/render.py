@@ -24,7 +24,8 @@ from attncourse import check, hint"""
 
 # a line more, where the functions of a chapter need the name
 SOMETIMES = {
-    name: f"from collections.abc import {name}" for name in ("Callable", "Mapping", "Sequence")
+    **{n: f"from collections.abc import {n}" for n in ("Callable", "Mapping", "Sequence")},
+    "Any": "from typing import Any",
 }
 
 
