@@ -16,6 +16,7 @@ VISIBLE = (
     "core.autocast",
     "core.dtypes",
     "core.errors",
+    "core.interpreted",
     "core.numbers",
     "core.probes",
     "core.rules",
