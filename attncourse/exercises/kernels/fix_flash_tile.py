@@ -27,7 +27,7 @@ from attncourse.mechanisms.exact.tile import flash_forward_tile as solution
 difficulty, minutes = 2, 10
 hints = (
     "Take one query and two keys with the scores 0 and then ln 2, a tile each, by hand. What "
-    "should the total be after the second, counted with the new largest score? What does the code say?",
+    "should the total be after the second, counted with the new largest score? What is it here?",
     "Three things are carried. One is the largest score itself; each of the other two was summed "
     "in the unit of the old one. How many of them meet `shrink`?",
 )

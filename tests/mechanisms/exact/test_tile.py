@@ -54,7 +54,7 @@ def test_the_state_stays_and_half_precision_is_summed_in_float32():
 
 
 def test_a_state_that_does_not_fit_is_refused():
-    q, k, v = attention_inputs()
+    q, _, v = attention_inputs()
     largest, total, sums = nothing(q, v)
     with pytest.raises(
         TypeError, match=r"^state must be a tuple \(largest, total, sums\): got int$"
