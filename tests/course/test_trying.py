@@ -26,6 +26,7 @@ NOW = (  # exercises that exist
     *("self_attention", "cross_attention", "fix_self_attention"),
     *("split_heads", "merge_heads", "multi_head_attention", "fix_multi_head_attention"),
     *("merge_attention", "blockwise_attention", "fix_blockwise_attention"),
+    *("flash_forward_tile", "fix_flash_tile"),
     *("rotary", "fix_rotary", "layer_norm", "fix_expensive_heads"),
     *("elu_feature_map", "linear_attention"),
     *("causal_linear_attention", "fix_causal_linear_attention"),

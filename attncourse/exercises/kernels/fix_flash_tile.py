@@ -1,8 +1,7 @@
 r"""# Mend the tile
 
-This is the step of a FlashAttention program, one block of keys more, as somebody wrote it. Its
-first tile is right. Run over several tiles, some rows come out right to the last digit, and others
-too small: their weights sum to less than one. Find the line, and mend it, so that again
+A tile of FlashAttention, as somebody wrote it. The first is right. After several, most rows are
+right to the last digit, and some too small: their weights sum to less than one. Mend it, so that
 
 $$M = \max_j s_j, \qquad
 t = \sum_j e^{s_j - M}, \qquad

@@ -1,8 +1,7 @@
 r"""# A copy, a program for every block
 
-Your first kernel. It copies the first `n` numbers of a long row, and each of its programs copies
-`block` of them. Their number is n / block, rounded up, so that the last one may reach past n. This
-one copies whole blocks. Mend it, so that it reads and writes the first n numbers alone:
+A kernel copies the first `n` numbers of a row, each program `block` of them, so that the last
+program may reach past n. This one copies whole blocks. Mend it:
 
 $$\mathrm{target}_i = \begin{cases} x_i & i < n \\ -1 & \text{otherwise.} \end{cases}$$
 
@@ -12,9 +11,8 @@ $$\mathrm{target}_i = \begin{cases} x_i & i < n \\ -1 & \text{otherwise.} \end{c
 - `tl.load` and `tl.store` take `mask=`, a Boolean for each number of the block.
 - No gradient is asked for: a kernel has none of its own.
 
-Triton runs here on the CPU, by its interpreter. A program that reads or writes outside of its
-tensors can end Python, on a CPU as on a GPU. Where Triton is missing (it is published for Linux),
-the checks are skipped, and the exercise counts as neither right nor wrong.
+A program that reads or writes outside of its tensors can end Python, interpreted too. Where Triton
+is missing (it is published for Linux), the checks are skipped: neither right nor wrong.
 """
 
 import torch

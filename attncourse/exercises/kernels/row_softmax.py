@@ -5,18 +5,16 @@ The softmax of every row of a table, by one program for each row:
 $$w_{ij} = \frac{e^{x_{ij} - \max_l x_{il}}}{\sum_{j' < n} e^{x_{ij'} - \max_l x_{il}}}
 \quad (j < n), \qquad w_{ij} = 0 \quad (j \ge n).$$
 
-The rows are padded: of each only the first `n` numbers count. Write it as `masked_copy` is written:
-a program inside the function, under `@triton.jit`, and one line that starts it, once for each row.
-`tl.max(x, 0)`, `tl.sum(x, 0)` and `tl.exp(x)` do the arithmetic; `from attncourse.core.interpreted
-import tl, triton` stands first in your function.
+Of each row only the first `n` numbers count. Write it as `masked_copy` is written: first the import,
+then the program under `@triton.jit`, then the line that starts it, once for each row. There are
+`tl.max(x, 0)`, `tl.sum(x, 0)` and `tl.exp(x)`.
 
 - `x` is (r, b), b a power of two, n at most b; the result has its shape and dtype.
 - What lies past n may be anything, NaN too, and counts nothing; the result is 0 there.
 - Numbers may be in the thousands, or minus that.
 - No gradient is asked for: a kernel has none of its own.
 
-Where Triton is missing (it is published for Linux), the checks are skipped, and the exercise counts
-as neither right nor wrong.
+Where Triton is missing (it is published for Linux), the checks are skipped: neither right nor wrong.
 """
 
 import torch

@@ -1,0 +1,65 @@
+"""The program on the page of the chapter on kernels compiles for cards that are not here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+
+from attncourse.measure.experiment import measured
+
+ROOT = Path(__file__).parents[2]
+OURS = "watch("  # the interpreter alone can call Python
+CARDS = {80: 163, 90: 227}  # KiB of shared memory that a program may have
+COMPILE = """
+for card in {cards}:
+    for kind in ("fp32", "fp16"):
+        pointers = dict.fromkeys(("q", "k", "v", "out"), f"*{{kind}}") | {{"lse": "*fp32"}}
+        numbers = {{"scale": "fp32", "n": "i32", "m": "i32"}}
+        constants = {{"RULE": causal, "ROWS": 64, "KEYS": 32, "D": 64}}
+        kinds = pointers | numbers | dict.fromkeys(constants, "constexpr")
+        kinds = {{name: kinds[name] for name in flash.arg_names}}
+        source = ASTSource(flash, kinds, constexprs=constants)
+        target = GPUTarget("cuda", card, 32)
+        made = triton.compile(source, target=target, options={{"num_warps": 4, "num_stages": 2}})
+        print(json.dumps([card, kind, made.metadata.shared, "mma" in made.asm["ptx"]]))
+"""
+
+
+def programs():
+    """The cells with Triton's programs, without the line that is ours."""
+    notebook = nbformat.read(ROOT / "book" / "kernels.ipynb", as_version=4)
+    cells = [c.source for c in notebook.cells if c.cell_type == "code" and "@triton.jit" in c.source]
+    lines = [line for cell in cells for line in cell.splitlines() if OURS not in line]
+    return "\n".join(lines)
+
+
+def test_the_program_of_the_page_compiles_and_fits(tmp_path):
+    heads = (
+        "import json, math, triton, triton.language as tl",
+        "from triton.backends.compiler import GPUTarget",
+        "from triton.compiler import ASTSource",
+    )
+    script = tmp_path / "compiled.py"
+    script.write_text("\n".join((*heads, programs(), COMPILE.format(cards=list(CARDS)))))
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment["TRITON_CACHE_DIR"] = str(tmp_path / "cache")
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == 4
+    for card, kind, shared, multiplied in found:
+        assert shared <= CARDS[card] * 1024
+        assert multiplied or kind == "fp32"
+
+
+def test_what_the_page_says_of_the_compiler_is_what_was_counted():
+    compiled = measured("kernels").results["compiled"]
+    count = {name: len(made["own"]) + len(made["ready"]) for name, made in compiled.items()}
+    assert count["rms_norm"] == count["three lines, (1, 2) heads"] == count["SDPA"] == 1
+    assert count["three lines, one head"] == count["capped, (1, 2) heads"] == 3
+    assert compiled["three lines, (1, 2) heads"]["ready"] == compiled["SDPA"]["ready"]
