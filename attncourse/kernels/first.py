@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attncourse.core.interpreted import tl, triton
 from attncourse.core.shapes import checked
 
 
@@ -16,18 +17,15 @@ def masked_copy(x: Float[Tensor, " b"], n: int, *, block: int) -> Float[Tensor, 
     >>> masked_copy(torch.arange(8.0), 5, block=4).tolist()
     [0.0, 1.0, 2.0, 3.0, 4.0, -1.0, -1.0, -1.0]
     """
-    from attncourse.core.interpreted import tl, triton
 
     @triton.jit
-    def program(source, target, n, BLOCK: tl.constexpr):
-        places = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-        inside = places < n
-        numbers = tl.load(source + places, mask=inside)
-        tl.store(target + places, numbers, mask=inside)
+    def copy(x, out, n, SIZE: tl.constexpr):
+        i = SIZE * tl.program_id(0) + tl.arange(0, SIZE)
+        tl.store(out + i, tl.load(x + i, mask=i < n), mask=i < n)
 
-    target = torch.full_like(x, -1.0)
-    program[(triton.cdiv(n, block),)](x, target, n, BLOCK=block)
-    return target
+    out = x.new_full(x.shape, -1.0)
+    copy[(triton.cdiv(n, block),)](x, out, n, block)
+    return out
 
 
 @checked
@@ -39,16 +37,15 @@ def row_softmax(x: Float[Tensor, "r b"], n: int) -> Float[Tensor, "r b"]:
     >>> row_softmax(torch.tensor([[1.0, 1.0, 9.0, 9.0]]), 2).tolist()
     [[0.5, 0.5, 0.0, 0.0]]
     """
-    from attncourse.core.interpreted import tl, triton
 
     @triton.jit
-    def program(source, target, n, WIDTH: tl.constexpr):
-        columns = tl.arange(0, WIDTH)
-        places = tl.program_id(0) * WIDTH + columns
-        scores = tl.load(source + places, mask=columns < n, other=-float("inf"))
-        weights = tl.exp(scores - tl.max(scores, 0))
-        tl.store(target + places, weights / tl.sum(weights, 0))
+    def softmax(x, out, n, SIZE: tl.constexpr):
+        j = tl.arange(0, SIZE)
+        row = SIZE * tl.program_id(0)
+        raised = tl.load(x + row + j, mask=j < n, other=-float("inf"))
+        raised = tl.exp(raised - tl.max(raised, 0))
+        tl.store(out + row + j, raised / tl.sum(raised, 0))
 
-    target = torch.empty_like(x)
-    program[(x.shape[0],)](x, target, n, WIDTH=x.shape[1])
-    return target
+    out = torch.empty_like(x)
+    softmax[(x.shape[0],)](x, out, n, x.shape[1])
+    return out

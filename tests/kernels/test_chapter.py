@@ -31,8 +31,9 @@ for card in {cards}:
 def programs():
     """The cells with Triton's programs, without the line that is ours."""
     notebook = nbformat.read(ROOT / "book" / "kernels.ipynb", as_version=4)
-    cells = [c.source for c in notebook.cells if c.cell_type == "code" and "@triton.jit" in c.source]
-    lines = [line for cell in cells for line in cell.splitlines() if OURS not in line]
+    code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    cells = [source for source in code if "@triton.jit" in source]
+    lines = [line for source in cells for line in source.splitlines() if OURS not in line]
     return "\n".join(lines)
 
 

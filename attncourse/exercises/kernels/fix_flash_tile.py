@@ -23,7 +23,7 @@ from attncourse.exercises import Borrow
 from attncourse.exercises.kernels import flash_forward_tile
 from attncourse.mechanisms.exact.tile import flash_forward_tile as solution
 
-difficulty, minutes = 2, 10
+difficulty, minutes = 3, 10
 hints = (
     "Take one query and two keys with the scores 0 and then ln 2, a tile each, by hand. What "
     "should the total be after the second, counted with the new largest score? What is it here?",
@@ -37,14 +37,14 @@ def wrong_total_in_the_old_unit(q, k, v, state):
     """Your sums are rescaled where the largest score grows, your total is not: it keeps the unit of
     the old largest, while the new tile comes in the new one. Multiply it by `shrink`, too.
     """
-    largest, total, sums = state
-    scores = q @ k.mT / math.sqrt(q.shape[-1])
-    larger = torch.maximum(largest, scores.amax(dim=-1))
-    shrink = (largest - larger).exp()
-    weights = (scores - larger[..., None]).exp()
-    total = total + weights.sum(dim=-1)
-    sums = sums * shrink[..., None] + weights @ v
-    return larger, total, sums
+    old, total, sums = state
+    s = q @ k.mT / math.sqrt(q.shape[-1])
+    new = torch.maximum(old, s.amax(dim=-1))
+    shrink = torch.exp(old - new)[..., None]
+    raised = torch.exp(s - new[..., None])
+    total = total + raised.sum(dim=-1)
+    sums = sums * shrink + raised @ v
+    return new, total, sums
 
 
 stub = wrong_total_in_the_old_unit

@@ -35,7 +35,7 @@ from attncourse.testing import (
     levels,
 )
 
-difficulty, minutes = 3, 25
+difficulty, minutes = 2, 25
 hints = (
     "First the scores of this block, (..., n, b). The new largest score is the larger of the old "
     "one and the largest in the block. Which two of the three old numbers were made with the old?",

@@ -17,6 +17,7 @@ is missing (it is published for Linux), the checks are skipped: neither right no
 
 import torch
 
+from attncourse.core.interpreted import tl, triton
 from attncourse.kernels.first import masked_copy as solution
 from attncourse.testing import assert_same, gaussian, needs_triton
 
@@ -76,7 +77,6 @@ def wrong_whole_blocks(x, n, *, block):
     """Your last program copies a whole block, past n. Compare its places with n, and give the
     result to both `tl.load` and `tl.store` as `mask=`.
     """
-    from attncourse.core.interpreted import tl, triton
 
     @triton.jit
     def program(source, target, BLOCK: tl.constexpr):
@@ -152,7 +152,6 @@ def wrong_zeros_elsewhere(x, n, *, block):
 
 def right_with_one_mask(x, n, *, block):
     """one comparison, for reading and for writing"""
-    from attncourse.core.interpreted import tl, triton
 
     @triton.jit
     def program(source, target, n, BLOCK: tl.constexpr):
@@ -168,7 +167,6 @@ def right_with_one_mask(x, n, *, block):
 
 def right_by_one_program_in_a_loop(x, n, *, block):
     """one program that goes over all blocks"""
-    from attncourse.core.interpreted import tl, triton
 
     @triton.jit
     def program(source, target, n, BLOCK: tl.constexpr):
@@ -184,7 +182,6 @@ def right_by_one_program_in_a_loop(x, n, *, block):
 
 def right_by_the_last_place(x, n, *, block):
     """no mask: what would lie past n copies the last number once more"""
-    from attncourse.core.interpreted import tl, triton
 
     @triton.jit
     def program(source, target, n, BLOCK: tl.constexpr):

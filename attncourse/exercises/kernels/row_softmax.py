@@ -5,24 +5,26 @@ The softmax of every row of a table, by one program for each row:
 $$w_{ij} = \frac{e^{x_{ij} - \max_l x_{il}}}{\sum_{j' < n} e^{x_{ij'} - \max_l x_{il}}}
 \quad (j < n), \qquad w_{ij} = 0 \quad (j \ge n).$$
 
-Of each row only the first `n` numbers count. Write it as `masked_copy` is written: first the import,
-then the program under `@triton.jit`, then the line that starts it, once for each row. There are
-`tl.max(x, 0)`, `tl.sum(x, 0)` and `tl.exp(x)`.
+Of each row only the first `n` numbers count. Write it as `masked_copy` is written: a program under
+`@triton.jit`, and the line that starts it, once for each row. There are `tl.max(x, 0)`,
+`tl.sum(x, 0)` and `tl.exp(x)`.
 
 - `x` is (r, b), b a power of two, n at most b; the result has its shape and dtype.
 - What lies past n may be anything, NaN too, and counts nothing; the result is 0 there.
 - Numbers may be in the thousands, or minus that.
 - No gradient is asked for: a kernel has none of its own.
 
-Where Triton is missing (it is published for Linux), the checks are skipped: neither right nor wrong.
+Where Triton is missing (it is published for Linux), the checks are skipped: neither right nor
+wrong.
 """
 
 import torch
 
+from attncourse.core.interpreted import tl, triton
 from attncourse.kernels.first import row_softmax as solution
 from attncourse.testing import assert_same, assert_that, gaussian, needs_triton
 
-difficulty, minutes = 3, 25
+difficulty, minutes = 2, 20
 hints = (
     "A row begins at the number of the program times the width of the table, b, not times n. What "
     "should a place past n hold, so that it changes neither the maximum nor the sum?",
@@ -80,17 +82,20 @@ def check_keeps_the_dtype(student):
 
 def _expected(x, n):
     target = torch.zeros_like(x)
-    target[:, :n] = torch.softmax(x[:, :n], dim=-1)
+    target[:, :n] = _weights(x[:, :n])
     return target
+
+
+def _weights(x, dim=-1):
+    raised = (x - x.amax(dim=dim, keepdim=True)).exp()
+    return raised / raised.sum(dim=dim, keepdim=True)
 
 
 def wrong_padding_counts(x, n):
     """Your sum runs over the padding, too. Read with a mask, `columns < n`, and let what is not
     read be minus infinity.
     """
-    weights = (x - x.amax(dim=-1, keepdim=True)).exp()
-    weights = weights / weights.sum(dim=-1, keepdim=True)
-    return torch.where(torch.arange(x.shape[-1]) < n, weights, 0.0)
+    return torch.where(torch.arange(x.shape[-1]) < n, _weights(x), 0.0)
 
 
 def wrong_padding_is_zero(x, n):
@@ -98,9 +103,7 @@ def wrong_padding_is_zero(x, n):
     maximum. Let them be minus infinity: `other=-float("inf")`.
     """
     scores = torch.where(torch.arange(x.shape[-1]) < n, x, 0.0)
-    weights = (scores - scores.amax(dim=-1, keepdim=True)).exp()
-    weights = weights / weights.sum(dim=-1, keepdim=True)
-    return torch.where(torch.arange(x.shape[-1]) < n, weights, 0.0)
+    return torch.where(torch.arange(x.shape[-1]) < n, _weights(scores), 0.0)
 
 
 def wrong_padding_written(x, n):
@@ -134,7 +137,7 @@ def wrong_rows_as_far_as_n(x, n):
     places = torch.arange(x.shape[0])[:, None] * n + torch.arange(n)
     scores = x.flatten()[places]
     target = torch.zeros_like(x)
-    target[:, :n] = torch.softmax(scores, dim=-1)
+    target[:, :n] = _weights(scores)
     return target
 
 
@@ -152,13 +155,12 @@ def wrong_down_the_columns(x, n):
     numbers.
     """
     target = torch.zeros_like(x)
-    target[:, :n] = torch.softmax(x[:, :n], dim=0)
+    target[:, :n] = _weights(x[:, :n], dim=0)
     return target
 
 
 def right_by_a_program_for_each_row(x, n):
     """one row in one block, minus infinity past n"""
-    from attncourse.core.interpreted import tl, triton
 
     @triton.jit
     def program(source, target, n, WIDTH: tl.constexpr):
@@ -175,7 +177,6 @@ def right_by_a_program_for_each_row(x, n):
 
 def right_by_two_programs(x, n):
     """two programs that take every other row"""
-    from attncourse.core.interpreted import tl, triton
 
     @triton.jit
     def program(source, target, r, n, WIDTH: tl.constexpr):
@@ -193,7 +194,6 @@ def right_by_two_programs(x, n):
 
 def right_by_a_logarithm(x, n):
     """the exponential of score minus logsumexp, all rows in one program"""
-    from attncourse.core.interpreted import tl, triton
 
     @triton.jit
     def program(source, target, n, ROWS: tl.constexpr, WIDTH: tl.constexpr):

@@ -16,7 +16,6 @@ VISIBLE = (
     "core.autocast",
     "core.dtypes",
     "core.errors",
-    "core.interpreted",
     "core.numbers",
     "core.probes",
     "core.rules",
