@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from attncourse.core.interpreted import _Missing
+from attncourse.course.checking import LocalAnswer, run
+from attncourse.course.exercise import get
 from attncourse.kernels.first import masked_copy, row_softmax
-from attncourse.testing import gaussian
+from attncourse.testing import Skipped, gaussian, needs_triton
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="they run on the CPU")
 
@@ -25,3 +28,18 @@ def test_rows_have_pytorchs_softmax(n):
     found = row_softmax(x, n)
     torch.testing.assert_close(found[:, :n], torch.softmax(x[:, :n], dim=-1))
     assert not found[:, n:].any()
+
+
+def test_where_triton_is_missing_a_check_is_skipped_and_a_program_says_so(monkeypatch):
+    monkeypatch.setattr("attncourse.testing.find_spec", lambda name: None)
+    checks = run(get("masked_copy"), LocalAnswer(masked_copy, ())).checks
+    assert {check.state for check in checks} == {"skipped"}
+    assert checks[0].message == "needs Triton, which is published for Linux alone"
+    with pytest.raises(ModuleNotFoundError, match="^Triton is missing, which is published for Lin"):
+        _Missing().jit
+
+
+def test_a_check_is_skipped_where_triton_compiles(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    with pytest.raises(Skipped, match="^needs TRITON_INTERPRET=1 from the start, so that Triton"):
+        needs_triton()
