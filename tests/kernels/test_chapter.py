@@ -72,6 +72,7 @@ def test_what_the_page_says_of_the_compiler_is_what_was_counted():
 
 
 @pytest.mark.by_turns
+@pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")  # of the compiler's own
 def test_the_compiler_is_counted_again(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     path = ROOT / "bench" / "kernels.py"

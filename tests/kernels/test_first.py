@@ -36,7 +36,7 @@ def test_where_triton_is_missing_a_check_is_skipped_and_a_program_says_so(monkey
     assert {check.state for check in checks} == {"skipped"}
     assert checks[0].message == "needs Triton, which is published for Linux alone"
     with pytest.raises(ModuleNotFoundError, match="^Triton is missing, which is published for Lin"):
-        _Missing().jit
+        _Missing().jit(masked_copy)
 
 
 def test_a_check_is_skipped_where_triton_compiles(monkeypatch):
