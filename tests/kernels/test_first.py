@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from attncourse.core.interpreted import _Missing
+from attncourse.core.interpreted import _Missing, tl, triton
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.exercise import get
 from attncourse.kernels.first import masked_copy, row_softmax
@@ -43,3 +43,24 @@ def test_a_check_is_skipped_where_triton_compiles(monkeypatch):
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     with pytest.raises(Skipped, match="^needs TRITON_INTERPRET=1 from the start, so that Triton"):
         needs_triton()
+
+
+@triton.jit
+def moved(source, target, by, BLOCK: tl.constexpr):
+    places = tl.arange(0, BLOCK)
+    tl.store(target + places, tl.load(source + places + by))
+
+
+def test_a_program_stays_inside_of_its_tensors():
+    source, target = torch.arange(8.0), torch.zeros(8)
+    moved[(1,)](source, target, 4, BLOCK=4)
+    assert target[:4].tolist() == [4, 5, 6, 7]
+    with pytest.raises(Exception, match="a program reads outside of the tensors that it was given"):
+        moved[(1,)](source, target, 5, BLOCK=4)
+    with pytest.raises(Exception, match="a program reads outside of the tensors"):
+        moved[(1,)](source, target, -1, BLOCK=4)
+    with pytest.raises(Exception, match="a program writes outside of the tensors"):
+        moved[(1,)](source, target[7:].clone(), 0, BLOCK=4)
+    part = torch.zeros(16)[4:8]
+    moved[(1,)](source, part, 0, BLOCK=4)  # a view of more
+    assert part.tolist() == [0, 1, 2, 3]
