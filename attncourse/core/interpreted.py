@@ -8,6 +8,7 @@ used.
 """
 
 import os
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -57,14 +58,11 @@ def _fence() -> None:
     InterpreterBuilder.create_masked_store = store_inside
 
 
-if find_spec("triton") is None:
-    tl: Any = _Missing()
-    triton: Any = _Missing()
-else:
+tl: Any = _Missing()
+triton: Any = _Missing()
+if find_spec("triton") is not None:
     if not torch.cuda.is_available():
         os.environ.setdefault("TRITON_INTERPRET", "1")
-    import triton
-    import triton.language as tl
-
+    triton, tl = import_module("triton"), import_module("triton.language")
     if os.environ.get("TRITON_INTERPRET") == "1":
         _fence()

@@ -127,7 +127,7 @@ def _flash_tiles(function: Function) -> Sockets:
         n, past = q.shape[-2], k.shape[-2] - q.shape[-2]
         largest = torch.full_like(q[..., 0], -torch.inf)
         sums = q.new_zeros(*q.shape[:-1], v.shape[-1])
-        state = largest, torch.zeros_like(largest), sums
+        state: tuple[Tensor, ...] = (largest, torch.zeros_like(largest), sums)
         for j in range(0, past, BLOCK):
             tile = slice(j, min(j + BLOCK, past))
             state = function(q, k[..., tile, :], v[..., tile, :], state)

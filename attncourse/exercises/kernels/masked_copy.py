@@ -5,7 +5,7 @@ program may reach past n. This one copies whole blocks. Mend it:
 
 $$\mathrm{target}_i = \begin{cases} x_i & i < n \\ -1 & \text{otherwise.} \end{cases}$$
 
-- `x` is (b,), longer than n; the result has its shape and dtype. `block` is a power of two, as
+- `x` is (b,), n at most b; the result has its shape and dtype. `block` is a power of two, as
   `tl.arange` wants it.
 - What lies past n is not read: it may be NaN. It is not overwritten either: -1 stays there.
 - `tl.load` and `tl.store` take `mask=`, a Boolean for each number of the block.
@@ -30,7 +30,7 @@ hints = (
 )
 forbidden = ("masked_copy",)
 
-SIZES = ((11, 4, 20), (37, 8, 56), (16, 16, 32), (3, 32, 64))  # n, block, b
+SIZES = ((11, 4, 20), (37, 8, 56), (16, 16, 32), (3, 32, 64), (1, 1, 1))  # n, block, b
 
 
 def check_copies_the_first(student):
