@@ -44,7 +44,10 @@ from attncourse.measure.cost import largest_tensor as largest_tensor
 from attncourse.measure.cost import moved_bytes as moved_bytes
 from attncourse.measure.cost import operators as operators
 from attncourse.measure.cost import scaling_exponent as scaling_exponent
+from attncourse.measure.devices import devices as devices
 from attncourse.measure.memory import peak_bytes as peak_bytes
+from attncourse.measure.prediction import predicted as predicted
+from attncourse.measure.prediction import work_of as work_of
 from attncourse.measure.roofline import roofline_seconds as roofline_seconds
 from attncourse.measure.roofline import sdpa_floor_bytes as sdpa_floor_bytes
 from attncourse.measure.timing import median_seconds as median_seconds

@@ -11,20 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from attncourse.course import (
+    bank,
     boxes,
     budgets,
     chapters,
     claims,
+    contents,
     copies,
     coverage,
+    gpu,
     links,
     passages,
     render,
     rules,
 )
 from attncourse.course.bootstrap import repository_url
-from attncourse.course.contents import CHAPTERS, ROOT, TITLES, toc
-from attncourse.course.exercise import all_exercises, broken
+from attncourse.course.contents import CHAPTERS, ROOT, TITLES, UNGRADED, toc
+from attncourse.course.exercise import all_exercises, broken, names
 from attncourse.course.plain import FOLDER
 from attncourse.course.prose import markdown
 
@@ -42,7 +45,7 @@ def files(root: Path) -> dict[Path, str]:
         found[Path("_toc.yml")] = toc(root)
     pages = _pages(root)
     found |= {path: _text(page) for path, page in pages.items() if path.stem in GENERATED}
-    found |= copies.files(root, pages)
+    found |= copies.files(root, pages) | gpu.files(root)
     for page in map(Path, passages.PAGES):
         if (root / page).is_file():
             found[page] = passages.renewed((root / page).read_text(encoding="utf-8"), root)
@@ -69,7 +72,7 @@ def write(root: Path) -> dict[Path, Path | None]:
 def write_copies(root: Path) -> list[Path]:
     """Write the copies of pages alone; returns those that changed."""
     changed = []
-    for path, text in copies.files(root, _pages(root)).items():
+    for path, text in (copies.files(root, _pages(root)) | gpu.files(root)).items():
         target = root / path
         if not target.exists() or _read(target) != text:
             target.parent.mkdir(exist_ok=True)
@@ -86,8 +89,8 @@ def problems(root: Path) -> list[str]:
     url, pages = repository_url(root), sorted((root / "book").glob("*.ipynb"))
     faults = [found for page in pages for found in chapters.problems(page, url)]
     faults += [found for page in budgets.written(root) for found in budgets.problems(page)]
-    places = [*rules.misplaced(), *unlisted(root), *links.problems(root / "book")]
-    settled = [*claims.problems(root), *coverage.problems(root)]
+    places = [*rules.misplaced(), *unlisted(root), *idle(root), *links.problems(root / "book")]
+    settled = [*claims.problems(root), *coverage.problems(root), *bank.problems(root)]
     return [*broken().values(), *unruly, *stale, *places, *faults, *settled]
 
 
@@ -109,7 +112,7 @@ def strays(root: Path) -> list[Path]:
         if path.is_file() and ".ipynb_checkpoints" not in path.parts and path.name[0] != "."
     }
     pages = {Path(FOLDER, path.name) for path in (root / "book").glob("*.ipynb")}
-    return sorted(there - set(render.paths()) - pages)
+    return sorted(there - set(render.paths()) - pages - {gpu.PATH})
 
 
 def unlisted(root: Path) -> list[str]:
@@ -122,6 +125,21 @@ def unlisted(root: Path) -> list[str]:
         if listed and title and title != listed:
             found.append(f"{page.name} is titled {title!r}, and {listed!r} in {_CONTENTS}")
     return found
+
+
+def idle(root: Path) -> list[str]:
+    """A sentence for each written chapter without exercises that the contents do not excuse."""
+    graded = set(names().values())
+    found = [
+        f"the chapter {slug} has no exercises: write one, or say in UNGRADED of {_CONTENTS} why"
+        for slug in CHAPTERS
+        if contents.page(root, slug) and slug not in graded and slug not in UNGRADED
+    ]
+    return found + [
+        f"the chapter {slug} has exercises: it is not to stand in UNGRADED of {_CONTENTS}"
+        for slug in UNGRADED
+        if slug in graded
+    ]
 
 
 def _title(page: Path) -> str:

@@ -1,5 +1,6 @@
 """Committed measurements: reading them, and picking from them what a chapter draws."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,25 @@ def read_report(path: Path | str) -> Report:
     and FileNotFoundError where there is no file.
     """
     return from_json(Path(path).read_text(encoding="utf-8"))
+
+
+def device_files(folder: Path | str) -> list[Path]:
+    """Every committed bench file in a folder, `cuda-*.json` first, each kind by name.
+
+    A device appears on the pages that list them when its file is put there.
+    """
+    kinds = "cuda", "mps", "cpu"
+    return [path for kind in kinds for path in sorted(Path(folder).glob(f"{kind}-*.json"))]
+
+
+def card_file(card: str, suite: str) -> str:
+    """What the file of a card is called: cuda-tesla-t4-quick.json.
+
+    By what PyTorch calls the card, without the maker, and by the suite.
+    """
+    words = re.findall(r"[a-z0-9]+", card.lower())
+    kept = [word for word in words if word not in ("nvidia", "amd", "geforce")]
+    return "-".join(["cuda", *kept, suite]) + ".json"
 
 
 def pick(rows: Iterable[Row], **wanted: Any) -> list[Row]:
