@@ -8,9 +8,11 @@ into the code shows.
 
 import hmac
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import torch
@@ -176,6 +178,14 @@ def needs_cuda() -> None:
     """Skip the check on a machine without a CUDA device."""
     if not torch.cuda.is_available():
         raise Skipped("needs a CUDA device")
+
+
+def needs_triton() -> None:
+    """Skip the check where Triton cannot run a kernel on the CPU."""
+    if find_spec("triton") is None:
+        raise Skipped("needs Triton, which is published for Linux alone")
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        raise Skipped("needs TRITON_INTERPRET=1 from the start, so that Triton runs on the CPU")
 
 
 @probe

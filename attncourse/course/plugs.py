@@ -143,6 +143,35 @@ def _tiles(function: Function) -> Sockets:
     return {"attention": attention}
 
 
+def _flash_tiles(function: Function) -> Sockets:
+    """A program's loop over the keys: whole tiles of the past, then key by key those of the block.
+
+    A tile knows no mask, so that on the diagonal a key goes to the queries from its place on.
+    """
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        n, past = q.shape[-2], k.shape[-2] - q.shape[-2]
+        largest = torch.full_like(q[..., 0], -torch.inf)
+        sums = q.new_zeros(*q.shape[:-1], v.shape[-1])
+        state: tuple[Tensor, ...] = (largest, torch.zeros_like(largest), sums)
+        for j in range(0, past, BLOCK):
+            tile = slice(j, min(j + BLOCK, past))
+            state = function(q, k[..., tile, :], v[..., tile, :], state)
+        for j in range(past, past + n):
+            later = [x[:, j - past :] for x in (q, *state)]
+            found = function(later[0], k[..., j : j + 1, :], v[..., j : j + 1, :], tuple(later[1:]))
+            state = _with_rows(state, found, j - past)
+        return state[2] / state[1][..., None]
+
+    return {"attention": attention}
+
+
+def _with_rows(state: tuple[Tensor, ...], rows: Any, first: int) -> tuple[Tensor, ...]:
+    """A state in which the rows from the first on are others."""
+    pairs = zip(state, rows, strict=True)
+    return tuple(torch.cat([old[:, :first], new], dim=1) for old, new in pairs)
+
+
 def _chunks(function: Function) -> Sockets:
     """Whole texts only: n queries are all of the n tokens."""
 
@@ -317,6 +346,8 @@ PLUGS: dict[str, Plug] = {
     "blockwise_attention": Plug(_tiles, brief=True),
     "fix_blockwise_attention": Plug(_tiles, brief=True),
     "fix_chunked_prefill": Plug(_prefill, cached=False, brief=True),
+    "flash_forward_tile": Plug(_flash_tiles, brief=True),
+    "fix_flash_tile": Plug(_flash_tiles, brief=True),
     "elu_feature_map": Plug(_features, neutral=False, cached=False, brief=True),
     "linear_attention": Plug(_without_mask, neutral=False, brief=True),
     "causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),

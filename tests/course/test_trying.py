@@ -27,6 +27,7 @@ NOW = (  # exercises that exist
     *("split_heads", "merge_heads", "multi_head_attention", "fix_multi_head_attention"),
     *("merge_attention", "blockwise_attention", "fix_blockwise_attention"),
     *("fix_chunked_prefill", "fix_heads_last"),
+    *("flash_forward_tile", "fix_flash_tile"),
     *("rotary", "fix_rotary", "layer_norm", "fix_expensive_heads"),
     *("elu_feature_map", "linear_attention"),
     *("causal_linear_attention", "fix_causal_linear_attention"),
