@@ -18,6 +18,7 @@ Sockets = Mapping[str, Function]
 WINDOW, TOP, BLOCK, WORKERS, FEATURES = 8, 4, 16, 3, 256
 THRESHOLD = 0.01
 STRIPES, LANDMARKS = 2, 4
+ROOM = 256  # numbers that a head may keep while it attends
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
@@ -204,6 +205,33 @@ def _landmarks(function: Function) -> Sockets:
     return {"attention": attention}
 
 
+def _chosen(function: Function) -> Sockets:
+    """Each layer asks which of three it is to run: a table of pairs, tiles, or a short window.
+
+    Their costs are those of one head, in FLOPs and in numbers kept; the window is the fastest of
+    those that fit, and hides what is further back.
+    """
+    pair = 4 * 64
+    offers = [
+        ((0, 0, pair), (0, 0, 1)),
+        ((0, 4 * pair, pair), (0, BLOCK, 0)),
+        ((0, pair * (WINDOW + 1), 0), (0, WINDOW + 1, 0)),
+    ]
+    ways: list[Function] = [
+        attncourse.attention,
+        partial(attncourse.blockwise_attention, block=BLOCK, causal=True),
+        partial(attncourse.sliding_window_attention, window=WINDOW, causal=True),
+    ]
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor) -> Any:
+        n = k.shape[-2]
+        place = function(n, ROOM * BLOCK, offers)
+        way = ways[place] if place >= 0 else None
+        return attncourse.attention(q, k, v, mask=mask) if not place else way(q, k, v)
+
+    return {"attention": attention}
+
+
 def _threshold(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, threshold=THRESHOLD))
 
@@ -305,6 +333,7 @@ PLUGS: dict[str, Plug] = {
     "linformer_attention": Plug(_mixtures, model="MiniLM", neutral=False),
     "nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
     "fix_nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
+    "choose_mechanism": Plug(_chosen, neutral=False, cached=False, brief=True),
     "threshold_attention": Plug(_threshold, neutral=False, brief=True),
     "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
     "sample": Plug(_nothing, choice=_sampled),
