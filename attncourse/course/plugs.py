@@ -18,7 +18,7 @@ Sockets = Mapping[str, Function]
 WINDOW, TOP, BLOCK, WORKERS, FEATURES = 8, 4, 16, 3, 256
 THRESHOLD = 0.01
 STRIPES, LANDMARKS = 2, 4
-ROOM = 256  # numbers that a head may keep while it attends
+ROOM = 4096  # numbers that a head may keep while it attends
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 
 
@@ -217,17 +217,16 @@ def _chosen(function: Function) -> Sockets:
         ((0, 4 * pair, pair), (0, BLOCK, 0)),
         ((0, pair * (WINDOW + 1), 0), (0, WINDOW + 1, 0)),
     ]
-    ways: list[Function] = [
-        attncourse.attention,
-        partial(attncourse.blockwise_attention, block=BLOCK, causal=True),
-        partial(attncourse.sliding_window_attention, window=WINDOW, causal=True),
-    ]
+    ways: dict[int, Function] = {
+        0: attncourse.attention,
+        1: partial(attncourse.blockwise_attention, block=BLOCK, causal=True),
+        2: partial(attncourse.sliding_window_attention, window=WINDOW, causal=True),
+    }
 
     def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor) -> Any:
-        n = k.shape[-2]
-        place = function(n, ROOM * BLOCK, offers)
-        way = ways[place] if place >= 0 else None
-        return attncourse.attention(q, k, v, mask=mask) if not place else way(q, k, v)
+        place = function(k.shape[-2], ROOM, offers)
+        chosen = ways[place]
+        return chosen(q, k, v, mask=mask) if place == 0 else chosen(q, k, v)
 
     return {"attention": attention}
 

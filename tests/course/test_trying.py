@@ -37,6 +37,7 @@ NOW = (  # exercises that exist
     *("truncated_svd", "linformer_attention", "nystrom_attention", "fix_nystrom_attention"),
     *("topk_attention", "threshold_attention", "sparsemax"),
     *("decode_step", "quantize_int8", "dequantize", "fix_quantize_int8", "ring_attention"),
+    "choose_mechanism",
 )
 FUTURE = "A token sees those after it"
 
