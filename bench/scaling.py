@@ -162,7 +162,7 @@ def main() -> None:
     # as the measurement that it stands beside, if nothing else is wanted
     cores = options.threads or read_report(DATA / "cpu-scaling.json").provenance.threads
     torch.set_num_threads(cores)
-    results: dict[str, Any] = {"crossings": crossings(Effort(least=5, most=9, seconds=0.5))}
+    results: dict[str, Any] = {"crossings": crossings(Effort(least=25, most=60, seconds=1.0))}
     torch.set_num_threads(1)
     results["counts"] = counts()
     results["threads"] = {"crossings": cores, "prefill": 1}
