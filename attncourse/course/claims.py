@@ -63,6 +63,17 @@ def topics(root: Path) -> dict[str, dict[str, str]]:
     return {slug: dict(_read(root, slug)["topics"]) for slug in _slugs(root)}
 
 
+def targets(root: Path) -> dict[str, str]:
+    """Every target of the pages that are written, with the slug of its page."""
+    written = ((slug, contents.page(root, slug)) for slug in contents.TITLES)
+    return {
+        label or name: slug
+        for slug, path in written
+        if path
+        for label, name in _TARGET.findall(markdown(path))
+    }
+
+
 def problems(root: Path) -> list[str]:
     """A sentence for each file that is not as it should be and each target that is not there."""
     found = []
