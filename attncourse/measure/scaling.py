@@ -28,10 +28,9 @@ def growth_exponent(
     >>> round(growth_exponent(lengths, 1e-9 * lengths**2).item(), 6)
     2.0
     """
-    if len(lengths) < 2 or len(lengths.unique()) < len(lengths) or not bool((lengths > 0).all()):
-        raise ValueError(
-            f"lengths must be at least 2, all different and above 0: got {lengths.tolist()}"
-        )
+    given = lengths.tolist()
+    if len(given) < 2 or len(set(given)) < len(given) or min(given) <= 0:
+        raise ValueError(f"lengths must be at least 2, all different and above 0: got {given}")
     x = lengths.log()
     away = x - x.mean()
     return (seconds.log() * away).sum(dim=-1) / (away * away).sum()
