@@ -88,6 +88,17 @@ def test_no_entry_has_a_title_that_nobody_wrote() -> None:
     assert titles.isdisjoint(map(plain, INVENTED))
 
 
+def test_every_entry_is_cited_and_every_citation_has_an_entry() -> None:
+    pages = [*map(markdown, BOOK), *(path.read_text("utf-8") for path in ROOT.glob("book/*/*.yml"))]
+    cited = {
+        key.strip()
+        for text in pages
+        for keys in re.findall(r"\{cite[^}]*\}`([^`]+)`", text)
+        for key in keys.split(",")
+    }
+    assert cited == set(BIBLIOGRAPHY)
+
+
 @pytest.mark.parametrize("path", BOOK, ids=name)
 def test_a_page_names_no_folder_of_a_machine(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -683,6 +683,33 @@ def test_bench_with_a_name_measures_that_and_no_mistakes_of_timing(here):
 
 
 @pytest.mark.usefixtures("small_bench")
+def test_bench_predicts_a_quick_run_on_a_card_that_is_not_here():
+    result = attncourse("bench", "--predict", "T4")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "scaling, float32: 4 measurements, predicted at least 0.0 s"
+    assert lines[1].startswith("T4: 4 measurements, predicted at least 0.0 s from counted work")
+    refused(
+        attncourse("bench", "--predict", "GTX 9"),
+        "a card must be in data/devices.yml for its ceilings to be known: got GTX 9; "
+        "`attncourse bench --suite roofline` measures them",
+    )
+
+
+@pytest.mark.usefixtures("small_bench")
+def test_bench_plans_for_minutes_and_says_what_it_left_out(here):
+    words = "bench full --device cpu --suite scaling --minutes 1e-9 --out found.json"
+    result = attncourse(*words.split())
+    assert result.exit_code == 0
+    assert "Left out: 4 found no time." in result.stdout.splitlines()
+    report = from_json((here / "found.json").read_text())
+    assert {row.state for row in report.rows} == {"left out"}
+    assert report.complete
+    words = "bench full --device cpu --suite scaling --minutes 5"
+    enough = attncourse(*words.split())
+    assert "Left out" not in enough.stdout
+
+
+@pytest.mark.usefixtures("small_bench")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this is what happens without CUDA")
 def test_bench_says_that_there_is_no_cuda_and_measures_the_cpu(here):
     result = attncourse("bench", "full", "--device", "cuda", "--suite", "scaling", "--quick")
@@ -700,6 +727,10 @@ def test_bench_says_that_there_is_no_cuda_and_measures_the_cpu(here):
         (["full", "fulll"], "no mechanism is called fulll: did you mean full?"),
         (["--lengths", "8,x"], "lengths must be numbers above 0 with commas between: got 8,x"),
         (["--lengths", "0"], "lengths must be numbers above 0 with commas between: got 0"),
+        (
+            ["--device", "mps"],
+            "--device mps: the bench cannot time Apple's GPU or read its memory; take --device cpu",
+        ),
         (["--d", "7"], "d must be one measured on this device, 64: got 7"),
         (["--dtype", "float16"], "dtype must be one measured on this device, float32: got float16"),
     ],

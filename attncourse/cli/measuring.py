@@ -12,6 +12,7 @@ from attncourse.cli.console import BadInput, show, width
 
 NAMES = ("scaling", "decode", "kernels", "roofline")
 EVERY = (*NAMES, "pitfalls", "all")
+QUICK_MINUTES = 3  # that --quick takes at most on a card
 
 
 def _file(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -38,15 +39,20 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> t
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     show_default=True,
-    help="Where to run; auto is a CUDA device where there is one.",
+    help="Where to run; auto is a CUDA device (NVIDIA's, or AMD's by ROCm) where there is one.",
 )
 @click.option(
     "--suite", type=click.Choice(EVERY), default="all", show_default=True, help="What to measure."
 )
-@click.option("--quick", is_flag=True, help="Short lengths, fewer rounds: a minute or two.")
+@click.option("--quick", is_flag=True, help="Short lengths, fewer rounds: at most 3 minutes.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Plan for so many: what matters most first, and say what was left out.",
+)
 @click.option(
     "--lengths", default="", callback=_numbers, help="Lengths in place of the suite's: 512,4096."
 )
@@ -57,6 +63,12 @@ def _numbers(context: click.Context, parameter: click.Parameter, text: str) -> t
     type=click.Path(path_type=Path),
     callback=_file,
     help="Also write the results as JSON, as they come.",
+)
+@click.option(
+    "--predict",
+    metavar="CARD",
+    default="",
+    help="Measure nothing; the plan of a quick run on T4, L4, H100 ..., with its least time.",
 )
 @click.option(
     "--compare",
@@ -74,6 +86,11 @@ def bench(context: click.Context, /, names: tuple[str, ...], **options: Any) -> 
     what the machine's arithmetic and bandwidth allow. Exits with 1 if an implementation is wrong or
     fails.
 
+    With --minutes the first call of everything is measured, the next length predicted from it, and
+    what would take too long, or more memory than is free, is left out and counted; so is what the
+    card does not run (a T4, or AMD's by ROCm: kernels written for others). Apple's GPU (mps) is not
+    measured: it has no events and no gauge of memory that the bench could read.
+
     With NAME..., only these: a function (sliding_window_attention), a mechanism as the tables call
     it ("window 256"), or a part of such names (window).
 
@@ -84,6 +101,7 @@ def bench(context: click.Context, /, names: tuple[str, ...], **options: Any) -> 
     \b
     For example:  attncourse bench --quick
                   attncourse bench --device cpu --suite scaling --out cpu.json
+                  attncourse bench --device cuda --minutes 5 --out cuda-t4-all.json
                   attncourse bench --device cuda --suite kernels --dtype bfloat16 --d 128
                   attncourse bench linformer_attention "window 256" --lengths 4096,8192
                   attncourse bench --compare before.json after.json
@@ -91,6 +109,9 @@ def bench(context: click.Context, /, names: tuple[str, ...], **options: Any) -> 
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # or its allocator comments on profiles
     if options["compare"]:
         _compare(*options["compare"])
+        return
+    if options["predict"]:
+        _predict(names, options)
         return
     device = _device(options["device"])
     suites = _suites(names, device, options)
@@ -102,6 +123,8 @@ def bench(context: click.Context, /, names: tuple[str, ...], **options: Any) -> 
     for table in tables(report, width=width()):
         show(table)
     show(LEGEND)
+    for line in _left_out(report, device):
+        click.echo(line)
     if options["out"] is not None:
         click.echo(f"wrote {options['out']}")
     context.exit(1 if any(row.state in ("wrong", "failed") for row in report.rows) else 0)
@@ -111,11 +134,54 @@ def _device(wanted: str) -> str:
     """The device to use; the CPU, and a word about it, where CUDA was asked for and is not."""
     import torch
 
+    if wanted == "mps":
+        raise BadInput(
+            "--device mps: the bench cannot time Apple's GPU or read its memory; take --device cpu"
+        )
     if wanted != "cpu" and torch.cuda.is_available():
         return "cuda"
     if wanted == "cuda":
         click.echo("There is no CUDA device here: the CPU is measured instead.", err=True)
     return "cpu"
+
+
+def _predict(names: tuple[str, ...], options: dict[str, Any]) -> None:
+    """Print what a quick run would measure on a card, and the least time of it, predicted."""
+    from attncourse.measure.bench.plan import planned, summary
+    from attncourse.measure.devices import named
+
+    try:
+        card = named(options["predict"])
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    rows = summary(planned(_suites(names, "cuda", options), card))
+    for name, count, predicted, seconds in rows:
+        told = "" if predicted == count else f" of {predicted} of them"
+        click.echo(f"{name}: {count} measurements, predicted at least {seconds:.1f} s{told}")
+    total, seconds = sum(row[1] for row in rows), sum(row[3] for row in rows)
+    click.echo(
+        f"{card.name}: {total} measurements, predicted at least {seconds:.1f} s from counted work "
+        f"and published ceilings; compiling and comparing come on top, and --quick ends after "
+        f"{QUICK_MINUTES} minutes"
+    )
+
+
+KINDS = {
+    "time": "found no time",
+    "memory": "would not have fitted into the memory that is free",
+    "card": "are not for this card",
+    "baseline": "had no baseline to be compared with",
+}
+
+
+def _left_out(report: Any, device: str) -> list[str]:
+    """A line for each kind of measurement that was not made, with its count."""
+    from attncourse.measure.bench.budget import left_out
+    from attncourse.measure.bench.cuda import without_triton
+
+    lines = [f"Left out: {n} {KINDS[kind]}." for kind, n in left_out(report.rows).items()]
+    missing = without_triton() if device == "cuda" else 0
+    return lines + ([f"Left out: {missing} kernels that need Triton."] if missing else [])
 
 
 def _suites(names: tuple[str, ...], device: str, options: dict[str, Any]) -> list[Any]:
@@ -144,6 +210,7 @@ def _command(names: tuple[str, ...], device: str, options: dict[str, Any]) -> st
     ]
     words += ["--quick"] if options["quick"] else []
     words += [f"--lengths {','.join(map(str, options['lengths']))}"] if options["lengths"] else []
+    words += [f"--minutes {options['minutes']:g}"] if options["minutes"] else []
     words += [f"--{name} {options[name]}" for name in ("dtype", "d") if options[name]]
     return " ".join(words)
 
@@ -155,12 +222,15 @@ def _measure(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+    from attncourse.measure.bench.budget import Budget
     from attncourse.measure.bench.pitfalls import SUBJECTS
     from attncourse.measure.bench.report import to_json
     from attncourse.measure.bench.runner import steps
     from attncourse.measure.bench.session import measure
 
     quick, out = options["quick"], options["out"]
+    minutes = options["minutes"] or (QUICK_MINUTES if quick and device != "cpu" else None)
+    budget = Budget(60 * minutes) if minutes else None
     total = sum(steps(suite, quick=quick) for suite in suites) + mistakes * len(SUBJECTS)
 
     def keep(report: Any) -> None:
@@ -178,6 +248,7 @@ def _measure(
             mistakes=mistakes,
             listen=lambda what: bar.update(task, description=what, advance=1),
             keep=keep,
+            budget=budget,
         )
     keep(report)
     return report

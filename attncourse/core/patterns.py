@@ -99,7 +99,7 @@ def strided_mask(n: int, stride: int) -> Bool[Tensor, "n n"]:
     memory O(n^2).
 
     Raises ValueError unless n >= 1 and stride >= 1.
-    Source: Child et al. 2019, section 4.3 (A^(1) and A^(2) as one pattern).
+    Source: Child et al. 2019, section 5.1, equation 7 (the union of A^(1) and A^(2)).
 
     >>> strided_mask(9, 3)[8].long()
     tensor([0, 0, 1, 0, 0, 1, 1, 1, 1])

@@ -17,6 +17,7 @@ from attncourse.course import (
     claims,
     copies,
     coverage,
+    gpu,
     links,
     passages,
     render,
@@ -42,7 +43,7 @@ def files(root: Path) -> dict[Path, str]:
         found[Path("_toc.yml")] = toc(root)
     pages = _pages(root)
     found |= {path: _text(page) for path, page in pages.items() if path.stem in GENERATED}
-    found |= copies.files(root, pages)
+    found |= copies.files(root, pages) | gpu.files(root)
     for page in map(Path, passages.PAGES):
         if (root / page).is_file():
             found[page] = passages.renewed((root / page).read_text(encoding="utf-8"), root)
@@ -69,7 +70,7 @@ def write(root: Path) -> dict[Path, Path | None]:
 def write_copies(root: Path) -> list[Path]:
     """Write the copies of pages alone; returns those that changed."""
     changed = []
-    for path, text in copies.files(root, _pages(root)).items():
+    for path, text in (copies.files(root, _pages(root)) | gpu.files(root)).items():
         target = root / path
         if not target.exists() or _read(target) != text:
             target.parent.mkdir(exist_ok=True)
@@ -109,7 +110,7 @@ def strays(root: Path) -> list[Path]:
         if path.is_file() and ".ipynb_checkpoints" not in path.parts and path.name[0] != "."
     }
     pages = {Path(FOLDER, path.name) for path in (root / "book").glob("*.ipynb")}
-    return sorted(there - set(render.paths()) - pages)
+    return sorted(there - set(render.paths()) - pages - {gpu.PATH})
 
 
 def unlisted(root: Path) -> list[str]:

@@ -94,6 +94,7 @@ PARTS = (
         {
             "faq": "Questions and answers",
             "errata": "What the articles say",
+            "evidence": "The evidence",
             "environment": "The environment",
             "sources": "Sources",
             "glossary": "Glossary",

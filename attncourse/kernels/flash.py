@@ -11,7 +11,7 @@ from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.shapes import checked
 from attncourse.core.sizes import check_window
 from attncourse.kernels import band
-from attncourse.kernels.launch import check_place, launch, padded, tile_sizes
+from attncourse.kernels.launch import capability_of, check_place, launch, padded, tile_sizes
 
 
 @checked
@@ -86,7 +86,7 @@ class _Band(HandWritten):
         (heads, n, _), m = q.shape, k.shape[1]
         out = v.new_empty(heads, n, v.shape[-1])
         lse = torch.empty(heads, n, dtype=torch.float32, device=q.device)
-        sizes = tile_sizes(q, v)
+        sizes = tile_sizes(q, v, capability_of(q))
         numbers = scale, n, m, heads // max(1, len(k)), before, after
         launch(band.forward, (n, sizes.rows, heads), (q, k, v, out, lse, *numbers), sizes)
         keep(ctx, (q, k, v, scale, before, after), out, lse)
@@ -96,7 +96,7 @@ class _Band(HandWritten):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         (q, k, v, scale, before, after), (out, lse) = kept(ctx)
         (heads, n, _), (groups, m, _) = q.shape, k.shape
-        grad, sizes = grad.contiguous(), tile_sizes(q, v, backward=True)
+        grad, sizes = grad.contiguous(), tile_sizes(q, v, capability_of(q), backward=True)
         mean = (grad.float() * out.float()).sum(dim=-1)  # p . dp of each row, without its weights
         d_q, d_k, d_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         read = q, k, v, grad, lse, mean

@@ -10,7 +10,7 @@ from torch import Tensor
 from attncourse.core.by_hand import HandWritten, keep, kept
 from attncourse.core.shapes import checked
 from attncourse.kernels import chunks
-from attncourse.kernels.launch import check_place, interpreting, padded, precision
+from attncourse.kernels.launch import capability_of, check_place, interpreting, padded, precision
 
 
 @checked
@@ -74,13 +74,18 @@ class _CausalMean(HandWritten):
 def causal_product(a: Tensor, b: Tensor, c: Tensor, *, backwards: bool = False) -> Tensor:
     """sum_{j <= i} (a_i . b_j) c_j in float32, or over j >= i if backwards; one leading axis."""
     (heads, n, width), out_width = a.shape, c.shape[-1]
-    chunk = chunk_length(a)
+    capability = capability_of(a)
+    if out_width > (most := widest(out_width, capability)):
+        parts = (part.contiguous() for part in torch.split(c, most, dim=-1))
+        return torch.cat([causal_product(a, b, x, backwards=backwards) for x in parts], dim=-1)
+    chunk = chunk_length(a, capability)
     count = triton.cdiv(n, chunk)
     states = torch.empty(heads, count, width, out_width, dtype=torch.float32, device=a.device)
     out = torch.empty(heads, n, out_width, dtype=torch.float32, device=a.device)
     if heads == 0:
         return out
-    sizes = {"CHUNK": chunk, "A": width, "C": out_width, "PRECISION": precision(a), "num_warps": 8}
+    exact = precision(a, capability)
+    sizes = {"CHUNK": chunk, "A": width, "C": out_width, "PRECISION": exact, "num_warps": 8}
     chunks.write[(count, heads)](b, c, states, n, **sizes)
     found = _sums_before(states.flip(1)).flip(1) if backwards else _sums_before(states)
     found = found.contiguous()
@@ -88,11 +93,25 @@ def causal_product(a: Tensor, b: Tensor, c: Tensor, *, backwards: bool = False) 
     return out
 
 
-def chunk_length(x: Tensor) -> int:
-    """Tokens in a chunk: the most of which no register is spilled on an H100 at width 64."""
+def chunk_length(x: Tensor, capability: int) -> int:
+    """Tokens in a chunk: the most of which no register is spilled on an H100 at width 64, fewer
+    where that would spill much.
+    """
+    narrow = x.shape[-1] <= 64
     if interpreting():
         return 16
-    return 64 if x.dtype == torch.float32 else 128
+    if capability < 80:
+        return 32 if narrow else 16
+    if x.dtype == torch.float32:
+        return 64 if narrow or capability >= 90 else 32
+    return 128
+
+
+def widest(width: int, capability: int) -> int:
+    """Columns of c for one program: all, but on a T4 as many as leave its state half of the 64 KiB
+    of shared memory.
+    """
+    return width if capability >= 80 or interpreting() else min(width, 64)
 
 
 def _sums_before(states: Tensor) -> Tensor:

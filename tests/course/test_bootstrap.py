@@ -88,8 +88,9 @@ def test_what_is_no_address_is_refused_and_nothing_is_written(checkout: Path, ur
 def test_the_command_says_what_it_did_or_why_not(checkout: Path) -> None:
     command = [sys.executable, "-m", "attncourse.course.bootstrap"]
     done = subprocess.run([*command, ADA], cwd=checkout, capture_output=True, text=True, check=True)
-    assert done.stdout == f"The repository is {ADA}: 5 files name it anew.\n"
-    assert ADA in (checkout / "book" / "colab" / "x.ipynb").read_text(encoding="utf-8")
+    assert done.stdout == f"The repository is {ADA}: 6 files name it anew.\n"
+    for copy in ("x.ipynb", "gpu/your-gpu.ipynb"):
+        assert ADA in (checkout / "book" / "colab" / copy).read_text(encoding="utf-8")
     refused = subprocess.run([*command, ""], cwd=checkout, capture_output=True, text=True)
     assert refused.returncode == 1
     assert refused.stderr.endswith("as in https://github.com/ada/attncourse: got ''\n")

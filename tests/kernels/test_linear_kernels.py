@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from attncourse.kernels import linear
 from attncourse.kernels.linear import (
     causal_product,
     chunked_kernel_attention,
@@ -105,3 +106,18 @@ def test_half_precision_errs_at_most_twice_as_much_as_the_plain_form(dtype):
 def test_an_empty_batch_gives_an_empty_result():
     q = torch.zeros(0, 2, 5, 16, device=DEVICE)
     assert chunked_linear_attention(q, q, q).shape == (0, 2, 5, 16)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_columns_that_find_no_room_are_taken_in_parts(backwards, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    a, b, c = (torch.randn(2, 40, width, generator=generator) for width in (16, 16, 64))
+    whole = linear.causal_product(a, b, c, backwards=backwards)
+    monkeypatch.setattr(linear, "widest", lambda width, capability: min(width, 16))
+    torch.testing.assert_close(linear.causal_product(a, b, c, backwards=backwards), whole)
+
+
+def test_only_a_t4_takes_parts(monkeypatch):
+    monkeypatch.setattr(linear, "interpreting", lambda: False)
+    assert [linear.widest(128, capability) for capability in (75, 80, 90)] == [64, 128, 128]
+    assert linear.widest(32, 75) == 32

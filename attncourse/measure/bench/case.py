@@ -39,7 +39,12 @@ class Size(Shape):
     device: str = "cpu"
 
     def normal(self, *shape: int, seed: int = 0) -> Tensor:
-        """Independent standard normal numbers, the same for the same seed, never zeros."""
+        """Independent standard normal numbers, the same for the same seed, never zeros.
+
+        On the device "meta" they take neither time nor memory, and are none.
+        """
+        if self.device == "meta":
+            return torch.empty(shape, dtype=self.dtype, device="meta")
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(shape, generator=generator).to(self.device, self.dtype)
 
@@ -75,7 +80,8 @@ class Case:
     cache that is filled, axes in another order), and result turns its result back. package is the
     installed one whose version matters; countable says that its FLOPs happen where PyTorch sees
     them, and work gives those of a form where they do not: work(size, backward). dtypes are those
-    that it takes, all if there is none.
+    that it takes, all if there is none. capability is the least compute capability of a card that
+    runs it (80 for 8.0), nvidia says that it was tried on no other maker's.
     """
 
     mechanism: str
@@ -95,6 +101,8 @@ class Case:
     countable: bool = True
     work: Callable[[Size, bool], int] | None = None
     dtypes: tuple[torch.dtype, ...] = ()
+    capability: int = 0
+    nvidia: bool = False
 
     def __post_init__(self) -> None:
         if self.definition is None:

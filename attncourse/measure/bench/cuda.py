@@ -85,6 +85,8 @@ SDPA = tuple(
         implementation=f"PyTorch, {name}",
         work=pairs_work(past_pairs if causal else all_pairs),
         dtypes=HALVES if name in ("flash", "cuDNN") else (),
+        capability=80 if name in ("flash", "cuDNN") else 0,
+        nvidia=name == "cuDNN",
     )
     for causal in (False, True)
     for name, backend in BACKENDS.items()
@@ -136,6 +138,8 @@ FLEX = (
         implementation="FlexAttention",
         native=flex(sees_past),
         work=pairs_work(past_pairs),
+        capability=80,
+        nvidia=True,
     ),
     Case(
         f"window {WINDOW}, causal",
@@ -145,8 +149,18 @@ FLEX = (
         implementation="FlexAttention",
         native=flex(sees_window),
         work=pairs_work(window_pairs),
+        capability=80,
+        nvidia=True,
     ),
 )
+
+
+KERNELS = 4  # of ours, where Triton is
+
+
+def without_triton() -> int:
+    """How many kernels of ours are missing because Triton is (on Windows, say)."""
+    return 0 if find_spec("triton") else KERNELS
 
 
 def kernels() -> tuple[Case, ...]:
@@ -156,7 +170,7 @@ def kernels() -> tuple[Case, ...]:
     from attncourse.kernels.flash import flash_attention, flash_window_attention
     from attncourse.kernels.linear import chunked_linear_attention
 
-    case = partial(Case, implementation="attncourse, Triton")
+    case = partial(Case, implementation="attncourse, Triton", nvidia=True)
     return (
         case("full", flash_attention, softmax.attention, growth=2.0, work=pairs_work(all_pairs)),
         case(

@@ -1,5 +1,6 @@
 """Committed measurements: reading them, and picking from them what a chapter draws."""
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,16 @@ def device_files(folder: Path | str) -> list[Path]:
     """
     kinds = "cuda", "mps", "cpu"
     return [path for kind in kinds for path in sorted(Path(folder).glob(f"{kind}-*.json"))]
+
+
+def card_file(card: str, suite: str) -> str:
+    """What the file of a card is called: cuda-tesla-t4-quick.json.
+
+    By what PyTorch calls the card, without the maker, and by the suite.
+    """
+    words = re.findall(r"[a-z0-9]+", card.lower())
+    kept = [word for word in words if word not in ("nvidia", "amd", "geforce")]
+    return "-".join(["cuda", *kept, suite]) + ".json"
 
 
 def pick(rows: Iterable[Row], **wanted: Any) -> list[Row]:

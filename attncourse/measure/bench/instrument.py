@@ -8,10 +8,13 @@ from typing import Any
 import torch
 
 from attncourse.measure import gpu
+from attncourse.measure.bench.card import Card, card_found
 from attncourse.measure.bench.case import name_of
 from attncourse.measure.memory import peak_bytes
 from attncourse.measure.roofline import Ceilings, measured_ceilings
 from attncourse.measure.timing import Call, Clock, Effort, WallClock
+
+QUICK_ON_A_CARD = Effort(least=5, most=10, seconds=0.02)
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,9 @@ class Instrument:
     """A device and how to measure on it.
 
     ceilings are those of the device, by dtype. peak tells the peak memory of a call, launch how
-    long Python takes over it, where the device works on by itself. A call is given `copies` sets of
-    inputs of a given size in bytes, and `free` tells the bytes that are left.
+    long Python takes over it, where the device works on by itself; card says which cases run. A
+    call is given `copies` sets of inputs of a given size in bytes, and `free` tells the bytes that
+    are left.
     """
 
     ceilings: dict[str, Ceilings]
@@ -29,6 +33,7 @@ class Instrument:
     effort: Effort = field(default_factory=Effort)
     device: str = "cpu"
     launch: Callable[[Call], float] | None = None
+    card: Card | None = None
     copies: Callable[[int], int] = field(default_factory=lambda: _one)
     free: Callable[[], float] = field(default_factory=lambda: _unbounded)
 
@@ -46,8 +51,9 @@ def instrument_for(
         _ceilings(clock, device, dtypes, quick),
         clock=clock,
         peak=partial(gpu.cuda_peak_bytes, device=device),
-        effort=Effort(least=5, most=10, seconds=0.02) if quick else Effort(10, 50, 0.2, 2.0),
+        effort=QUICK_ON_A_CARD if quick else Effort(10, 50, 0.2, 2.0),
         device=device,
+        card=card_found(device),
         launch=partial(gpu.launch_seconds, device=device),
         copies=partial(_copies, gpu.cache_bytes(device)),
         free=partial(_free, device),

@@ -1,11 +1,12 @@
 """What there is to know about a measurement besides its numbers."""
 
+import json
 import os
 import platform
 import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 import torch
@@ -64,13 +65,25 @@ def _version_of(package: str) -> dict[str, str]:
 
 
 def commit(folder: Path) -> str:
-    """The commit checked out around a folder, with "+changes" where files differ from it."""
+    """The commit checked out around a folder, with "+changes" where files differ from it.
+
+    Of an installed package the one that pip took from the repository; "unknown" where none is.
+    """
     try:
         head = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--", ".")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return _installed_commit()
     return head + ("+changes" if changed else "")
+
+
+def _installed_commit() -> str:
+    """The commit that pip wrote down when it installed from a repository (PEP 610)."""
+    try:
+        told = distribution("attncourse").read_text("direct_url.json")
+        return str(json.loads(told or "{}")["vcs_info"]["commit_id"])
+    except (PackageNotFoundError, KeyError, ValueError):
+        return "unknown"
 
 
 def processor() -> str:

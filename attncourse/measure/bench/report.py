@@ -12,7 +12,7 @@ from attncourse.measure.timing import Spread
 
 FORMAT: Final = "attncourse-bench/2"
 
-State = Literal["measured", "wrong", "out of memory", "too slow", "failed"]
+State = Literal["measured", "wrong", "out of memory", "too slow", "failed", "left out"]
 Direction = Literal["forward", "forward+backward"]
 
 
@@ -47,7 +47,8 @@ class Row:
     which no form can avoid; exponent is log2 of the time over the time at n / 2, growth what theory
     says of it; floor_seconds is the larger of FLOPs over matrix rate and moved bytes over
     bandwidth. error is relative to the definition in float64. What does not apply, or was not
-    measured because the state says so, is null.
+    measured because the state says so, is null. "left out" is what a run did not try, for lack of
+    time or memory or by this card; the remark begins with which.
     """
 
     suite: str

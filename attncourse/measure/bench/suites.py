@@ -4,12 +4,18 @@ from collections.abc import Callable
 
 import torch
 
+from attncourse.measure.bench.card import card_found
 from attncourse.measure.bench.case import Case, Shape, Suite
 
-GPU_SHAPES = tuple(
-    Shape(h=16, d=d, dtype=dtype) for dtype in (torch.bfloat16, torch.float32) for d in (64, 128)
-)
 GPU_LENGTHS = tuple(2**power for power in range(9, 18))  # 512 to 131072
+
+
+def gpu_shapes(batch: int = 1) -> tuple[Shape, ...]:
+    """16 heads, in the half precision of the card and in float32, d = 64 and 128."""
+    card = card_found()
+    half = card.half if card else torch.bfloat16
+    dtypes = half, torch.float32
+    return tuple(Shape(batch=batch, h=16, d=d, dtype=dtype) for dtype in dtypes for d in (64, 128))
 
 
 def scaling(device: str = "cpu") -> Suite:
@@ -22,7 +28,7 @@ def scaling(device: str = "cpu") -> Suite:
     from attncourse.measure.bench import cuda
 
     cases += cuda.SDPA + cuda.kernels()
-    return Suite("scaling", exact.SDPA, cases, GPU_LENGTHS, GPU_LENGTHS[1:3], GPU_SHAPES)
+    return Suite("scaling", exact.SDPA, cases, GPU_LENGTHS, GPU_LENGTHS[1:3], gpu_shapes())
 
 
 def decode(device: str = "cpu") -> Suite:
@@ -33,12 +39,7 @@ def decode(device: str = "cpu") -> Suite:
     if device == "cpu":
         return Suite("decode", decode.SDPA, decode.CASES, lengths, lengths[:2])
     lengths += 32768, 65536
-    shapes = tuple(
-        Shape(batch=8, h=16, d=d, dtype=dtype)
-        for dtype in (torch.bfloat16, torch.float32)
-        for d in (64, 128)
-    )
-    return Suite("decode", decode.SDPA, decode.CASES, lengths, lengths[:2], shapes)
+    return Suite("decode", decode.SDPA, decode.CASES, lengths, lengths[:2], gpu_shapes(batch=8))
 
 
 def kernels(device: str = "cpu") -> Suite:
@@ -54,7 +55,7 @@ def kernels(device: str = "cpu") -> Suite:
 
     cases += cuda.SDPA + cuda.FLEX + cuda.kernels()
     lengths = 2048, 4096, 8192, 16384, 32768, 65536
-    return Suite("kernels", exact.SDPA, cases, lengths, lengths[:2], GPU_SHAPES)
+    return Suite("kernels", exact.SDPA, cases, lengths, lengths[:2], gpu_shapes())
 
 
 def roofline(device: str = "cpu") -> Suite:
@@ -65,7 +66,7 @@ def roofline(device: str = "cpu") -> Suite:
     if device == "cpu":
         return Suite("roofline", exact.SDPA, floors.CASES, lengths, quick)
     lengths, quick = (2048, 4096, 8192, 16384), (1024, 2048)
-    return Suite("roofline", exact.SDPA, floors.CASES, lengths, quick, GPU_SHAPES)
+    return Suite("roofline", exact.SDPA, floors.CASES, lengths, quick, gpu_shapes())
 
 
 def _named(cases: tuple[Case, ...], names: tuple[str, ...]) -> tuple[Case, ...]:

@@ -33,11 +33,15 @@ ESSENTIAL = ("n", "ms", "× base", "peak MiB", "exponent", "× floor")
 
 
 def tables(report: Report, *, width: int = WIDE) -> list[Table]:
-    """The tables of a report, in the order of its rows; the essential columns if width is small."""
+    """The tables of a report, in the order of its rows; the essential columns if width is small.
+
+    What was left out has no line; `budget.left_out` counts it.
+    """
     groups: dict[str, list[Row]] = {}
-    for row in report.rows:
+    rows = [row for row in report.rows if row.state != "left out"]
+    for row in rows:
         groups.setdefault(f"{row.suite}, {row.direction}: {_shape(row)}", []).append(row)
-    several = len({row.implementation for row in report.rows}) > 1
+    several = len({row.implementation for row in rows}) > 1
     make = _table if width >= WIDE else _narrow_table
     made = [make(title, rows, several) for title, rows in groups.items()]
     return made + ([_pitfalls(report.pitfalls)] if report.pitfalls else [])

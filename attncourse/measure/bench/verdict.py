@@ -11,13 +11,25 @@ from attncourse.measure.memory import is_out_of_memory
 
 
 def sort_out(
-    suite: Suite, shape: Shape, direction: Direction, device: str, listen: Callable[[str], None]
-) -> tuple[list[tuple[Case, Row]], list[Row]]:
-    """The cases that equal their definition, with an empty row each; rows of those that do not."""
-    right, refused = [], []
+    suite: Suite,
+    shape: Shape,
+    direction: Direction,
+    device: str,
+    listen: Callable[[str], None],
+    refuse: Callable[[Case], str] = lambda case: "",
+) -> tuple[list[tuple[Case, Row]], list[Row], list[tuple[Case, Row]]]:
+    """The cases that equal their definition, with an empty row each; rows of those that do not;
+    and what was not even compared, because `refuse` has a reason, which its row tells.
+    """
+    right, refused, left = [], [], []
     for case in suite.every_case(shape):
         if direction != "forward" and not case.differentiable:
             listen(f"{case.name} has no backward pass")
+            continue
+        reason = refuse(case)
+        if reason:
+            listen(f"{case.name} is left out: {reason}")
+            left.append((case, left_out_row(_empty(suite, shape, case, direction), reason)))
             continue
         listen(f"checking {case.name}, {direction}")
         row = _check(suite, shape, case, direction, device)
@@ -27,13 +39,27 @@ def sort_out(
             refused.append(row)
         if case is suite.baseline and row.state != "measured":
             raise RuntimeError(f"the baseline {case.name} is {row.state}: {row.remark}")
-    kept = [(case, row) for case, row in right if case in suite.cases]
-    return kept, refused
+    kept, gone = ([pair for pair in pairs if pair[0] in suite.cases] for pairs in (right, left))
+    return kept, refused, gone
 
 
 def _check(suite: Suite, shape: Shape, case: Case, direction: Direction, device: str) -> Row:
     """A row without measurements: what the comparison with the definition says."""
-    row = Row(
+    row = _empty(suite, shape, case, direction)
+    try:
+        found = compare(case, shape, backward=direction != "forward", device=device)
+    except Exception as failure:  # whatever it is, it is this case's result
+        return failed(row, failure)
+    if found.right:
+        return replace(row, error=found.error)
+    remark = f"differs from its definition by {found.error:.2g}, more than {found.allowed:.2g}"
+    finite = found.error if math.isfinite(found.error) else None
+    return replace(row, state="wrong", remark=joined(row.remark, remark), error=finite)
+
+
+def _empty(suite: Suite, shape: Shape, case: Case, direction: Direction) -> Row:
+    """A row without measurements."""
+    return Row(
         suite=suite.name,
         mechanism=case.mechanism,
         implementation=case.implementation,
@@ -47,15 +73,11 @@ def _check(suite: Suite, shape: Shape, case: Case, direction: Direction, device:
         d=shape.d,
         dtype=name_of(shape.dtype),
     )
-    try:
-        found = compare(case, shape, backward=direction != "forward", device=device)
-    except Exception as failure:  # whatever it is, it is this case's result
-        return failed(row, failure)
-    if found.right:
-        return replace(row, error=found.error)
-    remark = f"differs from its definition by {found.error:.2g}, more than {found.allowed:.2g}"
-    finite = found.error if math.isfinite(found.error) else None
-    return replace(row, state="wrong", remark=joined(row.remark, remark), error=finite)
+
+
+def left_out_row(row: Row, reason: str) -> Row:
+    """The row of a measurement that is not made; the reason comes first in the remark."""
+    return replace(row, state="left out", remark=joined(reason, row.remark))
 
 
 def failed(row: Row, error: BaseException) -> Row:

@@ -30,7 +30,7 @@ def gate_heads(
     A gate of 1 leaves the head as it is, 0 removes it: MHA(x) = sum_i g_i head_i W_i. Gates of ones
     are the place to read `head_importance` off. Time and memory O(h n e).
 
-    Source: Michel, Levy and Neubig 2019, equation 1 of section 2.2; Voita et al. 2019, section 6.
+    Source: Michel, Levy and Neubig 2019, section 2.3; Voita et al. 2019, section 6.
 
     >>> gate_heads(torch.ones(2, 1, 3), torch.tensor([1.0, 0.0])).tolist()  # two heads, one query
     [[[1.0, 1.0, 1.0]], [[0.0, 0.0, 0.0]]]
@@ -103,7 +103,7 @@ def head_importance(gates_grad: Float[Tensor, "... n h"]) -> Float[Tensor, "... 
     gate: the absolute value comes before the mean, so that signs do not cancel. Not normalised; a
     leading axis may be the layer. Time O(n h).
 
-    Source: Michel, Levy and Neubig 2019, equation 2 of section 2.3.
+    Source: Michel, Levy and Neubig 2019, section 4.1, equation 2.
 
     >>> head_importance(torch.tensor([[1.0, 2.0], [-1.0, 4.0]])).tolist()  # two samples, two heads
     [1.0, 3.0]

@@ -46,7 +46,7 @@ def sliding_window_attention(
 
     Keys and values must be finite: 0 x NaN is NaN, for every query of a block that can see it.
     Raises ValueError unless window is at least 0 and q, k and v have one length n.
-    Source: Beltagy et al. 2020, section 3.1; Child et al. 2019, section 4.2.
+    Source: Beltagy et al. 2020, section 3.1; Child et al. 2019, section 4.3.
 
     >>> q, v = torch.zeros(6, 1), torch.arange(6.0)[:, None]  # equal scores: the mean of those seen
     >>> sliding_window_attention(q, q, v, window=1).mT.round(decimals=2).tolist()

@@ -61,7 +61,7 @@ def shared_key_value_layers(
     times smaller. group = 1 shares nothing. Memory O(h n^2).
 
     Raises ValueError for missing parameters, unless group is at least 1, where shapes do not fit.
-    Source: Brandon et al. 2024 (cross-layer attention), section 3.
+    Source: Brandon et al. 2024 (cross-layer attention), section 2.2.
 
     >>> names = "w_q w_k w_v w_o w_1 w_2".split(), "gain_1 bias_1 gain_2 bias_2 b_1 b_2".split()
     >>> first = dict.fromkeys(names[0], torch.zeros(2, 2)) | dict.fromkeys(names[1], torch.ones(2))

@@ -13,7 +13,7 @@ def without_heads(heads: Iterable[tuple[int, int]]) -> dict[str, Callable[..., T
 
     What such a head read no longer reaches the residual stream; the others are as they were.
 
-    Source: Michel, Levy and Neubig 2019, section 2.2; Voita et al. 2019.
+    Source: Michel, Levy and Neubig 2019, section 2.3; Voita et al. 2019.
 
     >>> model = SmolLM.load(**without_heads([(0, 3), (29, 8)]))
     """
