@@ -9,9 +9,6 @@ from torch import Tensor
 
 from attncourse.core.shapes import checked
 
-Cost = Sequence[float]
-"""A cost for n tokens as (fixed, for each token, for each pair): fixed + token n + pair n^2."""
-
 
 @checked
 def growth_exponent(
@@ -93,7 +90,9 @@ def predict_crossover(
     return n
 
 
-def choose_mechanism(n: int, memory: float, offers: Sequence[tuple[Cost, Cost]]) -> int:
+def choose_mechanism(
+    n: int, memory: float, offers: Sequence[tuple[Sequence[float], Sequence[float]]]
+) -> int:
     """The place of the fastest of some mechanisms whose memory is enough for n tokens, or -1.
 
     offers has what each mechanism takes in time and in memory, both as (fixed, for each token, for
@@ -108,16 +107,7 @@ def choose_mechanism(n: int, memory: float, offers: Sequence[tuple[Cost, Cost]])
     """
     best, least = -1, math.inf
     for place, (time, room) in enumerate(offers):
-        if at_length(room, n) <= memory and at_length(time, n) < least:
-            best, least = place, at_length(time, n)
+        seconds, numbers = (a + b * n + c * n**2 for a, b, c in (time, room))
+        if numbers <= memory and seconds < least:
+            best, least = place, seconds
     return best
-
-
-def at_length(cost: Cost, n: int) -> float:
-    """A cost (fixed, for each token, for each pair) at n tokens.
-
-    >>> at_length((100, 10, 1), 5)
-    175
-    """
-    fixed, token, pair = cost
-    return fixed + token * n + pair * n**2

@@ -23,7 +23,7 @@ from attncourse.mechanisms.exact.blockwise import blockwise_attention
 from attncourse.mechanisms.patterns.block_local import block_attention
 from attncourse.testing import assert_same, assert_that, gaussian
 
-difficulty, minutes = 2, 15
+difficulty, minutes = 3, 15
 hints = (
     "Two questions in a row: which of them fit, and which of these is the fastest? Write a small "
     "function for a polynomial at n, and use it for both.",

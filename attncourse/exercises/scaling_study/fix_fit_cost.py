@@ -19,7 +19,7 @@ import torch
 from attncourse.measure.scaling import fit_cost as solution
 from attncourse.testing import assert_same, gaussian, gradients
 
-difficulty, minutes = 3, 15
+difficulty, minutes = 2, 10
 hints = (
     "Take one kind of work and two calls: 1 operator in 1 second, 1000 in 4000. Which price does "
     "the function find, and how far is it off for each call, in seconds and in percent?",

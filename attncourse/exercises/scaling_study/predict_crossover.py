@@ -17,7 +17,7 @@ t_{\text{linear}}(n) = \text{fixed} + \frac{\text{token\_flops}\; n}{\text{token
 from attncourse.measure.scaling import predict_crossover as solution
 from attncourse.testing import assert_same, assert_that, gaussian
 
-difficulty, minutes = 2, 15
+difficulty, minutes = 2, 20
 hints = (
     "Set both times equal. It is a quadratic equation in n; which of its two roots is a length?",
     "With a = pair_flops / pair_rate and b = token_flops / token_rate the root is "
