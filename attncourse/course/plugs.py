@@ -19,6 +19,7 @@ Writer = Callable[[Any, str, int], str]  # a model, a prompt, how many tokens: w
 WINDOW, TOP, BLOCK, WORKERS, FEATURES = 8, 4, 16, 3, 256
 THRESHOLD = 0.01
 STRIPES, LANDMARKS = 2, 4
+ROOM = 4096  # numbers that a head may keep while it attends
 
 
 @dataclass(frozen=True)
@@ -259,6 +260,32 @@ def _landmarks(function: Function) -> Sockets:
     return {"attention": attention}
 
 
+def _chosen(function: Function) -> Sockets:
+    """Each layer asks which of three it is to run: a table of pairs, tiles, or a short window.
+
+    Their costs are those of one head, in FLOPs and in numbers kept; the window is the fastest of
+    those that fit, and hides what is further back.
+    """
+    pair = 4 * 64
+    offers = [
+        ((0, 0, pair), (0, 0, 1)),
+        ((0, 4 * pair, pair), (0, BLOCK, 0)),
+        ((0, pair * (WINDOW + 1), 0), (0, WINDOW + 1, 0)),
+    ]
+    ways: dict[int, Function] = {
+        0: attncourse.attention,
+        1: partial(attncourse.blockwise_attention, block=BLOCK, causal=True),
+        2: partial(attncourse.sliding_window_attention, window=WINDOW, causal=True),
+    }
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor) -> Any:
+        place = function(k.shape[-2], ROOM, offers)
+        chosen = ways[place]
+        return chosen(q, k, v, mask=mask) if place == 0 else chosen(q, k, v)
+
+    return {"attention": attention}
+
+
 def _threshold(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, threshold=THRESHOLD))
 
@@ -366,6 +393,7 @@ PLUGS: dict[str, Plug] = {
     "linformer_attention": Plug(_mixtures, model="MiniLM", neutral=False),
     "nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
     "fix_nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
+    "choose_mechanism": Plug(_chosen, neutral=False, cached=False, brief=True),
     "threshold_attention": Plug(_threshold, neutral=False, brief=True),
     "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
     "sample": Plug(_nothing, writer=_writes("by_chance"), neutral=False, chance=True),
