@@ -43,7 +43,12 @@ def attention_in_chunks(
     *,
     chunk: int,
 ) -> Float[Tensor, "... n e"]:
-    """Causal attention, the queries a chunk at a time."""
+    """Causal attention, the queries a chunk at a time.
+
+    >>> v = torch.tensor([[2.0], [4.0], [6.0]])
+    >>> attention_in_chunks(torch.zeros(3, 2), torch.zeros(3, 2), v, chunk=2).tolist()
+    [[2.0], [3.0], [4.0]]
+    """
     n, d = q.shape[-2:]
     outputs = []
     for start in range(0, n, chunk):

@@ -27,7 +27,12 @@ hints = (
 
 
 def cropped(cache: tuple[Tensor, Tensor], length: int) -> tuple[Tensor, Tensor]:
-    """The first `length` tokens of a cache, or all but the last `-length` of them."""
+    """The first `length` tokens of a cache, or all but the last `-length` of them.
+
+    >>> cache = torch.arange(3.0)[:, None], torch.arange(3.0)[:, None]
+    >>> [len(cropped(cache, length)[0]) for length in (2, 0, -1)]
+    [2, 0, 2]
+    """
     keys, values = (x[..., :length, :] for x in cache)
     return keys, values
 

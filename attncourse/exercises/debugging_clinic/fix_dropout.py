@@ -49,7 +49,12 @@ def dropout_attention(
     *,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, "... n e"]:
-    """Attention whose weights are left out with the probability p, in training only."""
+    """Attention whose weights are left out with the probability p, in training only.
+
+    >>> q, k, v = torch.zeros(1, 2), torch.eye(2), torch.tensor([[1.0], [3.0]])
+    >>> dropout_attention(q, k, v, 0.5, False).tolist()
+    [[2.0]]
+    """
     weights = (q @ k.mT / math.sqrt(q.shape[-1])).softmax(dim=-1)
     if training:
         kept = torch.rand(weights.shape, generator=generator) >= p

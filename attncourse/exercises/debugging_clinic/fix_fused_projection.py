@@ -33,7 +33,12 @@ hints = (
 def split_groups(
     x: Float[Tensor, "... n c"], w: Float[Tensor, "c r"], h: int, g: int
 ) -> tuple[Float[Tensor, "... h n d"], Float[Tensor, "... g n d"], Float[Tensor, "... g n d"]]:
-    """Queries, keys and values out of one product whose columns lie group after group."""
+    """Queries, keys and values out of one product whose columns lie group after group.
+
+    >>> q, k, v = split_groups(torch.ones(1, 1), torch.arange(8.0)[None], 4, 2)
+    >>> q.flatten().tolist(), k.flatten().tolist(), v.flatten().tolist()
+    ([0.0, 1.0, 4.0, 5.0], [2.0, 6.0], [3.0, 7.0])
+    """
     made = (x @ w).unflatten(-1, (g, h // g + 2, -1))  # (..., n, g, h/g + 2, d)
     q = made[..., :-2, :].flatten(-3, -2)
     k, v = made[..., -2, :], made[..., -1, :]

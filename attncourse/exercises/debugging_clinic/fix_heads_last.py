@@ -34,7 +34,12 @@ forbidden = ("scaled_dot_product_attention",)
 def attention_heads_last(
     q: Float[Tensor, "... n h d"], k: Float[Tensor, "... m h d"], v: Float[Tensor, "... m h e"]
 ) -> Float[Tensor, "... n h e"]:
-    """Attention of several heads whose axis stands behind that of the tokens."""
+    """Attention of several heads whose axis stands behind that of the tokens.
+
+    >>> q, v = torch.zeros(1, 2, 3), torch.tensor([[[1.0], [10.0]], [[3.0], [30.0]]])
+    >>> attention_heads_last(q, torch.zeros(2, 2, 3), v).tolist()
+    [[[2.0], [20.0]]]
+    """
     scores = torch.einsum("...ihd,...jhd->...ijh", q, k) / math.sqrt(q.shape[-1])
     weights = scores.softmax(dim=-2)
     return torch.einsum("...ijh,...jhe->...ihe", weights, v)

@@ -49,7 +49,14 @@ def attention_with_either_mask(
     v: Float[Tensor, "... m e"],
     mask: Bool[Tensor, "... #n #m"] | Float[Tensor, "... #n #m"],
 ) -> Float[Tensor, "... n e"]:
-    """Attention with a Boolean mask, True where a query may attend, or with a bias."""
+    """Attention with a Boolean mask, True where a query may attend, or with a bias.
+
+    >>> q, k, v = torch.zeros(1, 2), torch.eye(2), torch.tensor([[1.0], [3.0]])
+    >>> attention_with_either_mask(q, k, v, torch.tensor([[True, False]])).tolist()
+    [[1.0]]
+    >>> attention_with_either_mask(q, k, v, torch.tensor([[0.0, 0.0]])).tolist()
+    [[2.0]]
+    """
     if mask.dtype == torch.bool:
         mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, -math.inf)
     return torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]) + mask, dim=-1) @ v

@@ -34,7 +34,12 @@ hints = (
 def padded_batch(
     prompts: list[list[int]], pad: int
 ) -> tuple[Int[Tensor, "b m"], Bool[Tensor, "b m"], Int[Tensor, "b m"]]:
-    """Prompts as rows that end together: (tokens, which are the prompt's own, their places)."""
+    """Prompts as rows that end together: (tokens, which are the prompt's own, their places).
+
+    >>> ids, keep, positions = padded_batch([[5, 8], [7]], 0)
+    >>> ids.tolist(), keep.tolist(), positions.tolist()
+    ([[5, 8], [0, 7]], [[True, True], [False, True]], [[0, 1], [0, 0]])
+    """
     m = max(map(len, prompts))
     ids = torch.full((len(prompts), m), pad)
     keep = torch.zeros(len(prompts), m, dtype=torch.bool)

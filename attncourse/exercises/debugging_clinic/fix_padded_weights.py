@@ -36,7 +36,11 @@ hints = (
 def causal_padded_weights(
     scores: Float[Tensor, "... n n"], keep: Bool[Tensor, "... n"]
 ) -> Float[Tensor, "... n n"]:
-    """The weights of tokens that see no later one and no filling; zeros where there is no other."""
+    """The weights of tokens that see no later one and no filling; zeros where there is no other.
+
+    >>> causal_padded_weights(torch.zeros(3, 3), torch.tensor([False, True, True])).tolist()
+    [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.5, 0.5]]
+    """
     n = scores.shape[-1]
     seen = torch.ones(n, n, dtype=torch.bool).tril() & keep[..., None, :]
     empty = ~seen.any(dim=-1, keepdim=True)

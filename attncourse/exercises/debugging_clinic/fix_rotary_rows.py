@@ -33,7 +33,12 @@ hints = (
 def rows_for_halves(
     w_q: Float[Tensor, "hd x"], w_k: Float[Tensor, "gd x"], h: int, g: int
 ) -> tuple[Float[Tensor, "hd x"], Float[Tensor, "gd x"]]:
-    """The rows of query and key projections, from neighbouring pairs to halves."""
+    """The rows of query and key projections, from neighbouring pairs to halves.
+
+    >>> w = torch.arange(4.0)[:, None]
+    >>> rows_for_halves(w, w, 1, 1)[0].flatten().tolist()
+    [0.0, 2.0, 1.0, 3.0]
+    """
     reordered = []
     for w, heads in ((w_q, h), (w_k, g)):
         pairs = w.unflatten(0, (heads, -1, 2))

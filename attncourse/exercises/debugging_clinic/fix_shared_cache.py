@@ -39,7 +39,13 @@ def attend_candidates(
     k: Float[Tensor, "... c d"],
     v: Float[Tensor, "... c e"],
 ) -> Float[Tensor, "... c e"]:
-    """Attention of each candidate for one place over the cached tokens and itself."""
+    """Attention of each candidate for one place over the cached tokens and itself.
+
+    >>> nothing = torch.zeros(0, 2), torch.zeros(0, 1)
+    >>> q, v = torch.zeros(2, 2), torch.tensor([[1.0], [3.0]])
+    >>> attend_candidates(nothing, q, q, v).tolist()  # no cache: each sees itself alone
+    [[1.0], [3.0]]
+    """
     past_keys, past_values = cache
     own = (q * k).sum(dim=-1, keepdim=True)
     scores = torch.cat([q @ past_keys.mT, own], dim=-1) / math.sqrt(q.shape[-1])
