@@ -12,7 +12,7 @@ an `aligned` formula of TeX, and it was content. Find out what it counts, and me
   cells.
 """
 
-from attncourse.testing import assert_same
+from attncourse.testing import assert_same, gaussian
 
 difficulty, minutes = 1, 10
 hints = (
@@ -71,7 +71,9 @@ def check_an_escaped_sign_is_no_cell(student):
 
 
 def _body(count, end):
-    return end.join(f"x_{i} &= {i}" for i in range(count))
+    """So many formulas, of which each has one &."""
+    numbers = gaussian(count, std=9.0, seed=count).long().tolist()
+    return end.join(f"x_{i} &= {number}" for i, number in enumerate(numbers))
 
 
 def wrong_lines_of_the_file(tex):
