@@ -46,6 +46,8 @@ from attncourse.measure.cost import operators as operators
 from attncourse.measure.cost import scaling_exponent as scaling_exponent
 from attncourse.measure.devices import devices as devices
 from attncourse.measure.memory import peak_bytes as peak_bytes
+from attncourse.measure.overlap import bleu as bleu
+from attncourse.measure.overlap import rouge_l as rouge_l
 from attncourse.measure.prediction import predicted as predicted
 from attncourse.measure.prediction import work_of as work_of
 from attncourse.measure.roofline import roofline_seconds as roofline_seconds
@@ -96,12 +98,19 @@ from attncourse.mechanisms.dense.self_attention import self_attention as self_at
 from attncourse.mechanisms.dense.softmax import attention as attention
 from attncourse.mechanisms.dense.softmax import masked_softmax as masked_softmax
 from attncourse.mechanisms.dense.softmax import softmax as softmax
+from attncourse.mechanisms.dense.whiteboard import (
+    attention_with_weights as attention_with_weights,
+)
+from attncourse.mechanisms.dense.whiteboard import (
+    multi_head_from_slices as multi_head_from_slices,
+)
 from attncourse.mechanisms.exact.backward import attention_backward as attention_backward
 from attncourse.mechanisms.exact.backward import softmax_backward as softmax_backward
 from attncourse.mechanisms.exact.backward import with_backward as with_backward
 from attncourse.mechanisms.exact.blockwise import blockwise_attention as blockwise_attention
 from attncourse.mechanisms.exact.merging import attention_and_lse as attention_and_lse
 from attncourse.mechanisms.exact.merging import merge_attention as merge_attention
+from attncourse.mechanisms.exact.tile import flash_forward_tile as flash_forward_tile
 from attncourse.mechanisms.linear.delta_rule import delta_rule as delta_rule
 from attncourse.mechanisms.linear.delta_rule import delta_rule_segment as delta_rule_segment
 from attncourse.mechanisms.linear.delta_rule import delta_rule_step as delta_rule_step
@@ -199,6 +208,11 @@ from attncourse.models.decoder import Decoder as Decoder
 from attncourse.models.decoder import DecoderConfig as DecoderConfig
 from attncourse.models.encoder import Encoder as Encoder
 from attncourse.models.encoder import EncoderConfig as EncoderConfig
+from attncourse.models.generation import beam_search as beam_search
+from attncourse.models.generation import generate as generate
+from attncourse.models.generation import kept_probabilities as kept_probabilities
+from attncourse.models.generation import kv_cache_generate as kv_cache_generate
+from attncourse.models.generation import sample as sample
 from attncourse.models.pretrained.minilm import MiniLM as MiniLM
 from attncourse.models.pretrained.smollm import SmolLM as SmolLM
 from attncourse.models.transformer import Transformer as Transformer

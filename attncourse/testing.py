@@ -7,9 +7,12 @@ into the code shows.
 """
 
 import hmac
+import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import torch
@@ -129,6 +132,8 @@ def same_value(a: Any, b: Any) -> bool:
     """Equal in kind, shape, dtype and, tensors to `assert_close`'s defaults, in value."""
     if type(a) is not type(b):
         return False
+    if isinstance(a, float):
+        return a == b or (a != a and b != b) or math.isclose(a, b, rel_tol=1e-7, abs_tol=1e-7)
     if isinstance(a, tuple | list):
         return len(a) == len(b) and all(same_value(x, y) for x, y in zip(a, b, strict=True))
     if not isinstance(a, Tensor):
@@ -175,6 +180,14 @@ def needs_cuda() -> None:
         raise Skipped("needs a CUDA device")
 
 
+def needs_triton() -> None:
+    """Skip the check where Triton cannot run a kernel on the CPU."""
+    if find_spec("triton") is None:
+        raise Skipped("needs Triton, which is published for Linux alone")
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        raise Skipped("needs TRITON_INTERPRET=1 from the start, so that Triton runs on the CPU")
+
+
 @probe
 def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
     """The gradients of ``(fn(*args, **kwargs) * c).sum()`` with respect to each floating tensor.
@@ -214,18 +227,19 @@ def shape_on_meta(fn: Function, *args: Any, **kwargs: Any) -> tuple[int, ...]:
     return tuple(fn(*away, **kwargs).shape)
 
 
-def drawn(fn: Function, *args: Any, seed: int = 0) -> Any:
-    """``fn(*args, generator=g)`` with a new source of random numbers, the same for the same seed.
+def drawn(fn: Function, *args: Any, seed: int = 0, **options: Any) -> Any:
+    """``fn(*args, generator=g, **options)``, g a new source of random numbers.
 
-    A generator cannot travel to a function in another process: it is made where the function lives.
+    It is the same for the same seed. A generator cannot travel to a function in another process: it
+    is made where the function lives.
     """
-    return with_generator(fn, *args, seed=_hidden(seed))
+    return with_generator(fn, *args, seed=_hidden(seed), **options)
 
 
 @probe
-def with_generator(fn: Function, *args: Any, seed: int) -> Any:
-    """``fn(*args, generator=g)``, g a source of random numbers that begins with this seed."""
-    return fn(*args, generator=torch.Generator().manual_seed(seed))
+def with_generator(fn: Function, *args: Any, seed: int, **options: Any) -> Any:
+    """``fn(*args, generator=g, **options)``, g beginning with this seed."""
+    return fn(*args, generator=torch.Generator().manual_seed(seed), **options)
 
 
 def _tensors(x: Any) -> list[Tensor]:

@@ -4,9 +4,11 @@ import click
 
 from attncourse import __version__
 from attncourse.cli.console import Commands
+from attncourse.cli.interviewing import interview
 from attncourse.cli.learning import check, hint, list_, status, watch
 from attncourse.cli.making import build, execute, new
 from attncourse.cli.measuring import bench
+from attncourse.cli.quizzing import quiz
 from attncourse.cli.teaching import doctor, grade
 from attncourse.cli.trying import try_
 
@@ -23,6 +25,8 @@ def main() -> None:
                attncourse try FILE        what you wrote, inside a language model
                attncourse hint softmax    the next hint
                attncourse status          how far you are
+               attncourse interview       a problem and three questions, against the clock
+               attncourse quiz            interview questions, what you missed first
     Teaching:  attncourse grade FOLDER    grade submissions, each in its own process
                attncourse doctor          how submissions are confined here
     Measuring: attncourse bench           every mechanism against PyTorch's attention
@@ -30,5 +34,20 @@ def main() -> None:
     """
 
 
-for command in (list_, status, hint, check, watch, try_, grade, doctor, bench, new, build, execute):
+for command in (
+    list_,
+    status,
+    hint,
+    check,
+    watch,
+    try_,
+    interview,
+    quiz,
+    grade,
+    doctor,
+    bench,
+    new,
+    build,
+    execute,
+):
     main.add_command(command)

@@ -39,7 +39,7 @@ def status(folder: Path) -> None:
     For example:  attncourse status
                   attncourse status exercises
     """
-    from attncourse.course import progress
+    from attncourse.course import leitner, progress
     from attncourse.course.exercise import all_exercises
     from attncourse.course.report import MARKS
 
@@ -60,6 +60,10 @@ def status(folder: Path) -> None:
     show_table(rows)
     done = sum(known.get(name, {}).get("state") == "passed" for name in all_exercises())
     click.echo(f"{done} of {len(all_exercises())} exercises passed.")
+    cards, today = progress.cards(folder), leitner.today()
+    if cards:
+        due = sum(card.due <= today for card in cards.values())
+        click.echo(f"{len(cards)} interview questions asked, {due} due: `attncourse quiz`.")
 
 
 @click.command()

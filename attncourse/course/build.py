@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from attncourse.course import (
+    bank,
     boxes,
     budgets,
     chapters,
     claims,
+    contents,
     copies,
     coverage,
     gpu,
@@ -24,8 +26,8 @@ from attncourse.course import (
     rules,
 )
 from attncourse.course.bootstrap import repository_url
-from attncourse.course.contents import CHAPTERS, ROOT, TITLES, toc
-from attncourse.course.exercise import all_exercises, broken
+from attncourse.course.contents import CHAPTERS, ROOT, TITLES, UNGRADED, toc
+from attncourse.course.exercise import all_exercises, broken, names
 from attncourse.course.plain import FOLDER
 from attncourse.course.prose import markdown
 
@@ -87,8 +89,8 @@ def problems(root: Path) -> list[str]:
     url, pages = repository_url(root), sorted((root / "book").glob("*.ipynb"))
     faults = [found for page in pages for found in chapters.problems(page, url)]
     faults += [found for page in budgets.written(root) for found in budgets.problems(page)]
-    places = [*rules.misplaced(), *unlisted(root), *links.problems(root / "book")]
-    settled = [*claims.problems(root), *coverage.problems(root)]
+    places = [*rules.misplaced(), *unlisted(root), *idle(root), *links.problems(root / "book")]
+    settled = [*claims.problems(root), *coverage.problems(root), *bank.problems(root)]
     return [*broken().values(), *unruly, *stale, *places, *faults, *settled]
 
 
@@ -123,6 +125,21 @@ def unlisted(root: Path) -> list[str]:
         if listed and title and title != listed:
             found.append(f"{page.name} is titled {title!r}, and {listed!r} in {_CONTENTS}")
     return found
+
+
+def idle(root: Path) -> list[str]:
+    """A sentence for each written chapter without exercises that the contents do not excuse."""
+    graded = set(names().values())
+    found = [
+        f"the chapter {slug} has no exercises: write one, or say in UNGRADED of {_CONTENTS} why"
+        for slug in CHAPTERS
+        if contents.page(root, slug) and slug not in graded and slug not in UNGRADED
+    ]
+    return found + [
+        f"the chapter {slug} has exercises: it is not to stand in UNGRADED of {_CONTENTS}"
+        for slug in UNGRADED
+        if slug in graded
+    ]
 
 
 def _title(page: Path) -> str:

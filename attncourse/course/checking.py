@@ -240,7 +240,8 @@ def _mask_of(exercise: Exercise, call: Call) -> Tensor | None:
     mask, scores, value = given.get("mask"), next(iter(given.values())), call.outcome.value
     if call.probe is not None or not isinstance(mask, Tensor) or mask.all():
         return None
-    if not isinstance(scores, Tensor) or scores.shape != value.shape:
+    both = isinstance(scores, Tensor) and isinstance(value, Tensor)  # no pair of results
+    if not both or scores.shape != value.shape:
         return None
     sizes = zip(reversed(mask.shape), reversed(value.shape), strict=False)
     fits = mask.ndim <= value.ndim and all(size in (1, whole) for size, whole in sizes)

@@ -107,6 +107,10 @@ PARTS = (
 TITLES = {slug: title for part in PARTS for slug, title in part.pages.items()}
 CHAPTERS = {slug: title for part in PARTS if part.numbered for slug, title in part.pages.items()}
 
+UNGRADED = {  # chapters without exercises, and why
+    "interview-questions": "its questions are graded by the page and by `attncourse quiz`",
+}
+
 
 def page(root: Path, slug: str) -> Path | None:
     """The file of a page in a checkout, if it is written."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from attncourse.course.bank import Question, load
 from attncourse.course.bootstrap import is_set
 from attncourse.course.citations import sources
 from attncourse.course.contents import TITLES
@@ -44,11 +45,18 @@ def text(notebook: Any, root: Path, slug: str, titles: dict[str, str], base: str
         titles=titles | _own_titles(notebook, slug),
         files={page.stem: page.name for page in _written(root)},
         base=base,
+        bank=_bank(root, slug),
     )
     cells = [cell for original in notebook.cells for cell in _cells(original, book)]
     cells.insert(1, nbformat.v4.new_markdown_cell(_about(slug, site), id="about-this-copy"))
     copy = nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
     return nbformat.writes(copy, version=4).rstrip("\n") + "\n"
+
+
+def _bank(root: Path, slug: str) -> dict[str, Question]:
+    """The questions of the bank by their identities; those of the page's chapter by their names."""
+    asked = load(root / "book" / "interview")
+    return {q.identity: q for q in asked} | {q.name: q for q in asked if q.chapter == slug}
 
 
 def _cells(original: Any, book: Book) -> Iterator[Any]:

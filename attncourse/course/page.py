@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from attncourse.course import bank
 from attncourse.course.directives import Fence, blocks, directives
 
 FOLDED = frozenset({"hide-input", "hide-cell", "remove-input", "remove-cell"})
@@ -106,10 +107,20 @@ class Page:
                     yield from _asked(self.questions.get(name, {}))
             elif block.name == "interactive":
                 yield block.options.get("caption", "")
+            elif block.name == "interview":
+                yield from _interviewed(block, self.slug)
             elif block.name not in ("", "exercise", "answer"):
                 if block.name not in ("figure", "image"):
                     yield block.argument
                 yield from self._prose(block.body)
+
+
+def _interviewed(block: Fence, slug: str) -> Iterator[str]:
+    """Questions and answers that a page takes from the bank; nobody reads the whole of it."""
+    named = {name if "/" in name else f"{slug}/{name}" for name in block.body.split()}
+    for asked in bank.load() if named else ():
+        if asked.identity in named:
+            yield f"{asked.question} {asked.answer} {asked.trap} {asked.why}"
 
 
 def lines(code: str) -> list[str]:

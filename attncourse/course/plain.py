@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from attncourse.course.bank import Question
 from attncourse.course.citations import Source
 from attncourse.course.directives import Fence, blocks
 
@@ -43,11 +44,12 @@ class Book:
     on the web, empty where there is none.
     """
 
-    questions: Mapping[str, Any]
+    questions: Mapping[str, Any]  # of the prediction boxes, and below those of the bank
     works: Mapping[str, Source]
     titles: Mapping[str, str]
     files: Mapping[str, str] = field(default_factory=dict)
     base: str = ""
+    bank: Mapping[str, Question] = field(default_factory=dict)
 
     def page(self, name: str) -> str:
         """Where a page is that is named without its ending."""
@@ -193,6 +195,33 @@ def _quiz(block: Fence, book: Book) -> str:
     return "\n\n".join(part for parts in asked for part in parts)
 
 
+def _interview(block: Fence, book: Book) -> str:
+    if "all" in block.options:
+        return (
+            f"{len(set(book.bank.values()))} questions: on the course's page, or `attncourse quiz`."
+        )
+    asked = [
+        _interviewed(book.bank[name], book) for name in block.body.split() if name in book.bank
+    ]
+    return "\n\n".join(asked)
+
+
+def _interviewed(asked: Question, book: Book) -> str:
+    """A question of the bank with its answer folded."""
+    options = [f"- {letter}) {o}" for letter, o in zip(_LETTERS, asked.options, strict=False)]
+    right = f"It is **{_LETTERS[asked.right - 1]}**. " if asked.options else ""
+    points = [f"{n}. {line}" for n, line in enumerate(asked.rubric, 1)]
+    answer = [
+        right + asked.told(),
+        f"**Trap.** {asked.trap} {asked.why}",
+        "\n".join(f"- **{asks}** {answer}" for asks, answer in asked.follow_ups),
+        "\n".join(points) if asked.kind == "open" else "",
+    ]
+    words = "\n\n".join(filter(None, answer))
+    told = [f"**{asked.question}**", "\n".join(options), fold("Answer", plain(words, book))]
+    return "\n\n".join(filter(None, told))
+
+
 def _interactive(block: Fence, book: Book) -> str:
     caption = _words(block.options.get("caption", ""), book)
     still = plain(block.body, book)
@@ -221,6 +250,7 @@ _PLAIN: dict[str, _Directive] = {
     "predict": _predict,
     "answer": lambda block, book: _answer(block.argument, book),
     "quiz": _quiz,
+    "interview": _interview,
     "interactive": _interactive,
     "exercise": _exercise,
     "dropdown": lambda block, book: fold(_words(block.argument, book), plain(block.body, book)),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -13,12 +13,13 @@ from attncourse.course.exercise import get, names
 
 Function = Callable[..., Any]
 Sockets = Mapping[str, Function]
+Writer = Callable[[Any, str, int], str]  # a model, a prompt, how many tokens: what is written
 
 # of the exercises whose function takes a size
 WINDOW, TOP, BLOCK, WORKERS, FEATURES = 8, 4, 16, 3, 256
 THRESHOLD = 0.01
 STRIPES, LANDMARKS = 2, 4
-RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
+ROOM = 4096  # numbers that a head may keep while it attends
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Plug:
 
     model is the one whose sockets they are; neutral: the right function changes nothing; cached:
     it can do with the new token alone; brief: it takes longer than others, so that less is tried;
-    choice makes of a function
-    that is no part of the model one that picks the next token from its logits.
+    writer makes of a function that is no part of the model what writes with it; chance: it draws,
+    and other words are no mistake.
     """
 
     sockets: Callable[[Function], Sockets]
@@ -36,7 +37,8 @@ class Plug:
     neutral: bool = True
     cached: bool = True
     brief: bool = False
-    choice: Callable[[Function], Function] | None = None
+    writer: Callable[[Function], Writer] | None = None
+    chance: bool = False
 
 
 def right(name: str) -> Function:
@@ -142,6 +144,35 @@ def _tiles(function: Function) -> Sockets:
     return {"attention": attention}
 
 
+def _flash_tiles(function: Function) -> Sockets:
+    """A program's loop over the keys: whole tiles of the past, then key by key those of the block.
+
+    A tile knows no mask, so that on the diagonal a key goes to the queries from its place on.
+    """
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        n, past = q.shape[-2], k.shape[-2] - q.shape[-2]
+        largest = torch.full_like(q[..., 0], -torch.inf)
+        sums = q.new_zeros(*q.shape[:-1], v.shape[-1])
+        state: tuple[Tensor, ...] = (largest, torch.zeros_like(largest), sums)
+        for j in range(0, past, BLOCK):
+            tile = slice(j, min(j + BLOCK, past))
+            state = function(q, k[..., tile, :], v[..., tile, :], state)
+        for j in range(past, past + n):
+            later = [x[:, j - past :] for x in (q, *state)]
+            found = function(later[0], k[..., j : j + 1, :], v[..., j : j + 1, :], tuple(later[1:]))
+            state = _with_rows(state, found, j - past)
+        return state[2] / state[1][..., None]
+
+    return {"attention": attention}
+
+
+def _with_rows(state: tuple[Tensor, ...], rows: Any, first: int) -> tuple[Tensor, ...]:
+    """A state in which the rows from the first on are others."""
+    pairs = zip(state, rows, strict=True)
+    return tuple(torch.cat([old[:, :first], new], dim=1) for old, new in pairs)
+
+
 def _chunks(function: Function) -> Sockets:
     """Whole texts only: n queries are all of the n tokens."""
 
@@ -229,6 +260,32 @@ def _landmarks(function: Function) -> Sockets:
     return {"attention": attention}
 
 
+def _chosen(function: Function) -> Sockets:
+    """Each layer asks which of three it is to run: a table of pairs, tiles, or a short window.
+
+    Their costs are those of one head, in FLOPs and in numbers kept; the window is the fastest of
+    those that fit, and hides what is further back.
+    """
+    pair = 4 * 64
+    offers = [
+        ((0, 0, pair), (0, 0, 1)),
+        ((0, 4 * pair, pair), (0, BLOCK, 0)),
+        ((0, pair * (WINDOW + 1), 0), (0, WINDOW + 1, 0)),
+    ]
+    ways: dict[int, Function] = {
+        0: attncourse.attention,
+        1: partial(attncourse.blockwise_attention, block=BLOCK, causal=True),
+        2: partial(attncourse.sliding_window_attention, window=WINDOW, causal=True),
+    }
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor) -> Any:
+        place = function(k.shape[-2], ROOM, offers)
+        chosen = ways[place]
+        return chosen(q, k, v, mask=mask) if place == 0 else chosen(q, k, v)
+
+    return {"attention": attention}
+
+
 def _threshold(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, threshold=THRESHOLD))
 
@@ -276,12 +333,13 @@ def _tied(function: Function) -> Sockets:
     return _head_by_head(lambda x, memory, w_q, w_k, w_v: function(x, memory, memory @ w_v, w_q))
 
 
+def _writes(how: str) -> Callable[[Function], Writer]:
+    """What a function writes, by one of `course.writers`, which loads the models."""
+    return lambda function: getattr(import_module("attncourse.course.writers"), how)(function)
+
+
 def _nothing(function: Function) -> Sockets:
     return {}
-
-
-def _sampled(function: Function) -> Function:
-    return partial(function, **RANDOM, generator=torch.Generator().manual_seed(0))
 
 
 PLUGS: dict[str, Plug] = {
@@ -315,6 +373,8 @@ PLUGS: dict[str, Plug] = {
     "blockwise_attention": Plug(_tiles, brief=True),
     "fix_blockwise_attention": Plug(_tiles, brief=True),
     "fix_chunked_prefill": Plug(_prefill, cached=False, brief=True),
+    "flash_forward_tile": Plug(_flash_tiles, brief=True),
+    "fix_flash_tile": Plug(_flash_tiles, brief=True),
     "elu_feature_map": Plug(_features, neutral=False, cached=False, brief=True),
     "linear_attention": Plug(_without_mask, neutral=False, brief=True),
     "causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
@@ -333,9 +393,14 @@ PLUGS: dict[str, Plug] = {
     "linformer_attention": Plug(_mixtures, model="MiniLM", neutral=False),
     "nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
     "fix_nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
+    "choose_mechanism": Plug(_chosen, neutral=False, cached=False, brief=True),
     "threshold_attention": Plug(_threshold, neutral=False, brief=True),
     "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
-    "sample": Plug(_nothing, choice=_sampled),
+    "sample": Plug(_nothing, writer=_writes("by_chance"), neutral=False, chance=True),
+    "fix_sample": Plug(_nothing, writer=_writes("by_chance"), neutral=False, chance=True),
+    "generate": Plug(_nothing, writer=_writes("by_loop"), brief=True),
+    "kv_cache_generate": Plug(_nothing, writer=_writes("by_steps")),
+    "beam_search": Plug(_nothing, writer=_writes("by_beam"), neutral=False, brief=True),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),

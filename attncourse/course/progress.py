@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from attncourse.course.checking import Result, State
+from attncourse.course.leitner import Card
 
 try:
     import fcntl
@@ -18,6 +19,7 @@ except ImportError:  # Windows
 
 PATIENCE = 1.0  # seconds that one kernel waits for another
 FILE_NAME = ".attncourse-progress.json"
+QUESTION = "question:"  # before the identity of a question, which is no exercise
 
 
 def file(folder: Path | None = None) -> Path:
@@ -55,6 +57,20 @@ def hints_given(exercise: str, folder: Path | None = None) -> int:
 def record_hint(exercise: str, count: int, folder: Path | None = None) -> None:
     """Keep how many hints were shown."""
     _update(exercise, {"hints": count}, folder)
+
+
+def cards(folder: Path | None = None) -> dict[str, Card]:
+    """What is remembered of the questions that were asked, by their identities."""
+    return {
+        name.removeprefix(QUESTION): Card(entry["box"], entry["day"])
+        for name, entry in load(folder).items()
+        if name.startswith(QUESTION) and entry.get("box", 0) > 0 and "day" in entry
+    }
+
+
+def record_card(identity: str, card: Card, folder: Path | None = None) -> None:
+    """Keep what is remembered of a question."""
+    _update(f"{QUESTION}{identity}", {"box": card.box, "day": card.day}, folder)
 
 
 def _update(exercise: str, entry: dict[str, Any], folder: Path | None) -> None:
@@ -98,6 +114,6 @@ def _held(path: Path) -> Iterator[None]:
 
 def _sound(entry: dict[str, Any]) -> dict[str, Any]:
     """The fields of an entry that hold what they should, whoever wrote them."""
-    counts = {key: entry.get(key) for key in ("passed", "checks", "hints")}
+    counts = {key: entry.get(key) for key in ("passed", "checks", "hints", "box", "day")}
     sound: dict[str, Any] = {k: n for k, n in counts.items() if type(n) is int and n >= 0}
     return sound | ({"state": entry["state"]} if entry.get("state") in get_args(State) else {})

@@ -53,7 +53,8 @@ _SECTIONS = {
     "In practice": "When to use it, what breaks and how it looks, what real systems do.",
     "Exercises": "Boxes are written below this cell by `attncourse build`; move them where they "
     "come up.",
-    "Interview questions": "Each with a model answer and the trap, in a dropdown.",
+    "Interview questions": "{interview} with the names of four to six, one a line; they are in "
+    "book/interview/.",
     "Summary": "Five lines.",
     "Further reading": "Keys of references.bib, each with what it is good for.",
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
+from attncourse.course.plugs import PLUGS
 from attncourse.course.trying import HEADS, LITTLE, PAIRS, PROMPTS, QUERY, SENTENCE, Told, Trial
 
 _NAMES = {"SmolLM": "SmolLM2", "MiniLM": "MiniLM"}
@@ -44,6 +45,8 @@ def notes(trial: Trial) -> Iterator[str]:
         yield from _of_weights(trial, maps)
     if trial.amount == LITTLE:
         yield "Your function takes long, so less is tried: fewer words, less prose."
+    if PLUGS[trial.name].chance and yours.words:
+        yield "Words are drawn: others than the right ones are no mistake. Do they make sense?"
     if not yours.problem and _same(trial):
         yield f"That nothing changes proves nothing: check({trial.name}) looks closer."
 
@@ -77,7 +80,7 @@ def _verdict(trial: Trial) -> str:
     if yours.problem and not (yours.words or yours.similarities):
         return "it does not run" if yours.perplexity is None else "it runs in part"
     if yours.words != right.words:
-        return "it writes other words"
+        return "it draws words of its own" if PLUGS[trial.name].chance else "it writes other words"
     if _same(trial):
         return "nothing changes"
     kept = "writes the same words" if right.words else "still runs"

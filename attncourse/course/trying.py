@@ -3,9 +3,9 @@
 A right function changes nothing. A mistake has a voice in the model, or none: that is not a check.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from time import process_time
 from typing import Any
 
@@ -166,12 +166,19 @@ def _told(plug: Plug, function: Function, amount: Amount, maps: Tensor | None) -
     if isinstance(guessed, Told):
         return replace(told, problem=guessed.problem)
     told = replace(told, perplexity=guessed)
-    choose = plug.choice(function) if plug.choice else likeliest
-    write = partial(model.generate, tokens=amount.written, cached=plug.cached, choose=choose)
-    words = _attempt(lambda: tuple(map(write, PROMPTS)))
+    words = _attempt(lambda: tuple(_written(plug, function, model, amount)))
     if isinstance(words, Told):
         return replace(told, problem=words.problem)
     return replace(told, words=words)
+
+
+def _written(plug: Plug, function: Function, model: SmolLM, amount: Amount) -> Iterator[str]:
+    """What is written after each prompt: by the model alone, or by the function that writes."""
+    for prompt in PROMPTS:
+        if plug.writer:
+            yield plug.writer(function)(model, prompt, amount.written)
+        else:
+            yield model.generate(prompt, amount.written, cached=plug.cached)
 
 
 def _similarity(model: MiniLM, a: str, b: str) -> float:

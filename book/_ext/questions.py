@@ -14,11 +14,9 @@ cell that shows it. ``{quiz}`` takes ids, one a line. The script ``questions.js`
 the options and keeps the explanation back until the reader has chosen; without it, it folds.
 """
 
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
 from docutils import nodes
 from docutils.parsers.rst import directives
 from docutils.statemachine import StringList
@@ -26,10 +24,9 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
+from attncourse.course.asked import questions
 from elements import element, loads
 
-KEYS = {"question", "options", "right", "explanation"}
-NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 LETTERS = "abcd"
 
 
@@ -124,40 +121,6 @@ class Quiz(Ask):
         if not names:
             raise self.error("a quiz names its questions, one a line")
         return [self.box(name, later=False) for name in names]
-
-
-def questions(path: Path) -> dict[str, dict[str, Any]]:
-    """The questions of a file. Raises ValueError for what is not as it should be."""
-    # BaseLoader leaves all as written: `no` is no False, and 0.10 keeps its zero
-    try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path.name} holds no questions by their ids")
-    faults = [f"{name}: {fault}" for name in found if (fault := wrong(name, found[name]))]
-    if faults:
-        raise ValueError(f"{path.name}, {'; '.join(faults)}")
-    return found
-
-
-def wrong(name: str, asked: Any) -> str | None:
-    """What is wrong with a question, if anything is."""
-    if not NAME.fullmatch(name):
-        return "an id is of small letters, digits and hyphens"
-    if not isinstance(asked, dict) or set(asked) != KEYS:
-        return f"a question has {', '.join(sorted(KEYS))} and nothing else"
-    options, right = asked["options"], asked["right"]
-    if not isinstance(options, list) or not 2 <= len(options) <= 4:
-        return "a question has two to four options"
-    words = [asked["question"], asked["explanation"], *options]
-    if not all(isinstance(text, str) and text.strip() for text in words):
-        return "question, explanation and each option are words, none of them empty"
-    if len({option.strip() for option in options}) < len(options):
-        return "two options are the same"
-    if right not in map(str, range(1, len(options) + 1)):
-        return f"right is the number of an option, 1 to {len(options)}: got {right}"
-    return None
 
 
 def check(app: Sphinx, doctree: nodes.document) -> None:

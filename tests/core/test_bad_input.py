@@ -25,7 +25,7 @@ import attncourse.measure
 import attncourse.mechanisms
 from attncourse.core.masks import causal_mask, padding_mask
 from attncourse.core.rules import PAST
-from attncourse.mechanisms.dense import lookup
+from attncourse.mechanisms.dense import lookup, whiteboard
 from attncourse.testing import assert_same, gaussian, random_mask
 from rows import ELSEWHERE, options_by_function
 
@@ -273,7 +273,8 @@ def masks_of(function):
     return names, SIZES["n"], SIZES["m" if "m" in letters else "t" if "t" in letters else "n"]
 
 
-MASKED = [(f, name) for f in FUNCTIONS for name in masks_of(f)[0]]
+REFUSES_EMPTY_ROWS = {whiteboard.attention_with_weights}  # its own test is below
+MASKED = [(f, name) for f in FUNCTIONS if f not in REFUSES_EMPTY_ROWS for name in masks_of(f)[0]]
 
 
 @pytest.mark.parametrize(("function", "name"), MASKED, ids=lambda x: getattr(x, "__name__", x))
@@ -286,6 +287,20 @@ def test_a_mask_broadcasts_to_the_scores(function, name):
         results.append(function(**arguments | {name: mask}))
         assert_same(results[-1], function(**arguments | {name: mask.expand(n, m)}))
     assert all(not torch.equal(first(a), first(b)) for a, b in pairwise(results[1:]))
+
+
+@pytest.mark.parametrize("function", REFUSES_EMPTY_ROWS, ids=lambda x: x.__name__)
+def test_a_mask_broadcasts_where_an_empty_row_is_refused(function):
+    arguments, whole = right(function), random_mask(SIZES["n"], SIZES["m"])
+    for mask in (whole[0], whole[:1], whole, torch.tensor(True)):
+        out = function(**arguments | {"mask": mask})
+        assert_same(out, function(**arguments | {"mask": mask.expand(whole.shape)}))
+    for mask in (
+        whole & ~whole[:, :1] & (torch.arange(SIZES["n"]) != 1)[:, None],
+        torch.tensor(False),
+    ):
+        with pytest.raises(ValueError, match="every row of mask must have a True"):
+            function(**arguments | {"mask": mask})
 
 
 def first(out):

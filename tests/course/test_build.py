@@ -6,9 +6,10 @@ import yaml
 
 from attncourse.course import boxes, build, passages
 from attncourse.course import exercise as contract
-from attncourse.course.contents import CHAPTERS, PARTS, ROOT, TITLES, toc
+from attncourse.course.contents import CHAPTERS, PARTS, ROOT, TITLES, UNGRADED, toc
 from attncourse.course.exercise import get, read
 from machinery import only
+from pages import ROOT as CHECKOUT
 
 URL = "https://example.org/someone/attncourse"
 BOX = "```{{exercise}}\n:label: ex-{}\n```"
@@ -67,6 +68,22 @@ def test_a_page_that_the_contents_do_not_name_so_is_found(root):
         "faq.md is titled 'FAQ', and 'Questions and answers' in attncourse/course/contents.py",
         "mask.md is not in the contents: name it in attncourse/course/contents.py",
     ]
+
+
+def test_a_chapter_without_exercises_says_why(root, monkeypatch):
+    assert build.idle(root) == []
+    monkeypatch.setattr(build, "names", lambda: {"softmax": "interview-questions"})
+    assert build.idle(root) == [
+        "the chapter masks has no exercises: "
+        "write one, or say in UNGRADED of attncourse/course/contents.py why",
+        "the chapter interview-questions has exercises: "
+        "it is not to stand in UNGRADED of attncourse/course/contents.py",
+    ]
+
+
+def test_every_chapter_of_this_book_has_exercises_or_says_why():
+    assert build.idle(CHECKOUT) == []
+    assert set(UNGRADED) <= set(CHAPTERS)
 
 
 # Boxes

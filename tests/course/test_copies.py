@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from attncourse.course import build
+from attncourse.course.bank import Question
 from attncourse.course.citations import Source, sources
 from attncourse.course.plain import FOLDER, Book, plain
 from exercise_links import open_copies
@@ -15,6 +16,20 @@ from pages import ROOT
 
 COPIES = sorted(Path(ROOT, FOLDER).glob("*.ipynb"))
 PAGES = sorted((ROOT / "book").glob("*.ipynb"))
+WHICH = Question(
+    "masks",
+    "which",
+    1,
+    "choice",
+    "Which *line*?",
+    "The second.",
+    (("Why?", "So."),),
+    "The first.",
+    "It is short.",
+    "here",
+    options=("one", "two"),
+    right=2,
+)
 BOOK = Book(
     questions={
         "who": {
@@ -29,6 +44,7 @@ BOOK = Book(
         "tay2020": Source("Tay and Li", "2020", "https://x.org"),
     },
     titles={"wm-it": "It", "masks": "Masks and numerical safety"},
+    bank={"which": WHICH, "masks/which": WHICH},
 )
 NAMED = Book(
     {}, {}, {}, {"red-team": "red-team.md"}, base="https://github.com/ada/course/blob/main"
@@ -44,6 +60,10 @@ FORMS = {
     "```{answer} who\n```": ANSWER,
     "```{predict} who\n```": f"{QUESTION}\n\n{ANSWER}",
     "Before.\n\n```{quiz}\nwho\n```\nAfter.": f"Before.\n\n{QUESTION}\n\n{ANSWER}\n\nAfter.",
+    "```{interview}\nwhich\n```": "**Which *line*?**\n\n- a) one\n- b) two\n\n"
+    "<details>\n<summary>Answer</summary>\n\nIt is **b**. The second.\n\n"
+    "**Trap.** The first. It is short.\n\n- **Why?** So.\n\n</details>",
+    "```{interview}\n:all:\n```": "1 questions: on the course's page, or `attncourse quiz`.",
     "{cite:t}`vaswani2017`": "[Vaswani et al. (2017)](https://arxiv.org/abs/1706.03762)",
     "{cite}`tay2020, vaswani2017`": "([Tay and Li, 2020](https://x.org); "
     "[Vaswani et al., 2017](https://arxiv.org/abs/1706.03762))",

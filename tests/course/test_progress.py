@@ -11,6 +11,7 @@ import pytest
 
 from attncourse.course import progress
 from attncourse.course.checking import CheckResult, Result
+from attncourse.course.leitner import Card
 
 
 def result(*states, name="double"):
@@ -145,3 +146,16 @@ def test_on_colab_progress_is_kept_at_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert progress.file() == tmp_path / progress.FILE_NAME
     assert progress.file(Path("elsewhere")) == Path("elsewhere") / progress.FILE_NAME
+
+
+def test_cards_of_questions_are_kept_beside_the_exercises(tmp_path):
+    progress.record(result("passed"), tmp_path)
+    progress.record_card("masks/empty-row", Card(2, 20_000), tmp_path)
+    progress.record_card("masks/empty-row", Card(3, 20_001), tmp_path)
+    assert progress.cards(tmp_path) == {"masks/empty-row": Card(3, 20_001)}
+    assert progress.load(tmp_path)["double"]["state"] == "passed"
+
+
+def test_a_card_that_lacks_something_counts_as_none(tmp_path):
+    write(tmp_path, '{"question:a/b": {"box": 2}, "question:a/c": {"box": 0, "day": 3}}')
+    assert progress.cards(tmp_path) == {}

@@ -8,9 +8,9 @@ import pytest
 import small_book
 import yaml
 
+from attncourse.course.asked import questions, wrong
 from pages import ROOT
 from printed_source import is_source
-from questions import questions, wrong
 
 FILES = sorted(ROOT.glob("book/questions/*.yml"))
 GOOD = {"question": "Why?", "options": ["so", "not so"], "right": "1", "explanation": "It is so."}

@@ -35,6 +35,8 @@ VISIBLE = (
     "grading.wire.*",
     "measure",
     "measure.cost",
+    "measure.small_models",
+    "measure.queue_model",
     "measure.weights",
     "plots.*",
     "testing",
