@@ -12,7 +12,7 @@ an `aligned` formula of TeX, and it was content. Find out what it counts, and me
   cells.
 """
 
-from attncourse.testing import assert_same
+from attncourse.testing import assert_same, gaussian
 
 difficulty, minutes = 1, 10
 hints = (
@@ -71,7 +71,9 @@ def check_an_escaped_sign_is_no_cell(student):
 
 
 def _body(count, end):
-    return end.join(f"x_{i} &= {i}" for i in range(count))
+    """So many formulas, of which each has one &."""
+    numbers = gaussian(count, std=9.0, seed=count).long().tolist()
+    return end.join(f"x_{i} &= {number}" for i, number in enumerate(numbers))
 
 
 def wrong_lines_of_the_file(tex):
@@ -132,18 +134,18 @@ def wrong_cells_of_the_first_row(tex):
 
 def right_by_reading(tex):
     """character by character, as TeX reads"""
-    rows, cells, seen, most = 0, 1, False, 0
-    place = 0
-    while place <= len(tex):
-        two, one = tex[place : place + 2], tex[place : place + 1]
-        if two == "\\\\" or place == len(tex):
-            if seen:
-                rows, most = rows + 1, max(most, cells)
-            cells, seen, place = 1, False, place + 2
-            continue
-        seen = seen or not one.isspace()
-        cells += one == "&"
-        place += 2 if two == "\\&" else 1
+    rows, most, cells, seen, escaped = 0, 0, 1, False, False
+    for sign in [*tex, ONE, ONE]:  # the last row ends, too
+        if escaped and sign == ONE:
+            rows, most = (rows + 1, max(most, cells)) if seen else (rows, most)
+            cells, seen, escaped = 1, False, False
+        elif escaped:
+            seen, escaped = True, False
+        elif sign == ONE:
+            escaped = True
+        else:
+            seen = seen or not sign.isspace()
+            cells += sign == "&"
     return rows, most
 
 
