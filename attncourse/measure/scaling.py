@@ -84,10 +84,9 @@ def predict_crossover(
             rule = "at least 0" if name == "fixed" else "above 0"
             raise ValueError(f"{name} must be {rule} and finite: got {name}={number}")
     pair, token = pair_flops / pair_rate, token_flops / token_rate
-    n = max(1, math.floor((token + math.sqrt(token**2 + 4 * pair * fixed)) / (2 * pair)))
-    while fixed + token * n > pair * n**2:  # the root, rounded, may lie a length too low
-        n += 1
-    return n
+    near = math.floor((token + math.sqrt(token**2 + 4 * pair * fixed)) / (2 * pair))
+    around = range(max(1, near - 1), near + 3)  # the root is rounded
+    return next(n for n in around if fixed + token * n <= pair * n**2)
 
 
 def choose_mechanism(

@@ -144,23 +144,20 @@ def wrong_the_linear_part_forgotten(pair_flops, token_flops, pair_rate, token_ra
     return max(1, -int(-((fixed * pair_rate / pair_flops) ** 0.5) // 1))
 
 
-def right_by_doubling_and_halving(pair_flops, token_flops, pair_rate, token_rate, *, fixed):
-    """doubles until it is long enough, then halves the interval"""
+def right_bit_by_bit(pair_flops, token_flops, pair_rate, token_rate, *, fixed):
+    """the longest text that is too short, from its highest bit down, and one token more"""
     given = pair_flops, token_flops, pair_rate, token_rate, fixed
-    high = 1
-    while not _reached(high, *given):
-        high *= 2
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if _reached(middle, *given) else (middle, high)
-    return high
+    short = 0
+    for bit in reversed(range(40)):
+        longer = short + 2**bit
+        if not _reached(longer, *given):
+            short = longer
+    return short + 1
 
 
 def right_by_the_root(pair_flops, token_flops, pair_rate, token_rate, *, fixed):
     """the root, rounded up, and one back if that was one too many"""
     a, b = pair_flops / pair_rate, token_flops / token_rate
     n = int((b + (b * b + 4 * a * fixed) ** 0.5) / (2 * a)) + 1
-    while n > 1 and fixed + b * (n - 1) <= a * (n - 1) ** 2:
-        n -= 1
-    return n
+    before = n - 1
+    return before if before >= 1 and fixed + b * before <= a * before**2 else n
