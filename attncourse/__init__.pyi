@@ -110,6 +110,7 @@ from attncourse.mechanisms.exact.backward import with_backward as with_backward
 from attncourse.mechanisms.exact.blockwise import blockwise_attention as blockwise_attention
 from attncourse.mechanisms.exact.merging import attention_and_lse as attention_and_lse
 from attncourse.mechanisms.exact.merging import merge_attention as merge_attention
+from attncourse.mechanisms.exact.tile import flash_forward_tile as flash_forward_tile
 from attncourse.mechanisms.linear.delta_rule import delta_rule as delta_rule
 from attncourse.mechanisms.linear.delta_rule import delta_rule_segment as delta_rule_segment
 from attncourse.mechanisms.linear.delta_rule import delta_rule_step as delta_rule_step

@@ -8,9 +8,11 @@ into the code shows.
 
 import hmac
 import math
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import torch
@@ -178,6 +180,14 @@ def needs_cuda() -> None:
         raise Skipped("needs a CUDA device")
 
 
+def needs_triton() -> None:
+    """Skip the check where Triton cannot run a kernel on the CPU."""
+    if find_spec("triton") is None:
+        raise Skipped("needs Triton, which is published for Linux alone")
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        raise Skipped("needs TRITON_INTERPRET=1 from the start, so that Triton runs on the CPU")
+
+
 @probe
 def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
     """The gradients of ``(fn(*args, **kwargs) * c).sum()`` with respect to each floating tensor.
@@ -205,6 +215,16 @@ def gradients(fn: Function, *args: Any, **kwargs: Any) -> tuple[Tensor, ...]:
 def gradients_of_list(fn: Function, *args: Any) -> tuple[Tensor, ...]:
     """`gradients` of a function that returns a list of tensors; each has its own cotangent."""
     return gradients(lambda *given: tuple(fn(*given)), *args)
+
+
+@probe
+def shape_on_meta(fn: Function, *args: Any, **kwargs: Any) -> tuple[int, ...]:
+    """The shape of the result for the same tensors on the device `meta`, which holds no numbers.
+
+    It stands for any device that is not the CPU: a tensor that stayed behind is an error there.
+    """
+    away = [x.to("meta") if isinstance(x, Tensor) else x for x in args]
+    return tuple(fn(*away, **kwargs).shape)
 
 
 def drawn(fn: Function, *args: Any, seed: int = 0, **options: Any) -> Any:

@@ -25,6 +25,7 @@ from attncourse.testing import (
     random_mask,
     same_value,
     secret_inputs,
+    shape_on_meta,
 )
 
 
@@ -209,6 +210,14 @@ def test_gradients_are_those_of_the_sum_under_a_fixed_cotangent():
     for_x, for_y = gradients(lambda x, y: x * y.square(), x, y)
     assert_same(for_x, cotangent * y.square())
     assert_same(for_y, cotangent * 2 * x * y)
+
+
+def test_a_tensor_that_stays_behind_shows_on_meta():
+    x, y = gaussian(3, 4), gaussian(4, 2)
+    assert shape_on_meta(lambda x, y, *, n: (x @ y)[:n], x, y, n=2) == (2, 2)
+    assert shape_on_meta(lambda x, n: x[:n], x, 1) == (1, 4)
+    with pytest.raises(RuntimeError):
+        shape_on_meta(lambda x: x + torch.ones(3, 1), x)
 
 
 def test_an_argument_that_is_not_used_has_gradient_zero():

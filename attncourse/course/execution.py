@@ -23,7 +23,7 @@ from attncourse import measure, testing  # noqa: F401  (registers the probes)
 from attncourse.core.probes import PROBES
 from attncourse.course.forbidden import ForbiddenError, asks_for_your_own, refused
 from attncourse.course.places import learners_codes, learners_lines
-from attncourse.measure import cost, small_models  # noqa: F401
+from attncourse.measure import cost, queue_model, small_models  # noqa: F401
 
 Function = Callable[..., Any]
 

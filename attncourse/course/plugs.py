@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +20,7 @@ Writer = Callable[[Any, str, int], str]  # a model, a prompt, how many tokens: w
 WINDOW, TOP, BLOCK, WORKERS, FEATURES = 8, 4, 16, 3, 256
 THRESHOLD = 0.01
 STRIPES, LANDMARKS = 2, 4
+ROOM = 4096  # numbers that a head may keep while it attends
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,65 @@ def _in_memories(function: Function) -> Sockets:
     return _without_mask(attend)
 
 
+def _prefill(function: Function) -> Sockets:
+    """Whole texts only: n queries are all of the n tokens."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        return function(q, k, v, chunk=BLOCK)
+
+    return {"attention": attention}
+
+
+def _mask_in_its_place(function: Function) -> Sockets:
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor) -> Any:
+        return function(q, k, v, mask)
+
+    return {"attention": attention}
+
+
+def _heads_last(function: Function) -> Sockets:
+    """One query at a time, with the heads behind the tokens."""
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Any:
+        return function(*(x.transpose(0, 1) for x in (q, k, v))).transpose(0, 1)
+
+    return {"attention": attention}
+
+
 def _tiles(function: Function) -> Sockets:
     def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
         return function(q, k, v, block=BLOCK, causal=True)
 
     return {"attention": attention}
+
+
+def _flash_tiles(function: Function) -> Sockets:
+    """A program's loop over the keys: whole tiles of the past, then key by key those of the block.
+
+    A tile knows no mask, so that on the diagonal a key goes to the queries from its place on.
+    """
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor | None = None) -> Any:
+        n, past = q.shape[-2], k.shape[-2] - q.shape[-2]
+        largest = torch.full_like(q[..., 0], -torch.inf)
+        sums = q.new_zeros(*q.shape[:-1], v.shape[-1])
+        state: tuple[Tensor, ...] = (largest, torch.zeros_like(largest), sums)
+        for j in range(0, past, BLOCK):
+            tile = slice(j, min(j + BLOCK, past))
+            state = function(q, k[..., tile, :], v[..., tile, :], state)
+        for j in range(past, past + n):
+            later = [x[:, j - past :] for x in (q, *state)]
+            found = function(later[0], k[..., j : j + 1, :], v[..., j : j + 1, :], tuple(later[1:]))
+            state = _with_rows(state, found, j - past)
+        return state[2] / state[1][..., None]
+
+    return {"attention": attention}
+
+
+def _with_rows(state: tuple[Tensor, ...], rows: Any, first: int) -> tuple[Tensor, ...]:
+    """A state in which the rows from the first on are others."""
+    pairs = zip(state, rows, strict=True)
+    return tuple(torch.cat([old[:, :first], new], dim=1) for old, new in pairs)
 
 
 def _chunks(function: Function) -> Sockets:
@@ -205,6 +261,32 @@ def _landmarks(function: Function) -> Sockets:
     return {"attention": attention}
 
 
+def _chosen(function: Function) -> Sockets:
+    """Each layer asks which of three it is to run: a table of pairs, tiles, or a short window.
+
+    Their costs are those of one head, in FLOPs and in numbers kept; the window is the fastest of
+    those that fit, and hides what is further back.
+    """
+    pair = 4 * 64
+    offers = [
+        ((0, 0, pair), (0, 0, 1)),
+        ((0, 4 * pair, pair), (0, BLOCK, 0)),
+        ((0, pair * (WINDOW + 1), 0), (0, WINDOW + 1, 0)),
+    ]
+    ways: dict[int, Function] = {
+        0: attncourse.attention,
+        1: partial(attncourse.blockwise_attention, block=BLOCK, causal=True),
+        2: partial(attncourse.sliding_window_attention, window=WINDOW, causal=True),
+    }
+
+    def attention(q: Tensor, k: Tensor, v: Tensor, *, mask: Tensor) -> Any:
+        place = function(k.shape[-2], ROOM, offers)
+        chosen = ways[place]
+        return chosen(q, k, v, mask=mask) if place == 0 else chosen(q, k, v)
+
+    return {"attention": attention}
+
+
 def _threshold(function: Function) -> Sockets:
     return _without_mask(lambda q, k, v: function(q, k, v, threshold=THRESHOLD))
 
@@ -266,6 +348,7 @@ PLUGS: dict[str, Plug] = {
     "attention": Plug(_without_mask),
     "fix_attention": Plug(_without_mask),
     "masked_attention": Plug(_into("attention")),
+    "fix_mask_dtype": Plug(_mask_in_its_place),
     "masked_softmax": Plug(_into("masked_softmax")),
     "causal_mask": Plug(_into("mask")),
     "self_attention": Plug(_self_attention, model="MiniLM"),
@@ -276,6 +359,7 @@ PLUGS: dict[str, Plug] = {
     "rms_norm": Plug(_into("norm")),
     "split_heads": Plug(_into("split_heads")),
     "merge_heads": Plug(_into("merge_heads")),
+    "fix_heads_last": Plug(_heads_last),
     "swiglu": Plug(_into("feed_forward")),
     "grouped_query_attention": Plug(_into("grouped_attention")),
     "fix_grouped_query_attention": Plug(_into("grouped_attention")),
@@ -289,6 +373,9 @@ PLUGS: dict[str, Plug] = {
     "merge_attention": Plug(_in_halves),
     "blockwise_attention": Plug(_tiles, brief=True),
     "fix_blockwise_attention": Plug(_tiles, brief=True),
+    "fix_chunked_prefill": Plug(_prefill, cached=False, brief=True),
+    "flash_forward_tile": Plug(_flash_tiles, brief=True),
+    "fix_flash_tile": Plug(_flash_tiles, brief=True),
     "elu_feature_map": Plug(_features, neutral=False, cached=False, brief=True),
     "linear_attention": Plug(_without_mask, neutral=False, brief=True),
     "causal_linear_attention": Plug(_chunks, neutral=False, cached=False, brief=True),
@@ -307,6 +394,7 @@ PLUGS: dict[str, Plug] = {
     "linformer_attention": Plug(_mixtures, model="MiniLM", neutral=False),
     "nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
     "fix_nystrom_attention": Plug(_landmarks, model="MiniLM", neutral=False),
+    "choose_mechanism": Plug(_chosen, neutral=False, cached=False, brief=True),
     "threshold_attention": Plug(_threshold, neutral=False, brief=True),
     "sparsemax": Plug(_into("softmax"), neutral=False, brief=True),
     "sample": Plug(_nothing, writer=_writes("by_chance"), neutral=False, chance=True),
@@ -318,6 +406,9 @@ PLUGS: dict[str, Plug] = {
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
+    "fix_local_mask": Plug(_window_attention, neutral=False, cached=False, brief=True),
+    "fix_batch_axis": Plug(_without_mask),
+    "fix_weight_formula": Plug(_without_mask),
 }
 
 

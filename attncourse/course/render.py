@@ -22,10 +22,21 @@ from torch import Tensor
 
 from attncourse import check, hint"""
 
-# a line more, where the functions of a chapter need the name
+# lines more, where the functions of a chapter need the name
 SOMETIMES = {
-    name: f"from collections.abc import {name}" for name in ("Callable", "Mapping", "Sequence")
+    **{n: f"from collections.abc import {n}" for n in ("Callable", "Mapping", "Sequence")},
+    "Any": "from typing import Any",
 }
+SOMETIMES["triton"] = """\
+import os
+
+os.environ.setdefault("TRITON_INTERPRET", "1")  # on the CPU; Triton asks when it is imported
+try:
+    import triton
+    import triton.language as tl
+except ModuleNotFoundError:
+    print("Triton is missing, which is published for Linux: its exercises are skipped.")
+"""
 
 
 def notebooks(root: Path) -> dict[Path, str]:

@@ -60,6 +60,34 @@ class Spread:
     high: float
 
 
+def waited_samples(device: Any, call: Callable[[], Any], rounds: int) -> list[float]:
+    """The times of a call, on the host's clock, on a device that works on by itself.
+
+    The call is made once before, for what only a first call does. Each time the device is waited
+    for twice: before the clock is read for the first time, so that no earlier work counts, and
+    before it is read again, so that the call's own work does. The times are in the clock's unit,
+    and hold what the host takes to hand the work over. device has `clock()` and `synchronise()`.
+
+    Raises ValueError for less than one round.
+
+    >>> device = ModelDevice(handing_over=8.0, first=5000.0)
+    >>> waited_samples(device, lambda: device.launch(1000.0), 3)
+    [1008.0, 1008.0, 1008.0]
+    """
+    if rounds < 1:
+        raise ValueError(f"rounds must be at least 1: got rounds={rounds}")
+    wait, now = device.synchronise, device.clock
+    call()
+    samples: list[float] = []
+    while len(samples) < rounds:
+        wait()
+        start = now()
+        call()
+        wait()
+        samples.append(now() - start)
+    return samples
+
+
 def median_seconds(samples: Tensor | Sequence[float]) -> float:
     """The median of measured times: half of the samples lie on either side.
 

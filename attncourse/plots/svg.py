@@ -43,7 +43,7 @@ def svg(figure: Any) -> str:
         with styled():
             heading.text(0, 0, figure.title, weight="bold")
         drawings.insert(0, svg(heading).replace("<svg ", f"<svg {ROW_OF_ITS_OWN} ", 1))
-    return side_by_side(drawings)
+    return side_by_side(drawings) if len(drawings) > 1 else drawings[0]
 
 
 def _saved(figure: Figure) -> str:

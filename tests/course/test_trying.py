@@ -22,10 +22,12 @@ from attncourse.models.pretrained.sockets import WAYS
 
 NOW = (  # exercises that exist
     *("softmax", "attention", "fix_attention"),
-    *("causal_mask", "masked_softmax", "masked_attention"),
+    *("causal_mask", "masked_softmax", "masked_attention", "fix_mask_dtype"),
     *("self_attention", "cross_attention", "fix_self_attention"),
     *("split_heads", "merge_heads", "multi_head_attention", "fix_multi_head_attention"),
     *("merge_attention", "blockwise_attention", "fix_blockwise_attention"),
+    *("fix_chunked_prefill", "fix_heads_last"),
+    *("flash_forward_tile", "fix_flash_tile"),
     *("rotary", "fix_rotary", "layer_norm", "fix_expensive_heads"),
     *("elu_feature_map", "linear_attention"),
     *("causal_linear_attention", "fix_causal_linear_attention"),
@@ -37,7 +39,9 @@ NOW = (  # exercises that exist
     *("truncated_svd", "linformer_attention", "nystrom_attention", "fix_nystrom_attention"),
     *("topk_attention", "threshold_attention", "sparsemax"),
     *("decode_step", "quantize_int8", "dequantize", "fix_quantize_int8", "ring_attention"),
+    *("fix_local_mask", "fix_batch_axis", "fix_weight_formula"),
     *("generate", "kv_cache_generate", "beam_search", "sample", "fix_sample"),
+    "choose_mechanism",
 )
 FUTURE = "A token sees those after it"
 

@@ -106,7 +106,9 @@ def part(exercise: Exercise, call: Call, number: int) -> Call:
     rules = {name: read_rule(name, annotation) for name, annotation in annotations.items()}
     dice = torch.Generator().manual_seed(number)
     given = dict(zip(rules, call.args, strict=False)) | call.kwargs
-    tensors = [name for name, x in given.items() if isinstance(x, Tensor)]
+    tensors = [
+        name for name, x in given.items() if isinstance(x, Tensor) and rules[name] is not None
+    ]
     sizes = {axis: n for name in tensors for axis, n in axes(rules[name], given[name]) if axis}
     kept = {
         a: int(torch.randint(min(size, 1), size + 1, (), generator=dice))  # an empty memory stays

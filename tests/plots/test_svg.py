@@ -76,3 +76,12 @@ def test_panels_are_one_file_that_can_be_cut():
     assert wide > sum(size(part)[0] for part in parts(whole))
     assert tall == pytest.approx(max(size(part)[1] for part in parts(whole)))
     assert parts(svg(figures[0])) == [svg(figures[0])]
+
+
+def test_one_panel_is_its_own_drawing():
+    """Inside another drawing its lengths, in points, would be taken for those of the screen."""
+    alone = panels(plt.figure(figsize=(2.0, 1.0)))
+    text = svg(alone)
+    assert text == svg(alone.parts[0])
+    assert parts(text) == [text]
+    assert text.count("<svg") == 1

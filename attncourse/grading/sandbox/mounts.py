@@ -36,6 +36,7 @@ VISIBLE = (
     "measure",
     "measure.cost",
     "measure.small_models",
+    "measure.queue_model",
     "measure.weights",
     "plots.*",
     "testing",
