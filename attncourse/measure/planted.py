@@ -28,13 +28,13 @@ def planted(mistake: str, generator: torch.Generator) -> dict[str, Any]:
     A machine is drawn (its ceilings and its cache), then a call that is bound by arithmetic or by
     bandwidth, five sizes, and for each size 20 times. An honest time is 1.1 to 1.6 floors, the same
     for all sizes, with noise of a few per cent; within a row it drifts upwards by at most a fifth,
-    the first sample is up to twice as long, and one other is a hiccup of ten times. Then the
+    the first sample is up to half as long again, and one other is a hiccup of ten times. Then the
     mistake:
 
     - no synchronise: every sample is the time to hand the call over, a few microseconds;
     - in cache: of a call bound by bandwidth, sizes that fit the cache take 0.2 to 0.5 floors;
     - cold start: the first sample of each row takes 8 to 40 times as long;
-    - busy neighbour: from about the middle of each row on samples take 2 to 4 times as long;
+    - busy neighbour: from about the middle of each row on samples take 3 to 5 times as long;
     - one run: there is one sample a row.
 
     Raises ValueError for another mistake.
@@ -58,7 +58,7 @@ def planted(mistake: str, generator: torch.Generator) -> dict[str, Any]:
         moved, work = round(moved), round(moved * intensity)
         floor = roofline_seconds(work, moved, peak, bandwidth)
         times = slack * floor * draw.noise(ROUNDS) * draw.drift(ROUNDS)
-        times[0] *= draw.between(1, 2)
+        times[0] *= draw.between(1, 1.5)
         times[int(draw.between(2, ROUNDS))] *= HICCUP
         if mistake == "no synchronise":
             times = handing_over * draw.noise(ROUNDS)
@@ -67,7 +67,7 @@ def planted(mistake: str, generator: torch.Generator) -> dict[str, Any]:
         if mistake == "cold start":
             times[0] *= draw.between(8, 40)
         if mistake == "busy neighbour":
-            times[int(draw.between(7, 13)) :] *= draw.between(2, 4)
+            times[int(draw.between(8, 12)) :] *= draw.between(3, 5)
         if mistake == "one run":
             times = times[:1]
         rows.append({"n": n, "flops": work, "bytes": moved, "samples": times.tolist()})

@@ -14,6 +14,8 @@ t_{\text{linear}}(n) = \text{fixed} + \frac{\text{token\_flops}\; n}{\text{token
   longer than all pairs. From there on it stays so.
 """
 
+import math
+
 from attncourse.measure.scaling import predict_crossover as solution
 from attncourse.testing import assert_same, assert_that, gaussian
 
@@ -144,15 +146,11 @@ def wrong_the_linear_part_forgotten(pair_flops, token_flops, pair_rate, token_ra
     return max(1, -int(-((fixed * pair_rate / pair_flops) ** 0.5) // 1))
 
 
-def right_bit_by_bit(pair_flops, token_flops, pair_rate, token_rate, *, fixed):
-    """the longest text that is too short, from its highest bit down, and one token more"""
-    given = pair_flops, token_flops, pair_rate, token_rate, fixed
-    short = 0
-    for bit in reversed(range(40)):
-        longer = short + 2**bit
-        if not _reached(longer, *given):
-            short = longer
-    return short + 1
+def right_by_rounding_up(pair_flops, token_flops, pair_rate, token_rate, *, fixed):
+    """half the root of the linear equation, completed to a square, and rounded up"""
+    half = token_flops / token_rate * pair_rate / pair_flops / 2
+    root = half + math.hypot(half, math.sqrt(fixed * pair_rate / pair_flops))
+    return max(1, math.ceil(root * (1 - 1e-12)))
 
 
 def right_by_the_root(pair_flops, token_flops, pair_rate, token_rate, *, fixed):

@@ -108,10 +108,12 @@ def _by_order(file, first=None, later=None):
 
 
 def _cold(times):
+    """Is the first far above the others?"""
     return times[0] > 4 * median_seconds(times[1:])
 
 
 def _rising(times):
+    """Does the last third take longer than the first?"""
     third = len(times) // 3
     return median_seconds(times[-third:]) > 1.5 * median_seconds(times[:third])
 
@@ -236,12 +238,9 @@ def right_by_the_largest_size(file):
     if min(ratios) < 1:
         return "in cache"
     times = rows[0]["samples"]
-    if times[0] > 4 * median_seconds(times):
+    if _cold(times):
         return "cold start"
-    third = len(times) // 3
-    if median_seconds(times[-third:]) > 1.5 * median_seconds(times[:third]):
-        return "busy neighbour"
-    return "none"
+    return "busy neighbour" if _rising(times) else "none"
 
 
 def right_by_the_growth(file):
@@ -255,10 +254,7 @@ def right_by_the_growth(file):
     fits = [row for row in rows if row["bytes"] < file["cache_bytes"]]
     if any(statistics.median(row["samples"]) < _floor(file, row) for row in fits):
         return "in cache"
-    if all(row["samples"][0] > 5 * sorted(row["samples"])[4] for row in rows):
-        return "cold start"
-    rises = [sorted(r["samples"][-5:])[2] > 1.5 * sorted(r["samples"][:6])[2] for r in rows]
-    return "busy neighbour" if all(rises) else "none"
+    return _by_order(file)
 
 
 shown = right_by_the_largest_size
