@@ -4,7 +4,7 @@
     python bench/digits.py scikit_learn-1.9.1-*.whl
 
 Written is `attncourse/models/digits.txt`. The data are of the UCI Machine Learning Repository, by
-E. Alpaydin and C. Kaynak 1998, doi:10.24432/C50P49, licence CC BY 4.0.
+E. Alpaydin and C. Kaynak 1998, licence CC BY 4.0.
 """
 
 import argparse

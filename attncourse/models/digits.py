@@ -17,7 +17,7 @@ def digits() -> tuple[Tensor, Tensor]:
     collected. The file is written by `bench/digits.py` from scikit-learn 1.9.1.
 
     Source: Alpaydin and Kaynak 1998, *Optical Recognition of Handwritten Digits*, UCI Machine
-    Learning Repository, doi:10.24432/C50P49, licence CC BY 4.0.
+    Learning Repository, licence CC BY 4.0.
 
     >>> images, labels = digits()
     >>> images.shape, labels[:5].tolist()
