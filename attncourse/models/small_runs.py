@@ -1,6 +1,6 @@
 """Trainings of a few seconds: a writer and a reader of letters, topics of sentences, digits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -174,7 +174,10 @@ def digits_told(name: str, size: int, seed: int, steps: int) -> float:
         apart = torch.cdist(images[asked].flatten(1), images[shown].flatten(1))
         said = labels[shown][apart.argmin(dim=1)]
     else:
-        make = {"vision transformer": small_vision_transformer, "convolution": small_convolution}
+        make: dict[str, Callable[[Generator], nn.Module]] = {
+            "vision transformer": small_vision_transformer,
+            "convolution": small_convolution,
+        }
         model = make[name](Generator().manual_seed(seed))
         train_on_digits(model, shown, steps, seed=seed)
         with torch.no_grad():
@@ -215,7 +218,9 @@ def small_convolution(generator: Generator) -> nn.Module:
     return model
 
 
-def _stepper(model: nn.Module, rate: float, steps: int, *, decay: float):  # type: ignore[no-untyped-def]
+def _stepper(
+    model: nn.Module, rate: float, steps: int, *, decay: float
+) -> Callable[[Tensor], None]:
     """A function that takes a loss and makes a step of AdamW; the rate goes up, then down."""
     adam = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
     rates = torch.optim.lr_scheduler.OneCycleLR(adam, rate, total_steps=steps, pct_start=0.1)

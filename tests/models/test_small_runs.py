@@ -25,7 +25,9 @@ def _one_thread():
 
 def test_the_digits_are_as_they_were_collected():
     images, labels = digits()
-    assert images.shape == (1797, 1, 8, 8) and images.min() == 0 and images.max() == 1
+    assert images.shape == (1797, 1, 8, 8)
+    assert images.min() == 0
+    assert images.max() == 1
     assert torch.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
     assert (images[0, 0, 0] * 16).tolist() == [0, 0, 5, 13, 9, 1, 0, 0]
 
@@ -60,8 +62,10 @@ def test_a_table_of_two_letters_by_hand():
 def test_windows_are_pieces_of_the_text():
     text = torch.arange(20)
     pieces = windows(text, 50, 4, torch.Generator().manual_seed(0))
-    assert pieces.shape == (50, 4) and (pieces.diff(dim=-1) == 1).all()
-    assert pieces.min() == 0 and pieces.max() == 19
+    assert pieces.shape == (50, 4)
+    assert (pieces.diff(dim=-1) == 1).all()
+    assert pieces.min() == 0
+    assert pieces.max() == 19
 
 
 def test_a_writer_gets_below_the_letters_counted_alone():
@@ -80,14 +84,17 @@ def test_a_reader_learns_which_letters_are_frequent():
             small_runs.train_reader(told, 40, seed=0, hidden=hidden), held
         )
         assert set(scores) == {"loss", "guessed", "kept", "corrected"}
-        assert 2.5 < scores["loss"] < 3.3 and 0.1 < scores["guessed"] < 0.25
+        assert 2.5 < scores["loss"] < 3.3
+        assert 0.1 < scores["guessed"] < 0.25
 
 
 def test_topics_are_told_by_a_head_and_not_from_scratch():
     features, labels = small_runs.sentence_features(), small_runs.topics()[1]
     assert torch.bincount(labels).tolist() == [40, 40, 40, 40]
     learn, ask = small_runs.fifty(0)
-    said = small_runs.ridge_head(features["layer 6"][learn], labels[learn], features["layer 6"][ask])
+    said = small_runs.ridge_head(
+        features["layer 6"][learn], labels[learn], features["layer 6"][ask]
+    )
     assert (said == labels[ask]).float().mean() > 0.9
     assert small_runs.topics_from_scratch(0, steps=20) < 0.45
 
@@ -148,5 +155,7 @@ def test_a_config_has_every_size_and_no_other():
 
 
 def test_hidden_letters_need_a_sign_of_their_own():
-    model = Encoder(EncoderConfig(vocabulary=small_runs.V + 1, length=4, d=8, h=2, d_ff=8, layers=1))
+    model = Encoder(
+        EncoderConfig(vocabulary=small_runs.V + 1, length=4, d=8, h=2, d_ff=8, layers=1)
+    )
     assert model(torch.tensor([small_runs.MASK])).shape == (1, 8)
