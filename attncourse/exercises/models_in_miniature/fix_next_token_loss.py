@@ -183,7 +183,8 @@ def wrong_log_of_the_softmax(logits, tokens):
 
 def right_by_gather(logits, tokens):
     """the surprise picked out by the token's number"""
-    return -_picked(logits[..., :-1, :], tokens[..., 1:]).mean()
+    log_p = torch.log_softmax(logits[..., :-1, :], dim=-1)
+    return -log_p.gather(-1, tokens[..., 1:, None]).mean()
 
 
 def right_place_by_place(logits, tokens):
