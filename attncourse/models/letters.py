@@ -25,7 +25,7 @@ def letters() -> tuple[Tensor, Tensor]:
 
     >>> told, held = letters()
     >>> "".join(ALPHABET[i] for i in told[:32])
-    'attncourse: a course on attention.'[:32]
+    'attncourse: a course on attentio'
     """
     root = Path(attncourse.__file__).parents[1]
     places = [root / "book" / "data", Path(sysconfig.get_path("data")) / "share" / "attncourse"]
