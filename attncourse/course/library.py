@@ -38,6 +38,8 @@ OPEN = (
     "course.notebook",
     "measure",
     "measure.cost",
+    "measure.queue_model",
+    "measure.small_models",
     "measure.weights",
     "plots",
     "testing",

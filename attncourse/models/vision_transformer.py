@@ -105,6 +105,9 @@ def cut_patches(images: Float[Tensor, "... c y x"], patch: int) -> Float[Tensor,
 
     A patch is flattened channel by channel, then row by row, as the weight of a convolution is.
     Raises ValueError unless patch is at least 1 and divides height and width.
+
+    >>> cut_patches(torch.arange(16.0).view(1, 4, 4), 2).tolist()[:2]
+    [[0.0, 1.0, 4.0, 5.0], [2.0, 3.0, 6.0, 7.0]]
     """
     if patch < 1 or images.shape[-2] % patch or images.shape[-1] % patch:
         raise ValueError(
