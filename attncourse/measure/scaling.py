@@ -34,7 +34,7 @@ def growth_exponent(
 
 
 @checked
-def fit_cost(counts: Float[Tensor, "r c"], seconds: Float[Tensor, " r"]) -> Float[Tensor, " c"]:
+def fit_cost(counts: Float[Tensor, "s c"], seconds: Float[Tensor, " s"]) -> Float[Tensor, " c"]:
     """What each kind of work costs, if a time is the sum of its kinds: seconds = counts @ prices.
 
     A row of counts holds how much of each kind a call does (operators, FLOPs, bytes). The prices
@@ -42,7 +42,7 @@ def fit_cost(counts: Float[Tensor, "r c"], seconds: Float[Tensor, " r"]) -> Floa
     seconds_i - 1)^2: a microsecond that is off by a tenth counts as much as a second that is. They
     may come out negative, which says that the kinds do not explain the times.
 
-    Time O(r c^2). Raises ValueError where there are fewer calls than kinds.
+    Time O(s c^2). Raises ValueError where there are fewer calls than kinds.
 
     >>> counts = torch.tensor([[1.0, 0.0], [2.0, 10.0], [5.0, 3.0]])
     >>> fit_cost(counts, counts @ torch.tensor([3.0, 0.5]))
@@ -51,8 +51,9 @@ def fit_cost(counts: Float[Tensor, "r c"], seconds: Float[Tensor, " r"]) -> Floa
     calls, kinds = counts.shape
     if calls < kinds:
         raise ValueError(f"there must be a call for each kind of work: got {calls} for {kinds}")
-    ones = torch.ones_like(seconds)
-    return torch.linalg.lstsq(counts / seconds[:, None], ones[:, None]).solution.squeeze(-1)
+    relative = (counts / seconds[:, None]).double()  # LAPACK has no half precision
+    ones = torch.ones_like(relative[:, :1])
+    return torch.linalg.lstsq(relative, ones).solution.squeeze(-1).to(counts.dtype)
 
 
 @checked

@@ -9,7 +9,7 @@ least sum of squared *relative* errors,
 $$\sum_i \left( \frac{\sum_k \mathrm{counts}_{ik}\; \mathrm{price}_k}{\mathrm{seconds}_i} - 1
 \right)^2 .$$
 
-- `counts` is (r, c): r calls, c kinds of work, r at least c. `seconds` is (r,), above 0.
+- `counts` is (s, c): s calls, c kinds of work, s at least c. `seconds` is (s,), above 0.
 - The result is (c,), a price for each kind, in the dtype of `counts`. No price is fixed for calls
   that do nothing. Shapes and dtype are right already, and stay so.
 """
