@@ -51,7 +51,7 @@ def multi_head_from_slices(
     values: Float[Tensor, "... m e"],
     num_heads: int,
     w_o: Float[Tensor, "e d_o"] | None = None,
-) -> Float[Tensor, "... n e"] | Float[Tensor, "... n d_o"]:
+) -> Float[Tensor, "... n d_o"] | Float[Tensor, "... n e"]:
     """Attention in `num_heads` heads that are slices of the columns, put side by side again.
 
     Head i compares columns i d/h to (i+1) d/h of queries and keys, all positions of them, and takes
