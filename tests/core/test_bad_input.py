@@ -33,7 +33,17 @@ pytestmark = pytest.mark.filterwarnings("ignore:flex_attention called without")
 
 # A size for each letter; h divides d_x, d_q, d_k and d_v, g divides h, and d is even.
 SIZES = {"n": 5, "m": 7, "d": 6, "e": 2, "h": 4, "g": 2, "r": 3, "c": 9, "b": 11, "p": 13, "t": 15}
-SIZES |= {"d_q": 8, "d_k": 16, "d_v": 20, "d_x": 12, "d_y": 17, "d_o": 14, "d_ff": 10, "s": 18, "1": 1}
+SIZES |= {
+    "d_q": 8,
+    "d_k": 16,
+    "d_v": 20,
+    "d_x": 12,
+    "d_y": 17,
+    "d_o": 14,
+    "d_ff": 10,
+    "s": 18,
+    "1": 1,
+}
 
 
 @dataclass(frozen=True)
