@@ -285,9 +285,13 @@ def _targets(root: Path, slug: str) -> set[str]:
     path = root / "book" / f"{slug}.ipynb"
     if not path.is_file():
         return set()
+    try:
+        cells = nbformat.v4.reads(path.read_text(encoding="utf-8")).cells
+    except ValueError:  # no notebook, which `chapters.problems` says
+        return set()
     found: set[str] = set()
     waiting: set[str] = set()  # targets since the section began
-    for cell in nbformat.v4.reads(path.read_text(encoding="utf-8")).cells:
+    for cell in cells:
         if cell.cell_type == "code":
             found |= waiting
             waiting = set()

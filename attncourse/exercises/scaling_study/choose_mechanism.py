@@ -1,4 +1,4 @@
-r"""# Which one, at this length, in this memory?
+r"""# The fastest that fits into the memory
 
 You have a price list of mechanisms: what each takes in time and in memory, as a polynomial of the
 length. A text of n tokens comes, and there is room for `memory` numbers. Choose the fastest
