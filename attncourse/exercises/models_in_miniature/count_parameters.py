@@ -1,4 +1,4 @@
-r"""# How many numbers is a model?
+r"""# The numbers of a model, counted
 
 Count the parameters of a stack of layers from its sizes, without building it.
 
