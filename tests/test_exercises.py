@@ -294,7 +294,7 @@ def test_the_gates_of_an_exercise_cost_little(exercise):
     """Counted, since a second of a processor means little beside busy neighbours."""
     answers = 1 + bool(exercise.stub) + len(exercise.wrong) + len(exercise.right)
     one = operators(grade, exercise, exercise.solution)
-    assert 0 < one * answers < BUDGET, f"{one:,} for each of {answers} answers"
+    assert one * answers < BUDGET, f"{one:,} for each of {answers} answers"
 
 
 def calls_of(exercise):

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attncourse.core.dtypes import accumulation_dtype
 from attncourse.core.shapes import checked
 
 
@@ -51,7 +52,8 @@ def fit_cost(counts: Float[Tensor, "s c"], seconds: Float[Tensor, " s"]) -> Floa
     calls, kinds = counts.shape
     if calls < kinds:
         raise ValueError(f"there must be a call for each kind of work: got {calls} for {kinds}")
-    relative = (counts / seconds[:, None]).double()  # LAPACK has no half precision
+    wide = accumulation_dtype(counts.dtype)  # LAPACK has no half precision
+    relative = counts.to(wide) / seconds.to(wide)[:, None]
     ones = torch.ones_like(relative[:, :1])
     return torch.linalg.lstsq(relative, ones).solution.squeeze(-1).to(counts.dtype)
 

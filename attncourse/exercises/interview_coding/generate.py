@@ -301,9 +301,10 @@ def right_by_the_loop(model, prompt, max_new_tokens, eos_id=None):
 def right_by_a_list(model, prompt, max_new_tokens, eos_id=None):
     """a list of numbers, made a tensor for each question"""
     tokens = _checked_prompt(prompt, max_new_tokens).tolist()
-    while max_new_tokens > 0 and (len(tokens) == len(prompt) or tokens[-1] != eos_id):
+    for _ in range(max_new_tokens):
         tokens.append(int(torch.argmax(model(torch.tensor(tokens))[-1])))
-        max_new_tokens -= 1
+        if tokens[-1] == eos_id:
+            break
     return torch.tensor(tokens)
 
 

@@ -268,7 +268,9 @@ def right_by_prefill_and_decode(step, prompt, max_new_tokens, eos_id=None):
         return torch.tensor(found)
     logits, past = step(torch.tensor(found), None)
     found.append(logits[-1].argmax().item())
-    while len(found) < len(prompt) + max_new_tokens and found[-1] != eos_id:
+    for _ in range(max_new_tokens - 1):
+        if found[-1] == eos_id:
+            break
         logits, past = step(torch.tensor(found[-1:]), past)
         found.append(logits[0].argmax().item())
     return torch.tensor(found)

@@ -204,27 +204,18 @@ def right_by_a_table(candidate, reference):
     return 2 * precision * recall / (precision + recall)
 
 
-def right_by_remembered_recursion(candidate, reference):
-    """the recursion from the ends, each pair of beginnings once"""
-    known = {}
-    todo = [(len(candidate), len(reference))]
-    while todo:
-        i, j = todo[-1]
-        if i == 0 or j == 0:
-            known[i, j] = 0
-        elif candidate[i - 1] == reference[j - 1]:
-            needs = [(i - 1, j - 1)]
-            if all(x in known for x in needs):
-                known[i, j] = known[needs[0]] + 1
-        else:
-            needs = [(i - 1, j), (i, j - 1)]
-            if all(x in known for x in needs):
-                known[i, j] = max(known[x] for x in needs)
-        if (i, j) in known:
-            todo.pop()
-        else:
-            todo += [x for x in needs if x not in known]
-    common = known[len(candidate), len(reference)]
+def right_from_the_ends(candidate, reference):
+    """the longest of what is left of both, from the ends to the front"""
+    left = {}
+    for i in range(len(candidate), -1, -1):
+        for j in range(len(reference), -1, -1):
+            if i == len(candidate) or j == len(reference):
+                left[i, j] = 0
+            elif candidate[i] == reference[j]:
+                left[i, j] = left[i + 1, j + 1] + 1
+            else:
+                left[i, j] = max(left[i + 1, j], left[i, j + 1])
+    common = left[0, 0]
     return 2.0 * common / (len(candidate) + len(reference)) if common else 0.0
 
 

@@ -12,7 +12,7 @@ import attncourse
 from attncourse.grading.judge.allowance import Limits
 
 # What comes before a submission is graded, or after, and what only measures or is a model.
-_NO_VERDICT = ("cli/", "grading/classroom/", "measure/bench/", "models/")
+_NO_VERDICT = ("cli/", "grading/classroom/", "measure/bench/", "models/pretrained/")
 _GRADES = ("__init__", "records", "task")  # of `classroom`
 
 
