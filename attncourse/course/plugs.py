@@ -402,6 +402,8 @@ PLUGS: dict[str, Plug] = {
     "generate": Plug(_nothing, writer=_writes("by_loop"), brief=True),
     "kv_cache_generate": Plug(_nothing, writer=_writes("by_steps")),
     "beam_search": Plug(_nothing, writer=_writes("by_beam"), neutral=False, brief=True),
+    "typical_filter": Plug(_nothing, writer=_writes("by_filter"), neutral=False, chance=True),
+    "fix_repetition_penalty": Plug(_nothing, writer=_writes("by_penalty"), neutral=False),
     "layer_norm": Plug(_into("norm"), model="MiniLM"),
     "multi_head_attention": Plug(_into("multi_head_attention"), model="MiniLM"),
     "fix_expensive_heads": Plug(_into("multi_head_attention"), model="MiniLM"),

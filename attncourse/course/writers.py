@@ -17,6 +17,7 @@ Writer = Callable[[SmolLM, str, int], str]  # a model, a prompt, how many tokens
 
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 BEAM = 3  # places
+MASS, PENALTY = 0.9, 1.2
 
 
 def by_loop(function: Function) -> Writer:
@@ -58,6 +59,51 @@ def by_chance(function: Function) -> Writer:
         return model.generate(prompt, tokens, choose=choose)
 
     return write
+
+
+def by_filter(function: Function) -> Writer:
+    """The text of a model whose tokens are drawn from what ``typical_filter(logits, mass)`` keeps."""
+
+    def write(model: SmolLM, prompt: str, tokens: int) -> str:
+        chance = torch.Generator().manual_seed(0)
+
+        def choose(logits: Tensor) -> int:
+            kept = _changed(_asked(function, logits, mass=MASS), logits).softmax(dim=-1)
+            return int(torch.multinomial(kept, 1, generator=chance))
+
+        return model.generate(prompt, tokens, choose=choose)
+
+    return write
+
+
+def by_penalty(function: Function) -> Writer:
+    """The likeliest tokens, once ``repetition_penalty(logits, tokens, penalty)`` has seen those said.
+
+    The penalty is that for the answer alone: what the prompt said may be said again.
+    """
+
+    def write(model: SmolLM, prompt: str, tokens: int) -> str:
+        said: list[int] = []
+
+        def choose(logits: Tensor) -> int:
+            if said:
+                found = _asked(function, logits, torch.tensor(said), penalty=PENALTY)
+                logits = _changed(found, logits)
+            said.append(int(logits.argmax()))
+            return said[-1]
+
+        return model.generate(prompt, tokens, choose=choose)
+
+    return write
+
+
+def _changed(found: Any, logits: Tensor) -> Tensor:
+    """Logits as a function has changed them. Raises SocketError where nothing can be chosen."""
+    if not (isinstance(found, Tensor) and found.shape == logits.shape):
+        raise SocketError("your function gave no logits (V,), one for each token")
+    if not found.max().isfinite():
+        raise SocketError("your function left no token that could be chosen, or NaN")
+    return found
 
 
 def next_logits(model: SmolLM) -> Callable[[Tensor], Tensor]:

@@ -62,7 +62,7 @@ class DateRewriter(nn.Module):
         weights = masked_softmax(scores, mask)
         return (weights @ memory)[:, 0], weights[:, 0]
 
-    def _read(self, sources: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def read(self, sources: Sequence[str]) -> tuple[Tensor, Tensor]:
         """The reader's states (b, m, 2 width), zeros at padding, and which are none (b, 1, m)."""
         lengths = torch.tensor([len(line) for line in sources])
         letters = self.table(encoded(sources))
@@ -74,7 +74,7 @@ class DateRewriter(nn.Module):
     def _write(
         self, sources: Sequence[str], length: int, targets: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        memory, mask = self._read(sources)
+        memory, mask = self.read(sources)
         state = torch.zeros_like(memory[:, 0])
         letter = torch.zeros(len(sources), dtype=torch.int64)  # a space, before the first
         logits, weights = [], []

