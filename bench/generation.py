@@ -156,22 +156,23 @@ def beam_texts(width: int, count: int = PIECES, new: int = NEW) -> dict[str, Any
 def copies(count: int = 100) -> dict[str, list[float]]:
     """The surprise of a sentence that is said again and again; medians over sentences.
 
-    "seen": with all copies to be seen; "hidden": each token sees the last ones, as many as the
-    sentence has but one, and the first four of the text, so that no copy shows what comes next.
+    "seen": a token sees all that stands before it; "hidden": the tokens of its own copy and the
+    first token of all.
     """
     model = SmolLM.load()
     found: dict[str, list[Tensor]] = {"seen": [], "hidden": []}
     for sentence in sentences()[:count]:
         one = model.encode(" " + sentence)
         ids = torch.tensor(one * TIMES)
-        n, t = len(one), len(one) * TIMES
-        places = torch.arange(t)
-        near = (places[:, None] - places < n - 1) | (places < 4)
-        for name, mask in (("seen", None), ("hidden", near & causal_mask(t, t))):
+        copy = torch.arange(len(ids)) // len(one)
+        own = causal_mask(len(ids), len(ids)) & (
+            (copy[:, None] == copy) | (torch.arange(len(ids)) == 0)
+        )
+        for name, mask in (("seen", None), ("hidden", own)):
             log_p = model.logits(ids, mask=mask)[:-1].log_softmax(dim=-1)
             surprise = -log_p.gather(-1, ids[1:, None])[:, 0]
-            by_copy = torch.cat([surprise.new_full((1,), torch.nan), surprise])
-            found[name].append(by_copy.view(TIMES, n).nanmean(dim=1))
+            by_copy = torch.cat([surprise.new_full((1,), torch.nan), surprise]).view(TIMES, -1)
+            found[name].append(by_copy[:, 1:].mean(dim=1))
     told = {name: [median(x) for x in torch.stack(rows).mT] for name, rows in found.items()}
     print("copies", told, flush=True)
     return told
@@ -243,8 +244,8 @@ def main() -> None:
         "texts": texts,
         "copies": copies,
         "dates": on_dates,
-        "beam 4": lambda: beam_texts(4),
         "widths": lambda: {str(width): beam_texts(width, FEW) for width in WIDTHS},
+        "beam 4": lambda: beam_texts(4),
     }
     for name, job in jobs.items():
         results[name] = job()

@@ -32,9 +32,7 @@ def model():
 @pytest.fixture(scope="module")
 def given(model):
     lines = ("The trophy does not fit", "A fox and a dog were")
-    ids = [model.encode(line) for line in lines]
-    assert len(ids[0]) == len(ids[1])
-    return torch.tensor(ids)
+    return torch.tensor([model.encode(line)[:5] for line in lines])
 
 
 def test_a_batch_is_written_as_its_rows(model, given):
