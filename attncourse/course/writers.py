@@ -62,7 +62,7 @@ def by_chance(function: Function) -> Writer:
 
 
 def by_filter(function: Function) -> Writer:
-    """The text of a model whose tokens are drawn from what ``typical_filter(logits, mass)`` keeps."""
+    """The text whose tokens are drawn from what ``typical_filter(logits, mass)`` keeps."""
 
     def write(model: SmolLM, prompt: str, tokens: int) -> str:
         chance = torch.Generator().manual_seed(0)
@@ -77,7 +77,7 @@ def by_filter(function: Function) -> Writer:
 
 
 def by_penalty(function: Function) -> Writer:
-    """The likeliest tokens, once ``repetition_penalty(logits, tokens, penalty)`` has seen those said.
+    """The likeliest tokens, after ``repetition_penalty(logits, tokens, penalty)`` of those said.
 
     The penalty is that for the answer alone: what the prompt said may be said again.
     """

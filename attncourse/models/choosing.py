@@ -46,8 +46,8 @@ def repetition_penalty(
 ) -> Float[Tensor, "... vocabulary"]:
     """The logits (..., V), those of the tokens (..., t) made smaller, however often they came.
 
-    A positive logit is divided by the penalty, a negative one multiplied by it: dividing would bring
-    it up. 1 changes nothing. Unlike a softmax this depends on where the zero of the logits is.
+    A positive logit is divided by the penalty, a negative one multiplied by it: dividing would
+    bring it up. 1 changes nothing. This depends on where the logits have their zero.
 
     Raises ValueError unless penalty > 0. Source: Keskar et al. 2019 for the division.
 

@@ -6,7 +6,7 @@ from attncourse.measure.repetition import distinct_share, said_before
 
 
 def test_pairs_by_hand():
-    text = "it is too big it is too big".split()
+    text = ["it", "is", "too", "big", "it", "is", "too", "big"]
     assert distinct_share(text, 2) == 4 / 7  # "it is", "is too", "too big", "big it"
     assert said_before(text, 2) == [False] * 5 + [True] * 3
     assert said_before(text, 4) == [False] * 7 + [True]

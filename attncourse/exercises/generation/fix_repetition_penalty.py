@@ -4,12 +4,12 @@ What was said is to become less likely to be said again. So the logits of the to
 changed by a penalty above 1, each once, and all others stay:
 
 $$a'_i = \begin{cases} a_i / \theta & a_i > 0 \\ a_i \, \theta & a_i \le 0 \end{cases}
-\qquad \text{for every token } i \text{ that was said.}$$
+\qquad \text{for each token } i \text{ that was said.}$$
 
-This function is right with one model, and with another the word *dog* is followed by *dog*, the more
-surely the higher the penalty. Find out which logits the other model has, and mend it.
+This function does well with one model. With another the word *dog* is followed by *dog*, and the
+more surely the higher the penalty. Find out which logits the other model has, and mend it.
 
-- `logits` is (..., V), `tokens` (..., t) are the numbers of the tokens so far, for each row its own.
+- `logits` is (..., V), `tokens` (..., t) are those so far, each row with its own.
   The result is (..., V) in the dtype of the logits; no argument is changed.
 - A token that was said three times is lowered as one that was said once.
 - ValueError unless `penalty`, theta, is positive. 1 changes nothing.
@@ -90,12 +90,13 @@ def check_gradient_and_dtype(student):
 
 
 def check_refuses_what_is_not_positive(student):
-    """ValueError for a penalty that is not positive"""
+    """a penalty that is not positive is refused with ValueError, a small one is not"""
     args = _drawn(2, 5, 2, seed=80)
     for penalty in (0.0, -1.2):
         kind = refusal(student, *args, penalty=penalty)
         said = f"penalty={penalty} must raise ValueError: got {kind or 'no error'}."
         assert_that(kind == "ValueError", said)
+    assert_same(student(*args, penalty=0.1), right_token_by_token(*args, penalty=0.1))
 
 
 def _drawn(*sizes, seed):
@@ -187,7 +188,7 @@ def wrong_last_token_only(logits, tokens, *, penalty):
 
 
 def wrong_last_one_missed(logits, tokens, *, penalty):
-    """You leave out the token that was said last. It belongs to the tokens so far: take them all."""
+    """You leave out the token that was said last. It is one of those so far: take them all."""
     _checked(penalty)
     lowered = torch.where(logits > 0, logits / penalty, logits * penalty)
     return torch.where(_said(logits, tokens[..., :-1]), lowered, logits)
@@ -212,12 +213,14 @@ def right_by_scatter(logits, tokens, *, penalty):
 def right_token_by_token(logits, tokens, *, penalty):
     """a loop over the rows and the tokens in them"""
     _checked(penalty)
-    found = logits.clone()
-    width, t = logits.shape[-1], tokens.shape[-1]
-    for row, said in zip(found.view(-1, width), tokens.reshape(-1, t).tolist(), strict=True):
+    width, found = logits.shape[-1], []
+    rows = logits.reshape(-1, width), tokens.reshape(-1, tokens.shape[-1]).tolist()
+    for row, said in zip(*rows, strict=True):
+        factors = torch.ones_like(row)
         for i in set(said):
-            row[i] = row[i] / penalty if row[i] > 0 else row[i] * penalty
-    return found
+            factors[i] = 1 / penalty if row[i] > 0 else penalty
+        found.append(row * factors)
+    return torch.stack(found).reshape(logits.shape)
 
 
 shown = right_by_scatter

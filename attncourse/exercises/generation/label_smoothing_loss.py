@@ -22,8 +22,8 @@ difficulty, minutes = 2, 15
 hints = (
     "Four classes and a share of 0.2: what has the right class in q, and what each other? Do they "
     "sum to 1?",
-    "Two terms are enough: 1 - smoothing times the usual loss, and smoothing times the mean of -ln p "
-    "over all classes.",
+    "Two terms are enough: 1 - smoothing times the usual loss, and smoothing times the mean of "
+    "-ln p over all classes.",
 )
 forbidden = ("label_smoothing_loss", "cross_entropy", "CrossEntropyLoss")
 
@@ -64,10 +64,12 @@ def check_mean_over_all_rows(student):
 
 
 def check_best_where_p_is_q(student):
-    """the gradient is zero where the model says just what is asked"""
+    """smallest where the model says just what is asked: the entropy, and no gradient"""
     q = torch.full((3, 5), 0.3 / 5, dtype=torch.float64)
     targets = torch.tensor([4, 0, 2])
     q[torch.arange(3), targets] += 0.7
+    entropy = -(q * q.log()).sum(dim=-1).mean()
+    assert_same(student(q.log(), targets, smoothing=0.3), entropy, "the loss")
     (found,) = gradients(student, q.log(), targets, smoothing=0.3)
     assert_same(found, torch.zeros_like(q), "the gradient")
 
@@ -135,7 +137,7 @@ def wrong_target_too_small(logits, targets, *, smoothing):
 
 
 def wrong_target_kept_whole(logits, targets, *, smoothing):
-    """You add the share to a target that is still whole, so that q sums to more than 1. Take it away
+    """You add the share to a target that is still whole, so that q sums to more than 1. Take it
     from the target first: 1 - smoothing times the usual loss.
     """
     right, log_p = _terms(logits, targets)

@@ -95,8 +95,8 @@ class KVCache(_Cache):
         return self._length
 
     def reorder(self, rows: Tensor) -> None:
-        """Row i of the first axis is from now on what row rows[i] was: (b,) numbers of rows, of which
-        some may come twice and some not at all. Time and memory O(the buffers).
+        """Row i of the first axis is from now on what row rows[i] was; a row may come twice or not
+        at all. Time and memory O(the buffers).
 
         >>> cache = KVCache()
         >>> cache.append(torch.tensor([[[1.0]], [[2.0]]]), torch.zeros(2, 1, 3))

@@ -83,7 +83,7 @@ def test_a_cache_follows_its_rows():
 
 def test_the_texts_are_found_again(model):
     told = measured("generation").results["texts"]
-    found = STUDY["texts"](count=6, new=20, ways={k: STUDY["WAYS"][k] for k in told if k in SMALL})
+    found = dict(STUDY["texts"](count=6, new=16, ways={k: STUDY["WAYS"][k] for k in SMALL}))
     assert set(found) == {"a person", *SMALL}
     for few in found.values():
         assert few["surprise"] > 0
@@ -104,11 +104,11 @@ def test_what_is_drawn_surprises_as_expected_and_the_maximum_less():
 
 
 def test_copies_are_found_again():
-    told, few = measured("generation").results["copies"], STUDY["copies"](count=5)
+    told, few = measured("generation").results["copies"], dict(STUDY["copies"](count=5))
     for name in ("seen", "hidden"):
-        assert len(few[name]) == len(told[name]) == 5
+        assert len(few[name]) == len(told[name]) == 4
     assert few["seen"][1] < 0.5 * few["seen"][0]
-    assert few["hidden"][4] > 3 * few["seen"][4]
+    assert few["hidden"][3] > 3 * few["seen"][3]
 
 
 def test_dates_are_found_again():
