@@ -144,8 +144,7 @@ def beam_texts(width: int, count: int = PIECES, new: int = NEW) -> dict[str, Any
     given = pieces(model, count)[:, :GIVEN]
     found = [beams(model, some, new, width) for some in given.split(25)]
     whole = read(model, torch.cat(found), GIVEN)
-    told = judged(model, whole) | {"ln p": median(-whole.surprise.sum(dim=1))}
-    return told
+    return judged(model, whole) | {"ln p": median(-whole.surprise.sum(dim=1))}
 
 
 def copies(count: int = 100) -> Iterator[tuple[str, list[float]]]:
