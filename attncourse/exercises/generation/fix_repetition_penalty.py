@@ -33,10 +33,10 @@ SIZES = ((4, 11, 3), (3, 7, 5))  # rows, V, t
 
 
 def check_four_logits_by_hand(student):
-    """four logits by hand, of which two were said"""
+    """four logits by hand, of which three were said"""
     logits = torch.tensor([3.0, -1.0, 2.0, -4.0], dtype=torch.float64)
-    expected = torch.tensor([1.5, -2.0, 2.0, -4.0], dtype=torch.float64)
-    assert_same(student(logits, torch.tensor([1, 0]), penalty=2.0), expected)
+    expected = torch.tensor([1.5, -2.0, 2.0, -8.0], dtype=torch.float64)
+    assert_same(student(logits, torch.tensor([1, 0, 3]), penalty=2.0), expected)
 
 
 def check_equals_the_rule(student):
@@ -134,6 +134,14 @@ def wrong_multiplied_whatever_the_sign(logits, tokens, *, penalty):
     """You multiply positive logits as well, which brings them up. Divide those by the penalty."""
     _checked(penalty)
     return torch.where(_said(logits, tokens), logits * penalty, logits)
+
+
+def wrong_negative_ones_left(logits, tokens, *, penalty):
+    """You leave negative logits as they are, so that of a model with such logits nothing is
+    lowered. Multiply them by the penalty.
+    """
+    _checked(penalty)
+    return torch.where(_said(logits, tokens) & (logits > 0), logits / penalty, logits)
 
 
 def wrong_way_round(logits, tokens, *, penalty):
