@@ -121,7 +121,7 @@ def wrong_divided_whatever_the_sign(logits, tokens, *, penalty):
     Multiply those by the penalty.
     """
     if penalty <= 0:
-        raise ValueError(f"penalty must be positive: got {penalty}")
+        raise ValueError("a penalty is a positive number")
     said = torch.zeros_like(logits, dtype=torch.bool)
     said = said.scatter(-1, tokens, True)
     return torch.where(said, logits / penalty, logits)
