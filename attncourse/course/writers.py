@@ -17,7 +17,7 @@ Writer = Callable[[SmolLM, str, int], str]  # a model, a prompt, how many tokens
 
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 BEAM = 3  # places
-MASS, PENALTY = 0.9, 1.2
+MASS, PENALTY, TOP = 0.9, 1.2, -10.0
 
 
 def by_loop(function: Function) -> Writer:
@@ -79,7 +79,8 @@ def by_filter(function: Function) -> Writer:
 def by_penalty(function: Function) -> Writer:
     """The likeliest tokens, after ``repetition_penalty(logits, tokens, penalty)`` of those said.
 
-    The penalty is that for the answer alone: what the prompt said may be said again.
+    What the prompt said may be said again. The logits are those of a model in which all are below
+    zero, the largest at `TOP`: a softmax does not notice.
     """
 
     def write(model: SmolLM, prompt: str, tokens: int) -> str:
@@ -87,7 +88,8 @@ def by_penalty(function: Function) -> Writer:
 
         def choose(logits: Tensor) -> int:
             if said:
-                found = _asked(function, logits, torch.tensor(said), penalty=PENALTY)
+                lower = logits - logits.max() + TOP
+                found = _asked(function, lower, torch.tensor(said), penalty=PENALTY)
                 logits = _changed(found, logits)
             said.append(int(logits.argmax()))
             return said[-1]
