@@ -120,7 +120,7 @@ def _ranks(x: Tensor) -> Tensor:
     """The rank of each number, from 0; of equal ones the mean."""
     x = x.double()
     lower = (x[:, None] > x).sum(dim=1)
-    return lower + ((x[:, None] == x).sum(dim=1) - 1) / 2
+    return lower.double() + ((x[:, None] == x).sum(dim=1) - 1) / 2
 
 
 def _direction(x: Tensor) -> Tensor:

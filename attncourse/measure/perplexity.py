@@ -29,7 +29,7 @@ def sliding_perplexity(
     >>> round(sliding_perplexity(log_p, stride=1).item(), 6)  # the quarter has been counted before
     2.0
     """
-    s, n = log_probabilities.shape
+    n = log_probabilities.shape[-1]
     if not 1 <= stride <= n:
         raise ValueError(f"stride must be from 1 to n={n}, the window: got stride={stride}")
     wide = log_probabilities.to(accumulation_dtype(log_probabilities.dtype))

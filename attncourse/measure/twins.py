@@ -40,11 +40,17 @@ TWINS = (
         "trophy suitcase",
         "big small",
     ),
-    _pair("The table does not go through the door because it is too {}.", "table door", "wide narrow"),
+    _pair(
+        "The table does not go through the door because it is too {}.", "table door", "wide narrow"
+    ),
     _pair("The rope did not hold the bell because it was too {}.", "rope bell", "weak heavy"),
-    _pair("The dog could not jump over the fence because it was too {}.", "dog fence", "small high"),
+    _pair(
+        "The dog could not jump over the fence because it was too {}.", "dog fence", "small high"
+    ),
     _pair("The knife did not cut the bread because it was too {}.", "knife bread", "blunt hard"),
-    _pair("The boat could not pass under the bridge because it was too {}.", "boat bridge", "tall low"),
+    _pair(
+        "The boat could not pass under the bridge because it was too {}.", "boat bridge", "tall low"
+    ),
     _pair("The horse could not pull the cart because it was too {}.", "horse cart", "weak heavy"),
     _pair("The cat did not catch the mouse because it was too {}.", "cat mouse", "slow fast"),
     _pair("The shelf did not carry the piano because it was too {}.", "shelf piano", "weak heavy"),
@@ -54,7 +60,9 @@ TWINS = (
     _pair("The book does not fit on the shelf because it is too {}.", "book shelf", "tall low"),
     _pair("The key did not turn in the lock because it was too {}.", "key lock", "large small"),
     _pair("The hammer did not split the rock because it was too {}.", "hammer rock", "light hard"),
-    _pair("The bottle did not fill the bucket because it was too {}.", "bottle bucket", "small large"),
+    _pair(
+        "The bottle did not fill the bucket because it was too {}.", "bottle bucket", "small large"
+    ),
 )
 
 
@@ -86,7 +94,7 @@ def by_likelihood(model: SmolLM) -> Callable[[Twins, str], bool]:
 
 
 def both_right(first: Callable[[Twins, str], bool]) -> list[tuple[bool, bool]]:
-    """For each pair of twins: is the answer to the one right, and to the other? Chance is a half."""
+    """For each pair of twins: is the answer to the one right, and to the other? Chance is half."""
     found = []
     for twins in TWINS:
         one, other = (first(twins, text) for text in twins.texts())

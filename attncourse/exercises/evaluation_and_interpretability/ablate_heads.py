@@ -1,10 +1,10 @@
 r"""# Take heads out
 
-What a head is for is told by what is missing without it. Replace the outputs of some heads by zeros:
-what they would have fetched does not reach the tokens, and the others are as they were.
+What a head is for is told by what is missing without it. Replace the outputs of some heads by
+zeros: what they would have fetched does not reach the tokens, and the others are as they were.
 
-- `x` is (..., h, n, d), the outputs of h heads for n tokens. `heads` is a list of whole numbers from
-  0 to h - 1, which head is to go. It may be empty, and may name a head twice.
+- `x` is (..., h, n, d), the outputs of h heads for n tokens. `heads` is a list of whole numbers
+  from 0 to h - 1, which head is to go. It may be empty, and may name a head twice.
 - The result has the shape and dtype of `x`, which stays as it is.
 - No gradient reaches a head that is out, and what is infinite or NaN there does no harm.
 """
@@ -19,7 +19,7 @@ from attncourse.testing import assert_same, assert_that, gaussian, gradients
 difficulty, minutes = 1, 10
 hints = (
     "Which axis are the heads on, counted from the right? `x[..., heads, :, :]` is what has to go.",
-    "Write zeros into a copy, `x.clone()`. What does 0 times NaN give, if you multiply by 0 instead?",
+    "Write zeros into a copy, `x.clone()`. What is 0 times NaN, if you multiply by 0 instead?",
 )
 forbidden = ("ablate_heads", "without_heads")
 

@@ -163,8 +163,8 @@ def wrong_transposed(maps):
 
 
 def wrong_entry_by_entry(maps):
-    """You multiply the layers entry by entry. A token reaches another by way of all that lie between:
-    take the matrix product.
+    """You multiply the layers entry by entry. A token reaches another by way of all that lie
+    between: take the matrix product.
     """
     return _mixed(maps).prod(dim=-3)
 

@@ -4,8 +4,9 @@ A text says *Mrs Dursley* once. Later it says *Mrs*, and a head that looks at wh
 last time can propose *Dursley*. Such a head is found by its map, on any text in which tokens come
 twice. Measure how much weight it gives to these keys.
 
-Query i has key j + 1 as such a key if j < i and `tokens[j] == tokens[i]`. Sum its weights on all keys
-of that kind. The score is the mean of these sums over the queries that have at least one such key.
+Query i has key j + 1 as such a key if j < i and `tokens[j] == tokens[i]`. Sum its weights on all
+keys of that kind. The score is the mean of these sums over the queries that have at least one such
+key.
 
 - `maps` is (..., n, n): the weights of any number of heads, a row for each query. `tokens` (n,)
   holds integers.
@@ -114,8 +115,8 @@ def _scored(maps, keys):
 
 
 def wrong_the_copy_itself(maps, tokens):
-    """You score the weight on the earlier copy itself. An induction head looks at what came *behind*
-    it: one column further to the right.
+    """You score the weight on the earlier copy itself. An induction head looks at what came
+    *behind* it: one column further to the right.
     """
     return _scored(maps, _same(tokens))
 
