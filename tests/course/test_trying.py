@@ -41,7 +41,7 @@ NOW = (  # exercises that exist
     *("decode_step", "quantize_int8", "dequantize", "fix_quantize_int8", "ring_attention"),
     *("fix_local_mask", "fix_batch_axis", "fix_weight_formula"),
     *("generate", "kv_cache_generate", "beam_search", "sample", "fix_sample"),
-    "choose_mechanism",
+    *("choose_mechanism", "ablate_heads"),
 )
 FUTURE = "A token sees those after it"
 
