@@ -166,6 +166,13 @@ def wrong_mean_over_keys(maps, tokens):
     return (maps * keys).sum(dim=(-1, -2)) / keys.sum().clamp(min=1)
 
 
+def wrong_sum_for_the_mean(maps, tokens):
+    """You add up what all queries give, so that a long text scores more than a short one. Divide by
+    the number of queries that have such a key.
+    """
+    return (maps * _follows(tokens)).sum(dim=(-1, -2))
+
+
 def wrong_latest_copy_alone(maps, tokens):
     """You look at the latest copy alone. A token may come more than twice: sum the weights on what
     follows each of its copies.
