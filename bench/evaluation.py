@@ -55,7 +55,9 @@ def copies(seed: int, model: SmolLM) -> Tensor:
 def scores(model: SmolLM, draws: int = DRAWS) -> Tensor:
     """The induction score of each head (30, 9), the mean over texts."""
     texts = [copies(seed, model) for seed in range(draws)]
-    return torch.stack([induction_score(model.maps(ids), ids) for ids in texts]).mean(dim=0)
+    return torch.stack([induction_score(model.maps(ids.tolist()), ids) for ids in texts]).mean(
+        dim=0
+    )
 
 
 def losses(model: SmolLM, ids: Tensor) -> Tensor:
