@@ -38,7 +38,6 @@ from attncourse.measure.analytic import crossover_length as crossover_length
 from attncourse.measure.analytic import kv_cache_bytes as kv_cache_bytes
 from attncourse.measure.analytic import plain_attention_bytes as plain_attention_bytes
 from attncourse.measure.analytic import tiled_attention_bytes as tiled_attention_bytes
-from attncourse.measure.attribution import attention_rollout as attention_rollout
 from attncourse.measure.collapse import distance_from_mean as distance_from_mean
 from attncourse.measure.cost import flops as flops
 from attncourse.measure.cost import largest_tensor as largest_tensor
@@ -53,6 +52,7 @@ from attncourse.measure.perplexity import sliding_perplexity as sliding_perplexi
 from attncourse.measure.prediction import predicted as predicted
 from attncourse.measure.prediction import work_of as work_of
 from attncourse.measure.roles import induction_score as induction_score
+from attncourse.measure.rollout import attention_rollout as attention_rollout
 from attncourse.measure.roofline import roofline_seconds as roofline_seconds
 from attncourse.measure.roofline import sdpa_floor_bytes as sdpa_floor_bytes
 from attncourse.measure.timing import median_seconds as median_seconds
@@ -207,6 +207,7 @@ from attncourse.mechanisms.sharing.segments import segment_attention as segment_
 from attncourse.mechanisms.sharing.segments import segment_recurrence as segment_recurrence
 from attncourse.mechanisms.sharing.shared import shared_attention as shared_attention
 from attncourse.mechanisms.sharing.shared import signed_shared_attention as signed_shared_attention
+from attncourse.models.ablation import ablate_heads as ablate_heads
 from attncourse.models.decoder import Decoder as Decoder
 from attncourse.models.decoder import DecoderConfig as DecoderConfig
 from attncourse.models.encoder import Encoder as Encoder
@@ -217,7 +218,6 @@ from attncourse.models.generation import kept_probabilities as kept_probabilitie
 from attncourse.models.generation import kv_cache_generate as kv_cache_generate
 from attncourse.models.generation import sample as sample
 from attncourse.models.pretrained.minilm import MiniLM as MiniLM
-from attncourse.models.pretrained.removal import ablate_heads as ablate_heads
 from attncourse.models.pretrained.smollm import SmolLM as SmolLM
 from attncourse.models.transformer import Transformer as Transformer
 from attncourse.models.transformer import TransformerConfig as TransformerConfig

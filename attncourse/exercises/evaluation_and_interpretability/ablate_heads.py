@@ -13,7 +13,7 @@ import math
 
 import torch
 
-from attncourse.models.pretrained.removal import ablate_heads as solution
+from attncourse.models.ablation import ablate_heads as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients
 
 difficulty, minutes = 1, 10

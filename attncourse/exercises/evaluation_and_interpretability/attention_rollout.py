@@ -15,7 +15,7 @@ $$M_l = \tfrac12 \left( \frac{1}{h} \sum_{i=1}^{h} W_{l,i} + I \right), \qquad
 
 import torch
 
-from attncourse.measure.attribution import attention_rollout as solution
+from attncourse.measure.rollout import attention_rollout as solution
 from attncourse.testing import assert_same, gaussian, gradients
 
 difficulty, minutes = 2, 15
