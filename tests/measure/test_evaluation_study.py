@@ -130,3 +130,23 @@ def test_heads_are_counted_from_zero():
         ablate_heads(torch.zeros(3, 1, 2), [0, 3])
     with pytest.raises(ValueError, match="heads are counted from 0 to h - 1: got -1 for h=3"):
         ablate_heads(torch.zeros(3, 1, 2), [-1])
+
+
+def test_agreement_and_meaning_are_found_again_for_three_sentences(found):
+    for name, numbers in evaluation.agreement(3).items():
+        assert numbers == pytest.approx(found["agreement"][name][:3], abs=0.03)
+    for again, written in zip(evaluation.meaning(3), found["meaning"], strict=True):
+        assert again == pytest.approx(written[:3], abs=0.03)
+
+
+def test_a_table_of_words_agrees_as_well_as_weights(found):
+    weights, table = (found["agreement"][name] for name in ("weights", "no layer"))
+    assert len(weights) == len(table) == 100
+    assert sum(a >= b for a, b in zip(table, weights, strict=True)) > 45
+
+
+def test_the_freedom_of_a_layer_is_found_again(found):
+    again = evaluation.freedom(range(3, 4))
+    for one, written in zip(again, found["freedom"][36:48], strict=True):
+        assert one[:2] == pytest.approx(written[:2], rel=0.02, abs=0.02)
+    assert found["freedom"][37][2] == 0  # the head that looks at the trophy
