@@ -1,0 +1,207 @@
+"""One vector for many: attention pooling, and opinions in long texts and behind a "not"."""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from itertools import product
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from attncourse.core.masks import padding_mask
+from attncourse.core.shapes import checked
+from attncourse.mechanisms.dense.softmax import masked_softmax
+from attncourse.models.pretrained.minilm import MiniLM
+from attncourse.models.pretrained.prose import sentences
+from attncourse.models.short_texts import counted, words
+from attncourse.models.small_runs import ridge_head
+
+GOOD = (
+    "good great lovely splendid wonderful excellent superb delightful charming brilliant pleasant "
+    "fantastic amazing beautiful marvellous perfect impressive enjoyable terrific admirable "
+    "magnificent outstanding fine nice"
+).split()
+BAD = (
+    "bad awful dreadful terrible horrible poor disgusting boring ugly dull nasty disappointing "
+    "mediocre tedious lousy unpleasant miserable pathetic shabby annoying useless hideous appalling "
+    "dire"
+).split()
+THINGS = ("film", "soup", "hotel", "book")
+SHOWN = 16  # words of each kind that a reader learns from; eight are asked
+
+
+@checked
+def attention_pooling(
+    states: Float[Tensor, "... m d"],
+    query: Float[Tensor, " d"],
+    *,
+    mask: Bool[Tensor, "... m"] | None = None,
+) -> Float[Tensor, "... d"]:
+    """The mean of m states, each weighted by how well it fits one query that all texts share.
+
+    softmax(states . query / sqrt(d)) states. mask is True where a state is none of the padding; a
+    text without any gives zeros. The query is a parameter that is learned. Time O(m d).
+
+    Source: Yang et al. 2016, equations 5 to 7, with keys that are the states themselves.
+
+    >>> states = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
+    >>> attention_pooling(states, torch.zeros(2)).tolist()
+    [2.0, 0.0]
+    """
+    scores = states @ query / math.sqrt(query.shape[-1])
+    real = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
+    weights = masked_softmax(scores[..., None, :], real[..., None, :])
+    return (weights @ states)[..., 0, :]
+
+
+def mean_pooling(states: Tensor, mask: Tensor) -> Tensor:
+    """The plain mean of the states (..., d) that are none of the padding."""
+    real = mask[..., None].to(states.dtype)
+    return (states * real).sum(dim=-2) / real.sum(dim=-2)
+
+
+class Opinions:
+    """Texts that say of one thing that it is good or bad, as MiniLM's tokens.
+
+    Eight words of each kind are kept for the texts that are asked, drawn by the seed.
+    """
+
+    def __init__(self, features: str, seed: int) -> None:
+        self.features = features
+        self.generator = Generator().manual_seed(seed)
+        order = torch.randperm(len(GOOD), generator=self.generator).tolist()
+        self.words = {False: order[:SHOWN], True: order[SHOWN:]}
+
+    def lines(
+        self, count: int, *, others: int, negated: float, asked: bool
+    ) -> tuple[list[list[str]], Tensor]:
+        """Texts as lists of sentences, and who is content (count,).
+
+        Each has `others` neutral sentences and one opinion at a random place, a share of them behind
+        a "not".
+        """
+        texts, labels = [], []
+        for _ in range(count):
+            good, turned = self._chance(0.5), self._chance(negated)
+            word = self.words[asked][self._drawn(len(self.words[asked]))]
+            text = [neutral()[self._drawn(len(neutral()))] for _ in range(others)]
+            said = opinion(THINGS[self._drawn(len(THINGS))], (GOOD if good else BAD)[word], turned)
+            text.insert(self._drawn(others + 1), said)
+            texts.append(text)
+            labels.append(good != turned)
+        return texts, torch.tensor(labels)
+
+    def texts(
+        self, count: int, *, others: int, negated: float, asked: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """States (count, m, 384), which are none of the padding (count, m), and who is content."""
+        lines, labels = self.lines(count, others=others, negated=negated, asked=asked)
+        rows = [torch.cat([states_of(self.features)[line] for line in text]) for text in lines]
+        lengths = torch.tensor([len(row) for row in rows])
+        states = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        return states, padding_mask(lengths, states.shape[1])[:, 0], labels.float()
+
+    def _drawn(self, high: int) -> int:
+        return int(torch.randint(high, (), generator=self.generator))
+
+    def _chance(self, share: float) -> bool:
+        return bool(torch.rand((), generator=self.generator) < share)
+
+
+def opinion(thing: str, word: str, turned: bool) -> str:
+    """A sentence that says what a thing is, or is not."""
+    return f"The {thing} was {'not ' if turned else ''}{word}."
+
+
+class Judge(nn.Module):
+    """A text is good if its pooled vector lies on the right side: one query, one plane."""
+
+    def __init__(self, d: int = 384) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(d))
+        self.plane = nn.Linear(d, 1)
+        nn.init.zeros_(self.plane.weight)
+        nn.init.zeros_(self.plane.bias)
+
+    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+        """The logit (b,) of a good opinion."""
+        return self.plane(self.pooled(states, mask))[..., 0]
+
+    def pooled(self, states: Tensor, mask: Tensor) -> Tensor:
+        """One vector (b, d) for a text, by the query."""
+        return attention_pooling(states, self.query, mask=mask)
+
+
+class MeanJudge(Judge):
+    """The same with the plain mean."""
+
+    def pooled(self, states: Tensor, mask: Tensor) -> Tensor:
+        """One vector (b, d) for a text, whatever the query."""
+        return mean_pooling(states, mask)
+
+
+def judged(
+    make: Callable[[], Judge],
+    features: str,
+    *,
+    others: int,
+    negated: float = 0.0,
+    seed: int = 0,
+    steps: int = 150,
+) -> tuple[float, Judge]:
+    """The share of 200 texts about unseen words judged rightly, after training on 300 others."""
+    opinions = Opinions(features, seed)
+    told = opinions.texts(300, others=others, negated=negated, asked=False)
+    held = opinions.texts(200, others=others, negated=negated, asked=True)
+    model = make()
+    adam = torch.optim.AdamW(model.parameters(), lr=0.03, weight_decay=0.01)
+    rates = torch.optim.lr_scheduler.OneCycleLR(adam, 0.03, total_steps=steps)
+    for _ in range(steps):
+        rows = torch.randint(300, (64,), generator=opinions.generator)
+        states, mask, labels = (x[rows] for x in told)
+        loss = functional.binary_cross_entropy_with_logits(model(states, mask), labels)
+        adam.zero_grad()
+        torch.autograd.backward(loss)
+        adam.step()
+        rates.step()
+    with torch.no_grad():
+        right = (model(held[0], held[1]) > 0) == (held[2] > 0)
+    return right.float().mean().item(), model
+
+
+def counts_judged(*, others: int, negated: float = 0.0, seed: int = 0) -> float:
+    """The share of the same 200 texts judged rightly by their counted words, with a linear head."""
+    opinions = Opinions("words", seed)
+    told, learned = opinions.lines(300, others=others, negated=negated, asked=False)
+    held, asked = opinions.lines(200, others=others, negated=negated, asked=True)
+    bags = counted([" ".join(text) for text in told + held])
+    said = ridge_head(bags[:300], learned.long(), bags[300:])
+    return (said == asked).float().mean().item()
+
+
+@cache
+def neutral() -> tuple[str, ...]:
+    """Sentences without an opinion."""
+    spoken = set(GOOD) | set(BAD)
+    return tuple(x for x in sentences() if not spoken & set(words(x)))
+
+
+@cache
+def states_of(features: str) -> dict[str, Tensor]:
+    """The states (m, 384) of each sentence's tokens, without [CLS] and [SEP], all of length 10.
+
+    features is "table", the words' vectors before any layer, or "layer 6", what leaves the last.
+    """
+    model = MiniLM.load()
+    said = [opinion(*each) for each in product(THINGS, (*GOOD, *BAD), (False, True))]
+    found = {}
+    for text in (*neutral(), *said):
+        ids = model.encode(text)
+        if features == "table":
+            states = model.tensors["embeddings.word_embeddings.weight"][torch.tensor(ids)]
+        else:
+            states = model.hidden(ids)
+        found[text] = 10 * functional.normalize(states[1:-1], dim=-1)
+    return found
