@@ -35,8 +35,8 @@ def alignment_error_rate(
 def translation_scores(model: Translator, drawn: Sequence[int]) -> dict[str, float]:
     """What becomes of some numbers: the share without a fault, the mean BLEU, the alignment error.
 
-    BLEU is of the numbers of four German words or more, since a shorter line has no 4-gram and the
-    BLEU 0, however right. The alignment is that of the numbers without a fault; without any it is 1.
+    BLEU is of the numbers of four German words or more, since a shorter line has no 4-gram and
+    BLEU 0, however right. The alignment is that of the numbers without a fault, or 1.
     """
     lines, weights = model.translate(drawn)
     rights = [german(number)[0] for number in drawn]

@@ -13,16 +13,17 @@ from torch.nn.utils import rnn
 from attncourse.core.masks import padding_mask
 from attncourse.mechanisms.dense.softmax import masked_softmax
 
-ONES = (
+_ONES = (
     "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen"
-).split()
-TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-EINS = (
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_EINS = (
     "ein zwei drei vier fünf sechs sieben acht neun zehn elf zwölf dreizehn vierzehn fünfzehn "
     "sechzehn siebzehn achtzehn neunzehn"
-).split()
-ZIGS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
+)
+_ZIGS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig"
+ONES, TENS, EINS, ZIGS = (tuple(line.split()) for line in (_ONES, _TENS, _EINS, _ZIGS))
 ENGLISH = (*ONES, *TENS, "hundred", "thousand")
 GERMAN = (*EINS, *ZIGS, "hundert", "tausend", "eins", "und")
 WORDS = dict(zip(ENGLISH, GERMAN, strict=False))  # word for word: "one" is always "ein"
@@ -118,7 +119,7 @@ class Translator(nn.Module):
 
     @torch.no_grad()
     def translate(self, drawn: Sequence[int]) -> tuple[list[list[str]], Tensor]:
-        """What it writes by itself, the likeliest word after the other, and the weights (b, n, m)."""
+        """What it writes by itself, always the likeliest word, and the weights (b, n, m)."""
         source, mask, _ = encoded(drawn)
         before = torch.full((len(drawn), 1), END)
         for _ in range(LONGEST):
@@ -224,7 +225,7 @@ def train(model: Translator, steps: int, *, generator: Generator, rate: float = 
 
 
 def trained(make: Callable[[], Translator], steps: int, *, seed: int) -> Translator:
-    """A translator that was trained for so many steps; the seed decides how it begins and goes on."""
+    """A translator after so many steps; the seed decides how it begins and what it is shown."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = make()
@@ -238,7 +239,7 @@ def held_out(count: int) -> list[int]:
 
 
 def links(drawn: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Sure and possible links (b, n, m) of the German words of some numbers to the English ones."""
+    """Sure and possible links (b, n, m) of German words (n) to English ones (m)."""
     m = max(len(english(number)) for number in drawn)
     sure = torch.zeros(len(drawn), LONGEST, m, dtype=torch.bool)
     possible = sure.clone()

@@ -18,16 +18,17 @@ from attncourse.models.pretrained.prose import sentences
 from attncourse.models.short_texts import counted, words
 from attncourse.models.small_runs import ridge_head
 
-GOOD = (
+_GOOD = (
     "good great lovely splendid wonderful excellent superb delightful charming brilliant pleasant "
     "fantastic amazing beautiful marvellous perfect impressive enjoyable terrific admirable "
     "magnificent outstanding fine nice"
-).split()
-BAD = (
+)
+_BAD = (
     "bad awful dreadful terrible horrible poor disgusting boring ugly dull nasty disappointing "
-    "mediocre tedious lousy unpleasant miserable pathetic shabby annoying useless hideous appalling "
-    "dire"
-).split()
+    "mediocre tedious lousy unpleasant miserable pathetic shabby annoying useless hideous "
+    "appalling dire"
+)
+GOOD, BAD = tuple(_GOOD.split()), tuple(_BAD.split())
 THINGS = ("film", "soup", "hotel", "book")
 SHOWN = 16  # words of each kind that a reader learns from; eight are asked
 
@@ -79,8 +80,8 @@ class Opinions:
     ) -> tuple[list[list[str]], Tensor]:
         """Texts as lists of sentences, and who is content (count,).
 
-        Each has `others` neutral sentences and one opinion at a random place, a share of them behind
-        a "not".
+        Each has `others` neutral sentences and one opinion at a random place, a share of them
+        behind a "not".
         """
         texts, labels = [], []
         for _ in range(count):

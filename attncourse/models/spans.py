@@ -47,7 +47,8 @@ PAIRS = (  # a thing, and what the question calls it
     *(("kitten", "cat"), ("puppy", "dog"), ("newspaper", "journal"), ("medicine", "drug")),
 )
 SHOWN = 12  # pairs that a reader learns from
-PERSONS = "doctor sailor teacher baker pilot singer lawyer farmer nurse driver".split()
+_PERSONS = "doctor sailor teacher baker pilot singer lawyer farmer nurse driver"
+PERSONS = tuple(_PERSONS.split())
 PLACES = (
     *("in the kitchen", "under the old bridge", "behind the door", "on the top shelf"),
     *("near the river", "in a small garden", "at the station", "beside the warm oven"),

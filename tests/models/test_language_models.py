@@ -6,7 +6,6 @@ from torch.testing import assert_close
 
 from attncourse import attention
 from attncourse.measure.alignment import alignment_error_rate, translation_scores
-from attncourse.measure.experiment import measured
 from attncourse.models import number_words, pooling, spans
 from attncourse.models.short_texts import beside, facts, short_texts, vectors, words
 from attncourse.testing import gaussian

@@ -22,8 +22,8 @@ from attncourse.testing import assert_same, assert_that, gaussian, gradients, le
 difficulty, minutes = 2, 15
 hints = (
     "`states @ query` has one score for each state. The states are keys and values at once.",
-    "What is hidden gets the score `-torch.inf` before the softmax. A row of nothing else comes out "
-    "as NaN: give it other scores, and its weights the factor 0 afterwards.",
+    "What is hidden gets the score `-torch.inf` before the softmax. A row of nothing else comes "
+    "out as NaN: give it other scores, and its weights the factor 0 afterwards.",
 )
 forbidden = ("attention_pooling", "scaled_dot_product_attention", "MultiheadAttention")
 

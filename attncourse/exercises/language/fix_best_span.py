@@ -6,11 +6,11 @@ likely it ends there. This function is to return the likeliest answer: of all sp
 $$\mathrm{start} \le \mathrm{end} < \mathrm{start} + \mathrm{longest}$$
 
 the one whose start logit and end logit have the largest sum. What it returns is a span, it is never
-too long, and often enough it is the right one. Find an input on which another span has a larger sum,
-and mend the function.
+too long, and often enough it is the right one. Find an input on which another span has a larger
+sum, and mend the function.
 
-- `start_logits` and `end_logits` are (..., m), `longest` is a whole number, at least 1. The result is
-  the pair `(start, end)`, each of whole numbers (...), places counted from 0, end included.
+- `start_logits` and `end_logits` are (..., m), `longest` is a whole number, at least 1. The result
+  is the pair `(start, end)`, each of whole numbers (...), places counted from 0, end included.
 - Of several spans with the same sum it is the one that starts first, and of those the shortest.
 - A token that can be neither has the logits minus infinity; some token of each passage has others.
 """
@@ -22,9 +22,10 @@ from attncourse.testing import assert_same, assert_that, gaussian
 
 difficulty, minutes = 2, 15
 hints = (
-    "Give a passage two good starts. After the better one no good end is near. What should come out?",
-    "There are at most m times `longest` spans. A matrix of all sums has a row for each start and a "
-    "column for each end; hide what is no span, and look for the largest entry of the whole.",
+    "Give a passage two good starts. After the better one no good end is near. What should come "
+    "out?",
+    "There are at most m times `longest` spans. A matrix of all sums has a row for each start and "
+    "a column for each end; hide what is no span, and look for the largest of all entries.",
 )
 forbidden = ("best_span",)
 
