@@ -22,7 +22,7 @@ def best_span(
     is largest; of equal ones the one that starts first, then the shorter. Time and memory
     O(m^2). Raises ValueError unless longest is at least 1.
 
-    Source: Seo et al. 2016, section 2, "Output layer"; the bound on the length as in use.
+    Source: Seo et al. 2016, section 2; the bound on the length as in use.
 
     >>> start, end = torch.tensor([0.0, 2.0, 0.0]), torch.tensor([3.0, 0.0, 1.0])
     >>> [int(place) for place in best_span(start, end, longest=2)]
