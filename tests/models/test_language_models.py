@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from attncourse import attention
 from attncourse.measure.alignment import alignment_error_rate, translation_scores
+from attncourse.measure.experiment import measured
 from attncourse.models import number_words, pooling, spans
 from attncourse.models.short_texts import beside, facts, short_texts, vectors, words
 from attncourse.testing import gaussian
@@ -248,3 +249,35 @@ def test_vectors_have_length_one(features):
     found = vectors(["The trophy is big.", "It is the trophy.", "A dog barks."], features)
     assert_close(found.norm(dim=-1), torch.ones(3))
     assert found[0] @ found[1] > found[0] @ found[2]
+
+
+# What was written down
+
+
+def test_what_was_written_down_is_found_again():
+    found = measured("language").results
+    for task, others, negated in (("1 sentences", 0, 0.0), ("4 sentences, half negated", 3, 0.5)):
+        share = pooling.counts_judged(others=others, negated=negated, seed=0)
+        assert share == pytest.approx(found["counted words"][task][0], abs=0.02)
+    for name, make in {"mean": pooling.MeanJudge, "attention": pooling.Judge}.items():
+        share, _ = pooling.judged(make, "layer 6", others=3, seed=0)
+        assert share == pytest.approx(found["layer 6"]["4 sentences"][name][0], abs=0.05)
+
+
+def test_a_reader_whose_keys_know_their_sentence_answers_and_a_blind_one_does_not():
+    told, held = (spans.Questions(12, asked=asked, seed=int(asked)) for asked in (False, True))
+    sees = spans.answered(spans.trained(spans.SpanReader(), told, seed=0, steps=60), held)
+    blind = spans.answered(spans.trained(spans.BlindReader(), told, seed=0, steps=60), held)
+    assert sees > 0.5 > 0.3 > blind
+    assert min(measured("language").results["answers"]["its sentence"]) > 0.7
+
+
+def test_translators_differ_as_the_chapter_says():
+    found = measured("language").results
+    exact = {
+        name: [run["exact"] for run in found[name]]
+        for name in ("GRU states", "convolution", "words alone", "fixed vector")
+    }
+    assert min(exact["GRU states"] + exact["convolution"]) > max(exact["fixed vector"]) + 0.2
+    assert min(exact["fixed vector"]) > max(exact["words alone"])
+    assert max(run["aer"] for run in found["GRU states"]) < 0.01
