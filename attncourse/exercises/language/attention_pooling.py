@@ -32,9 +32,11 @@ SIZES = ((9, 5), (4, 7))  # m, d
 
 def check_two_states_by_hand(student):
     """two states by hand: weights of a quarter and three quarters"""
-    states = torch.tensor([[0.0, 8.0, 0.0, 0.0], [1.0, 0.0, 4.0, 0.0]]).double()
-    query = torch.tensor([2 * math.log(3), 0.0, 0.0, 5.0]).double()  # over the root of 4
-    expected = torch.tensor([0.75, 2.0, 3.0, 0.0]).double()
+    states = torch.zeros(2, 9, dtype=torch.float64)
+    states[0, 1], states[1, 0], states[1, 2] = 8.0, 1.0, 4.0
+    query = torch.zeros(9, dtype=torch.float64)
+    query[0], query[5] = 3 * math.log(3), 5.0  # over the root of 9
+    expected = torch.tensor([0.75, 2.0, 3.0, 0, 0, 0, 0, 0, 0], dtype=torch.float64)
     assert_same(student(states, query), expected)
 
 
@@ -47,7 +49,7 @@ def check_equals_the_sum(student):
 
 def check_takes_leading_axes(student):
     """many texts at once, each with its own weights; no axis is lost"""
-    for lead in ((1,), (3,), (2, 1)):
+    for lead in ((), (1,), (3,), (2, 1)):
         states, query, mask = _padded(*lead, 6, 5, seed=20)
         assert_same(student(states, query), right_state_by_state(states, query))
         expected = right_state_by_state(states, query, mask=mask)
@@ -56,7 +58,7 @@ def check_takes_leading_axes(student):
 
 def check_padding_says_nothing(student):
     """what stands in the padding changes nothing, and the rest of the weights sum to one"""
-    states, query, mask = _padded(3, 7, 4, seed=30)
+    states, query, mask = _padded(3, 7, 6, seed=30)
     expected = right_state_by_state(states, query, mask=mask)
     for size in (0.0, 1000.0):
         other = torch.where(mask[..., None], states, size * query)
@@ -65,10 +67,10 @@ def check_padding_says_nothing(student):
 
 def check_a_text_without_words(student):
     """a text without any state gives zeros, and gradients stay finite"""
-    states, query, mask = _padded(3, 5, 4, seed=40)
+    states, query, mask = _padded(3, 5, 6, seed=40)
     mask[1] = False
     found = student(states, query, mask=mask)
-    assert_same(found[1], torch.zeros(4, dtype=torch.float64), "the vector of a text without words")
+    assert_same(found[1], torch.zeros(6, dtype=torch.float64), "the vector of a text without words")
     assert_same(found, right_state_by_state(states, query, mask=mask))
     slopes = gradients(student, states, query, mask=mask)
     assert_that(all(x.isfinite().all() for x in slopes), "a gradient is not finite.")

@@ -12,6 +12,7 @@ sum, and mend the function.
 - `start_logits` and `end_logits` are (..., m), `longest` is a whole number, at least 1. The result
   is the pair `(start, end)`, each of whole numbers (...), places counted from 0, end included.
 - Of several spans with the same sum it is the one that starts first, and of those the shortest.
+- No gradient is asked for: places are whole numbers.
 - A token that can be neither has the logits minus infinity; some token of each passage has others.
 """
 
