@@ -87,7 +87,7 @@ def check_has_the_right_gradient(student):
     """the gradients of states and query are right"""
     states, query, mask = _padded(2, 6, 5, seed=60)
     expected = gradients(right_state_by_state, states, query, mask=mask)
-    assert_same(gradients(student, states, query, mask=mask), expected, "the gradients")
+    assert_same(gradients(student, states, query, mask=mask), expected, "the gradient")
 
 
 def check_keeps_the_dtype(student):
