@@ -27,7 +27,7 @@ hints = (
 )
 forbidden = ("attention_pooling", "scaled_dot_product_attention", "MultiheadAttention")
 
-SIZES = ((9, 5), (4, 7))  # m, d
+SIZES = ((9, 5), (4, 7), (1, 6))  # m, d
 
 
 def check_two_states_by_hand(student):

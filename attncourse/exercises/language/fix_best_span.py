@@ -214,17 +214,12 @@ def right_by_a_matrix(start_logits, end_logits, *, longest):
 
 
 def right_span_by_span(start_logits, end_logits, *, longest):
-    """a loop over the spans, the best so far kept"""
+    """a list of all spans, the first of the best"""
     m = start_logits.shape[-1]
-    best = torch.full_like(start_logits[..., 0], -torch.inf)
-    start, end = torch.zeros_like(best).long(), torch.zeros_like(best).long()
-    for i in range(m):
-        for j in range(i, min(i + longest, m)):
-            total = start_logits[..., i] + end_logits[..., j]
-            better = total > best
-            best = torch.where(better, total, best)
-            start, end = torch.where(better, i, start), torch.where(better, j, end)
-    return start, end
+    places = [(i, j) for i in range(m) for j in range(i, min(i + longest, m))]
+    sums = [start_logits[..., i] + end_logits[..., j] for i, j in places]
+    best = torch.tensor(places)[torch.stack(sums, dim=-1).argmax(dim=-1)]
+    return best[..., 0], best[..., 1]
 
 
 def right_by_windows(start_logits, end_logits, *, longest):
