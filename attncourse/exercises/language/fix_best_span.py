@@ -113,9 +113,8 @@ def wrong_start_first(start_logits, end_logits, *, longest):
     """You choose the best start first and then the best end for it. A start that is a little worse
     may have a much better end: compare the sums of all pairs.
     """
-    m = start_logits.shape[-1]
     start = start_logits.argmax(dim=-1)
-    after = torch.arange(m) - start[..., None]
+    after = torch.arange(start_logits.shape[-1]) - start[..., None]
     reachable = (after >= 0) & (after < longest)
     return start, end_logits.masked_fill(~reachable, -torch.inf).argmax(dim=-1)
 
