@@ -30,6 +30,7 @@ _BAD = (
 )
 GOOD, BAD = tuple(_GOOD.split()), tuple(_BAD.split())
 THINGS = ("film", "soup", "hotel", "book")
+Pool = Callable[..., Tensor]
 SHOWN = 16  # words of each kind that a reader learns from; eight are asked
 
 
@@ -170,6 +171,20 @@ def judged(
     with torch.no_grad():
         right = (model(held[0], held[1]) > 0) == (held[2] > 0)
     return right.float().mean().item(), model
+
+
+@torch.no_grad()
+def opinion_of(text: str, judge: Judge, pool: Pool = attention_pooling) -> tuple[str, str]:
+    """What a judge of MiniLM's last layer says of a text, and the token where its query looks most.
+
+    pool(states, query) is the pooling, anybody's: the judge's query and plane stay as they are.
+    """
+    model = MiniLM.load()
+    ids = model.encode(text)
+    states = 10 * functional.normalize(model.hidden(ids)[1:-1], dim=-1)
+    word = model.words(ids)[1 + int((states @ judge.query).argmax())]
+    good = judge.plane(pool(states, judge.query)) > 0
+    return "good" if good else "bad", word
 
 
 def counts_judged(*, others: int, negated: float = 0.0, seed: int = 0) -> float:
