@@ -1,20 +1,17 @@
-"""One vector for many: attention pooling, and opinions in long texts and behind a "not"."""
+"""Opinions in long texts and behind a "not", judged from one vector a text."""
 
-import math
 from collections.abc import Callable
 from functools import cache
 from itertools import product
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from attncourse.core.masks import padding_mask
-from attncourse.core.shapes import checked
-from attncourse.mechanisms.dense.softmax import masked_softmax
 from attncourse.models.pretrained.minilm import MiniLM
 from attncourse.models.pretrained.prose import sentences
+from attncourse.models.reading import attention_pooling
 from attncourse.models.short_texts import counted, words
 from attncourse.models.small_runs import ridge_head
 
@@ -32,30 +29,6 @@ GOOD, BAD = tuple(_GOOD.split()), tuple(_BAD.split())
 THINGS = ("film", "soup", "hotel", "book")
 Pool = Callable[..., Tensor]
 SHOWN = 16  # words of each kind that a reader learns from; eight are asked
-
-
-@checked
-def attention_pooling(
-    states: Float[Tensor, "... m d"],
-    query: Float[Tensor, " d"],
-    *,
-    mask: Bool[Tensor, "... m"] | None = None,
-) -> Float[Tensor, "... d"]:
-    """The mean of m states, each weighted by how well it fits one query that all texts share.
-
-    softmax(states . query / sqrt(d)) states. mask is True where a state is none of the padding; a
-    text without any gives zeros. The query is a parameter that is learned. Time O(m d).
-
-    Source: Yang et al. 2016, equations 5 to 7, with keys that are the states themselves.
-
-    >>> states = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
-    >>> attention_pooling(states, torch.zeros(2)).tolist()
-    [2.0, 0.0]
-    """
-    scores = states @ query / math.sqrt(query.shape[-1])
-    real = torch.ones_like(scores, dtype=torch.bool) if mask is None else mask
-    weights = masked_softmax(scores[..., None, :], real[..., None, :])
-    return (weights @ states)[..., 0, :]
 
 
 def mean_pooling(states: Tensor, mask: Tensor) -> Tensor:

@@ -1,43 +1,14 @@
-"""Answers that stand in a text: the best span, and a reader that points at one."""
+"""Answers that stand in a text, and readers that point at them."""
 
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Integer
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from attncourse.core.shapes import checked
 from attncourse.models.pretrained.minilm import MiniLM
+from attncourse.models.reading import best_span
 from attncourse.models.short_texts import words
-
-
-@checked
-def best_span(
-    start_logits: Float[Tensor, "... m"], end_logits: Float[Tensor, "... m"], *, longest: int
-) -> tuple[Integer[Tensor, "..."], Integer[Tensor, "..."]]:
-    """The first and the last token of the likeliest answer, each (...).
-
-    Of all spans with start <= end < start + longest, the one whose sum of start logit and end logit
-    is largest; of equal ones the one that starts first, then the shorter. Time and memory
-    O(m^2). Raises ValueError unless longest is at least 1.
-
-    Source: Seo et al. 2016, section 2; the bound on the length as in use.
-
-    >>> start, end = torch.tensor([0.0, 2.0, 0.0]), torch.tensor([3.0, 0.0, 1.0])
-    >>> [int(place) for place in best_span(start, end, longest=2)]
-    [1, 2]
-    """
-    if longest < 1:
-        raise ValueError(f"longest must be at least 1: got {longest}")
-    m = start_logits.shape[-1]
-    sums = start_logits[..., :, None] + end_logits[..., None, :]
-    places = torch.arange(m, device=sums.device)
-    length = places - places[:, None]  # 0 for one token
-    allowed = (length >= 0) & (length < longest)
-    best = sums.masked_fill(~allowed, -torch.inf).flatten(-2).argmax(dim=-1)
-    return best // m, best % m
-
 
 PAIRS = (  # a thing, and what the question calls it
     *(("car", "automobile"), ("sofa", "couch"), ("rug", "carpet"), ("jacket", "coat")),

@@ -8,6 +8,7 @@ from attncourse import attention
 from attncourse.measure.alignment import alignment_error_rate, translation_scores
 from attncourse.measure.experiment import measured
 from attncourse.models import number_words, pooling, spans
+from attncourse.models.reading import attention_pooling, best_span
 from attncourse.models.short_texts import beside, facts, short_texts, vectors, words
 from attncourse.testing import gaussian
 
@@ -166,7 +167,7 @@ def test_the_alignment_error_rate_equals_that_of_sets():
 
 def test_a_span_has_one_token_at_least():
     with pytest.raises(ValueError, match="longest must be at least 1: got 0"):
-        spans.best_span(torch.zeros(3), torch.zeros(3), longest=0)
+        best_span(torch.zeros(3), torch.zeros(3), longest=0)
 
 
 def test_answers_stand_where_a_passage_says():
@@ -197,14 +198,14 @@ def test_things_that_are_asked_were_not_shown():
 
 def test_a_query_of_zeros_pools_to_the_mean():
     states, mask = gaussian(3, 6, 4), torch.arange(6) < torch.tensor([[6], [2], [1]])
-    pooled = pooling.attention_pooling(states, torch.zeros(4).double(), mask=mask)
+    pooled = attention_pooling(states, torch.zeros(4).double(), mask=mask)
     assert_close(pooled, pooling.mean_pooling(states, mask))
 
 
 def test_pooling_is_attention_of_one_query():
     states, query = gaussian(6, 4), gaussian(4, seed=1)
     expected = attention(query[None], states, states)[0]
-    assert_close(pooling.attention_pooling(states, query), expected)
+    assert_close(attention_pooling(states, query), expected)
 
 
 def test_words_that_are_asked_were_not_shown():

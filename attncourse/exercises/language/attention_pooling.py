@@ -16,7 +16,7 @@ import math
 
 import torch
 
-from attncourse.models.pooling import attention_pooling as solution
+from attncourse.models.reading import attention_pooling as solution
 from attncourse.testing import assert_same, assert_that, gaussian, gradients, levels
 
 difficulty, minutes = 2, 15

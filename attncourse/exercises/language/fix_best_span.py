@@ -18,7 +18,7 @@ sum, and mend the function.
 
 import torch
 
-from attncourse.models.spans import best_span as solution
+from attncourse.models.reading import best_span as solution
 from attncourse.testing import assert_same, assert_that, gaussian
 
 difficulty, minutes = 2, 15
