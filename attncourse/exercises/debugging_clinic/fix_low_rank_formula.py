@@ -43,9 +43,9 @@ def wrong_multiplied_out(q, k, v, proj_k, proj_v):
 stub = wrong_multiplied_out
 
 
-def wrong_values_spread_back(q, k, v, proj_k, proj_v):
-    """You mix the keys to r and spread the weights back over m, to meet the values as they are: a
-    matrix of n × m again, whose rows do not sum to one. Mix the values instead.
+def wrong_values_mixed_by_the_keys_matrix(q, k, v, proj_k, proj_v):
+    """Your values are mixed by `proj_k`, the keys' matrix, before they meet the weights or, with
+    n × m numbers on the way, after. They have one of their own: mix them by `proj_v`, before.
     """
     scores = q @ (proj_k @ k).mT / math.sqrt(q.shape[-1])
     return (torch.softmax(scores, dim=-1) @ proj_k) @ v

@@ -80,6 +80,7 @@ borrowed = (
             "check_has_the_right_gradient",
             "check_keeps_the_dtype",
             "wrong_no_scale",
+            "wrong_scale_by_d",
             "wrong_float64_returned",
             "wrong_width_written_down",
             "right_by_einsum",

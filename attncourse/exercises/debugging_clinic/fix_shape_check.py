@@ -78,6 +78,7 @@ def check_says_no_to_the_patients(student):
             "a mean that reads no key": v.mean(dim=0).expand(len(q), -1),
             "weights times scores": (scores * weights) @ v,
             "zeros": torch.zeros_like(weights @ v),
+            "a sum in place of a mean": 100 * (weights @ v),
         }
         for name, out in patients.items():
             _says(student, False, (out, q, k, v), name)
