@@ -142,9 +142,8 @@ class Llama(nn.Module):
         return logits, past
 
     def _read(self, tokens: Tensor, start: int, mask: Tensor, past: Past | None) -> Tensor:
-        n = tokens.shape[-1]
-        turn = partial(rotary, positions=torch.arange(start, start + n, device=tokens.device))
-        turn = partial(turn, base=self.config.base)
+        positions = torch.arange(start, start + tokens.shape[-1], device=tokens.device)
+        turn = partial(rotary, positions=positions, base=self.config.base)
         x = embed(self.tokens, tokens)
         for i, layer in enumerate(self.layers):
             x = layer(x, turn, mask, None if past is None else partial(past.grown, i))

@@ -107,8 +107,7 @@ class T5(nn.Module):
         """A function that reads each token of the target once, as `kv_cache_generate` wants it.
 
         It takes new tokens (..., n) and the past, None at first, to the logits (..., n, v) and the
-        past with them. The source is read here, once, and so are the keys and values that
-        cross-attention finds in it.
+        past with them. The source is encoded once, and its keys and values are made once.
         """
         pairs = self._pairs(self.encode(source, source_mask))
 
