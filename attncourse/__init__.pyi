@@ -217,8 +217,12 @@ from attncourse.models.generation import generate as generate
 from attncourse.models.generation import kept_probabilities as kept_probabilities
 from attncourse.models.generation import kv_cache_generate as kv_cache_generate
 from attncourse.models.generation import sample as sample
+from attncourse.models.llama import Llama as Llama
+from attncourse.models.llama import LlamaConfig as LlamaConfig
 from attncourse.models.pretrained.minilm import MiniLM as MiniLM
 from attncourse.models.pretrained.smollm import SmolLM as SmolLM
+from attncourse.models.t5 import T5 as T5
+from attncourse.models.t5 import T5Config as T5Config
 from attncourse.models.transformer import Transformer as Transformer
 from attncourse.models.transformer import TransformerConfig as TransformerConfig
 from attncourse.models.vision_transformer import VisionTransformer as VisionTransformer
