@@ -3,12 +3,12 @@
     python bench/applications.py --out book/data/vision-speech-multimodal.json
 
 Every model is trained from three different beginnings; a share is of new examples that it has not
-seen. `--quick` takes few steps, to try the script. The models are those of `attncourse/models/senses`.
+seen. `--quick` takes few steps, to try the script. Models are those of `attncourse/models/senses`.
 """
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Generator, Tensor
 
 from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.experiment import write_experiment
+from attncourse.models.digits import digits
 from attncourse.models.senses import boxes, captions, clicks, clips, pixels, series, sounds
 
 SEEDS = (0, 1, 2)
@@ -45,9 +46,9 @@ def listed(x: Tensor, digits: int = 2) -> Any:
     return [listed(row, digits) for row in x] if x.ndim else round(x.item(), digits)
 
 
-def over_seeds(run: Callable[[int], float]) -> list[float]:
-    """What a run finds, seed after seed."""
-    return [rounded(run(seed)) for seed in SEEDS]
+def over_seeds(ask: Callable[..., float], models: Sequence[Any]) -> list[float]:
+    """What is found of a model of each seed."""
+    return [rounded(ask(model, seed)) for model, seed in zip(models, SEEDS, strict=True)]
 
 
 def segmentation(steps: int) -> dict[str, Any]:
@@ -57,10 +58,10 @@ def segmentation(steps: int) -> dict[str, Any]:
         for kind in ("attention", "convolution")
     }
     found: dict[str, Any] = {
-        kind: over_seeds(lambda seed: clicks.painted(models[kind][seed], seed)) for kind in models
+        kind: over_seeds(clicks.painted, models[kind]) for kind in ("attention", "convolution")
     }
     for kind in ("nearest click", "most alike click"):
-        found[kind] = over_seeds(lambda seed: clicks.painted(kind, seed))
+        found[kind] = over_seeds(clicks.painted, [kind] * len(SEEDS))
     images, labels, clicked = clicks.clicked_scenes(1, Generator().manual_seed(CLICKS))
     found["scene"] = {
         "labels": labels[0].tolist(),
@@ -103,7 +104,7 @@ def captioning(steps: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for kind in ("attention", "one vector"):
         models = [captions.train_captioner(kind, steps, seed=seed) for seed in SEEDS]
-        found[kind] = over_seeds(lambda seed: captions.captioned(models[seed], seed))
+        found[kind] = over_seeds(captions.captioned, models)
         if kind == "attention":
             images, _ = captions.pictures(2, Generator().manual_seed(PAIR))
             said = models[0].write(images)
@@ -114,7 +115,7 @@ def captioning(steps: int) -> dict[str, Any]:
 
 def matching(steps: int) -> dict[str, Any]:
     """Captions picked of forty, and of two with the shapes exchanged."""
-    found = {}
+    found: dict[str, Any] = {}
     for kind in ("bag of words", "two vectors", "cross"):
         found[kind] = []
         for seed in SEEDS:
@@ -125,16 +126,16 @@ def matching(steps: int) -> dict[str, Any]:
 
 
 def speech(steps: int, speaking: int) -> dict[str, Any]:
-    """Letters heard right, whether the weights move on, and how near what is made comes to a voice."""
+    """Letters heard right, whether the weights move on, and how near a made voice comes."""
     found: dict[str, Any] = {}
     kept = {}
     for kind in ("attention", "last state", "frames"):
         models = [sounds.train_listener(kind, steps, seed=seed) for seed in SEEDS]
-        found[kind] = over_seeds(lambda seed: sounds.heard(models[seed], seed))
+        found[kind] = over_seeds(sounds.heard, models)
         kept[kind] = models
         print(kind, found[kind], flush=True)
-    listeners = kept["attention"]
-    found["in order"] = over_seeds(lambda seed: sounds.in_order(listeners[seed], seed))
+    listeners: list[Any] = kept["attention"]
+    found["in order"] = over_seeds(sounds.in_order, listeners)
     frames, words, _ = sounds.recordings(1, Generator().manual_seed(SCENE))
     with torch.no_grad():
         found["listened"] = listed(listeners[0](frames, words)[1][0])
@@ -152,22 +153,18 @@ def video(steps: int) -> dict[str, Any]:
     """The way that a dot moves."""
     found = {}
     for kind in ("factorised", "no order", "convolution"):
-        found[kind] = over_seeds(
-            lambda seed: clips.watched(clips.train_watcher(kind, steps, seed=seed), seed)
-        )
+        models = [clips.train_watcher(kind, steps, seed=seed) for seed in SEEDS]
+        found[kind] = over_seeds(clips.watched, models)
         print(kind, found[kind], flush=True)
     return found
 
 
 def recommending(steps: int) -> dict[str, Any]:
     """The next item among three."""
-    found = {
-        "attention": over_seeds(
-            lambda seed: series.recommended(series.train_recommender(steps, seed=seed), seed)
-        )
-    }
+    models = [series.train_recommender(steps, seed=seed) for seed in SEEDS]
+    found = {"attention": over_seeds(series.recommended, models)}
     for kind in ("most played", "last song", "last three songs", "all songs"):
-        found[kind] = over_seeds(lambda seed: series.recommended(kind, seed))
+        found[kind] = over_seeds(series.recommended, [kind] * len(SEEDS))
     return found
 
 
@@ -191,7 +188,7 @@ def looking(steps: int) -> dict[str, Any]:
             shares = [pixels.told_without(model, asked, order, hidden) for hidden in (0, 2, 4)]
             found.setdefault(order, []).append([rounded(share) for share in shares])
         if seed == 0:
-            images, _ = pixels.digits()
+            images, _ = digits()
             found["asked"] = asked[:4].tolist()
             found["weights"] = listed(pixels.class_map(model, images[asked[:4]]))
     return found

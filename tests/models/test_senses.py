@@ -63,9 +63,7 @@ def test_matching_agrees_with_trying_all():
 
 
 def test_matching_needs_a_query_for_each_object():
-    with pytest.raises(
-        ValueError, match="there must be a query for each object: got q=2 and t=3"
-    ):
+    with pytest.raises(ValueError, match="there must be a query for each object: got q=2 and t=3"):
         boxes.match_boxes(torch.zeros(2, 3))
     assert boxes.match_boxes(torch.zeros(2, 4, 0)).shape == (2, 0)
 

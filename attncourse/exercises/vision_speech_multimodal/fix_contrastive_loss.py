@@ -1,15 +1,15 @@
 r"""# Mend a loss that looks one way
 
-This function trains pictures and captions to find each other, b pairs at a time. After a training by
-it, every picture finds its caption among b. But one picture, a grey one, is the best match of a
-hundred captions. Find out what was never asked, and mend it:
+This function trains pictures and captions to find each other, b pairs at a time. After a training
+by it, every picture finds its caption among b. But one picture, a grey one, is the best match of a
+hundred captions. Find out what was not asked, and mend it:
 
 $$\mathrm{loss} = -\frac{1}{2b} \sum_{i=1}^{b} \Big( \ln \frac{e^{s_{ii}}}{\sum_j e^{s_{ij}}}
 + \ln \frac{e^{s_{ii}}}{\sum_j e^{s_{ji}}} \Big), \qquad
 s_{ij} = \frac{x_i \cdot y_j}{\tau\, |x_i|\, |y_j|} .$$
 
-- `images`, with rows $x_i$, and `texts`, with rows $y_j$, are (b, d); row i of one belongs to row i of
-  the other. `temperature`, $\tau$, is positive.
+- `images`, with rows $x_i$, and `texts`, with rows $y_j$, are (b, d); row i of one belongs to row i
+  of the other. `temperature`, $\tau$, is positive.
 - The result is one number, in their dtype. No row is zero.
 - A temperature of 0.001 gives a finite loss and finite gradients.
 """
@@ -26,7 +26,7 @@ hints = (
     "Row i of the scores are the captions as picture i sees them. Where in the matrix are the "
     "pictures as caption i sees them?",
 )
-forbidden = ("contrastive_loss", "pair_loss", "cross_entropy", "CrossEntropyLoss")
+forbidden = ("contrastive_loss", "pair_loss")
 
 SIZES = ((5, 8), (7, 3))  # b, d
 
@@ -53,9 +53,7 @@ def check_equals_the_sums(student):
 def check_both_sides_count_alike(student):
     """pictures and captions in each other's place give the same loss"""
     a, b = _drawn(6, 5, seed=30)
-    assert_same(
-        student(b, a, temperature=0.5), right_pair_by_pair(a, b, temperature=0.5)
-    )
+    assert_same(student(b, a, temperature=0.5), right_pair_by_pair(a, b, temperature=0.5))
 
 
 def check_lengths_do_not_count(student):
@@ -87,9 +85,7 @@ def check_has_the_right_gradient(student):
 def check_keeps_the_dtype(student):
     """float32 gives a float32 number"""
     args = tuple(x.float() for x in _drawn(4, 3, seed=70))
-    assert_same(
-        student(*args, temperature=0.5), right_pair_by_pair(*args, temperature=0.5)
-    )
+    assert_same(student(*args, temperature=0.5), right_pair_by_pair(*args, temperature=0.5))
 
 
 def _drawn(b, d, *, seed):
@@ -103,8 +99,8 @@ def _scores(images, texts, temperature):
 
 
 def wrong_one_way_twice(images, texts, *, temperature):
-    """You ask twice which caption belongs to a picture, and never which picture belongs to a caption.
-    The second softmax runs down the columns of the scores: over the pictures.
+    """You ask twice which caption belongs to a picture, and not once which picture belongs to a
+    caption. The second softmax runs down the columns of the scores: over the pictures.
     """
     images = images / images.norm(dim=-1, keepdim=True)
     texts = texts / texts.norm(dim=-1, keepdim=True)
@@ -135,8 +131,8 @@ def wrong_sum_over_the_pairs(images, texts, *, temperature):
 
 
 def wrong_lengths_count(images, texts, *, temperature):
-    """You compare the rows as they are, and a long row scores high with everything. Divide each by its
-    length first.
+    """You compare the rows as they are, and a long row scores high with everything. Divide each by
+    its length first.
     """
     scores = images @ texts.mT / temperature
     found = scores.logsumexp(0) + scores.logsumexp(1) - 2 * scores.diagonal()
@@ -144,15 +140,15 @@ def wrong_lengths_count(images, texts, *, temperature):
 
 
 def wrong_temperature_multiplied(images, texts, *, temperature):
-    """You multiply by the temperature, so that a low one makes the softmax flat. Scores are divided by
-    it.
+    """You multiply by the temperature, so that a low one makes the softmax flat. Scores are divided
+    by it.
     """
     return right_by_log_softmax(images, texts, temperature=1 / temperature)
 
 
 def wrong_normalised_over_the_batch(images, texts, *, temperature):
-    """You bring each column to length one, over the batch. A picture is a row: the norm runs over the
-    last axis.
+    """You bring each column to length one, over the batch. A picture is a row: the norm runs over
+    the last axis.
     """
     a, b = images / images.norm(dim=0), texts / texts.norm(dim=0)
     scores = a @ b.mT / temperature
@@ -160,16 +156,16 @@ def wrong_normalised_over_the_batch(images, texts, *, temperature):
 
 
 def wrong_one_softmax_for_all(images, texts, *, temperature):
-    """You take one softmax over all pairs. Each picture chooses among the captions, and each caption
-    among the pictures: over rows, and over columns.
+    """You take one softmax over all pairs. Each picture chooses among the captions, and each
+    caption among the pictures: over rows, and over columns.
     """
     scores = _scores(images, texts, temperature)
     return scores.flatten().logsumexp(0) - scores.diagonal().mean()
 
 
 def wrong_sign(images, texts, *, temperature):
-    """You return the mean of ln p, which training would make smaller, and the pairs strangers. A loss
-    is minus that.
+    """You return the mean of ln p, which training would make smaller, and the pairs strangers. A
+    loss is minus that.
     """
     return -right_by_log_softmax(images, texts, temperature=temperature)
 

@@ -7,10 +7,11 @@ answers for it, so that no query answers twice and the whole is as cheap as it c
 $$\min_{\sigma} \sum_{j=1}^{t} \mathrm{cost}_{\sigma(j),\, j} , \qquad
 \sigma(j) \ne \sigma(j') \text{ for } j \ne j' .$$
 
-- `cost` is (..., q, t), q at least t: what it costs to let query i answer for object j. Costs may be
-  negative. No two assignments cost the same.
+- `cost` is (..., q, t), q at least t: what it costs to let query i answer for object j. Costs may
+  be negative. No two assignments cost the same.
 - The result is (..., t), int64: the number of the query, from 0 to q - 1, for each object.
 - For each matrix of a batch the assignment is its own. q is at most six: you may try all.
+- No gradient is asked for, since the result is whole numbers.
 """
 
 import itertools
@@ -24,8 +25,8 @@ difficulty, minutes = 2, 20
 hints = (
     "`itertools.permutations(range(q), t)` lists every way to give t objects different queries. "
     "What does each of them cost?",
-    "With all ways as an index `ways` (p, t), `cost[..., ways, torch.arange(t)]` is (..., p, t). Sum "
-    "over the objects, take the smallest, and look up its way.",
+    "With all ways as an index `ways` (p, t), `cost[..., ways, torch.arange(t)]` is (..., p, t). "
+    "Sum over the objects, take the smallest, and look up its way.",
 )
 forbidden = ("match_boxes", "linear_sum_assignment")
 
@@ -161,7 +162,7 @@ def right_by_trying(cost):
 
 
 def right_object_after_object(cost):
-    """the cheapest way to serve the first objects with a set of queries, one object more each time"""
+    """the cheapest way to serve the first objects with a set of queries, object after object"""
     q, t = cost.shape[-2:]
     found = []
     for price in cost.reshape(-1, q, t).tolist():

@@ -20,7 +20,7 @@ SIDE, QUERIES, MOST = 12, 4, 3  # pixels, answers of a model, objects of a scene
 
 @checked
 def match_boxes(cost: Float[Tensor, "... q t"]) -> Integer[Tensor, "... t"]:
-    """For each of t objects the query that answers for it, no query twice, at the least cost in all.
+    """For each of t objects the query that answers for it, no query twice, at least cost in all.
 
     cost (..., q, t): what it costs to let a query answer for an object. Every assignment is tried,
     q! / (q - t)! of them, in memory of as many times t numbers: for up to some six queries. With
@@ -122,7 +122,7 @@ class Detector(nn.Module):
 
 
 def set_loss(said: Tensor, boxes: Tensor, there: Tensor, *, matched: bool) -> Tensor:
-    """The loss of answers (b, 4, 5): of boxes their distance, of the last logit whether there is one.
+    """The loss of answers (b, 4, 5): the distance of boxes, and whether there is one.
 
     matched: each object is compared with the answer that fits it best, no answer with two; else the
     first object with the first answer, and so on.

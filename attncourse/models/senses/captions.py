@@ -1,6 +1,7 @@
-"""Pictures of two shapes and what is said of them: captions, and which caption fits which picture."""
+"""Pictures of two shapes and what is said of them: captions, and which fits which picture."""
 
 import itertools
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -10,8 +11,8 @@ from torch.nn import functional
 from attncourse.core.masks import causal_mask
 from attncourse.core.shapes import checked
 from attncourse.mechanisms.dense.self_attention import cross_attention
-from attncourse.models.blocks import Linear
-from attncourse.models.senses.training import begun, block, fit, share
+from attncourse.models.blocks import Attention, Linear
+from attncourse.models.senses.training import begun, block, fit, share, weights_of
 
 SHAPES = {
     "block": "### ### ###",
@@ -53,7 +54,9 @@ def contrastive_loss(
 def pair_loss(scores: Tensor) -> Tensor:
     """The mean surprise at the diagonal of scores (b, b), over rows and over columns."""
     right = torch.arange(len(scores), device=scores.device)
-    return (functional.cross_entropy(scores, right) + functional.cross_entropy(scores.mT, right)) / 2
+    return (
+        functional.cross_entropy(scores, right) + functional.cross_entropy(scores.mT, right)
+    ) / 2
 
 
 def pictures(count: int, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -111,7 +114,9 @@ class Captioner(nn.Module):
     def forward(self, images: Tensor, said: Tensor) -> Tensor:
         """The logits (b, n, 7) of each of n words, given those before it in `said` (b, n)."""
         memory = self._memory(images)
-        return self.last(self.layer(self._asking(said), memory, mask=causal_mask(*2 * said.shape[-1:])))
+        return self.last(
+            self.layer(self._asking(said), memory, mask=causal_mask(*2 * said.shape[-1:]))
+        )
 
     def _memory(self, images: Tensor) -> Tensor:
         seen = self.eye(images)
@@ -132,13 +137,11 @@ class Captioner(nn.Module):
     @torch.no_grad()
     def looked_at(self, images: Tensor, said: Tensor) -> Tensor:
         """The weights (b, 3, 9) by which each word looks at the picture, the mean of the heads."""
-        from attncourse.mechanisms.dense.heads import split_heads
-
         x, part = self._asking(said), self.layer
-        x = x + part.attention(part.norms[0](x), part.norms[0](x), causal_mask(3, 3))
-        cross, y = part.cross_attention, part.norms[1](x)
-        q, k = split_heads(cross.query(y), cross.h), split_heads(cross.key(self._memory(images)), cross.h)
-        return torch.softmax(q @ k.mT / q.shape[-1] ** 0.5, dim=-1).mean(dim=-3)
+        y = part.norms[0](x)
+        x = x + part.attention(y, y, causal_mask(3, 3))
+        cross = cast(Attention, part.cross_attention)
+        return weights_of(cross, part.norms[1](x), self._memory(images)).mean(dim=-3)
 
 
 def train_captioner(kind: str, steps: int, *, seed: int) -> Captioner:

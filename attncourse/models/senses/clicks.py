@@ -1,11 +1,13 @@
 """Segmentation: three clicks say what three textures are; every patch of the image gets a label."""
 
+from typing import cast
+
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from attncourse.models.blocks import Linear
-from attncourse.models.senses.training import begun, block, fit, share
+from attncourse.models.blocks import Block, Linear
+from attncourse.models.senses.training import begun, block, fit, share, weights_of
 from attncourse.models.vision_transformer import cut_patches
 
 NAMES = ("water", "field", "road")
@@ -74,22 +76,14 @@ class Painter(nn.Module):
     def looked_up(self, images: Tensor, clicks: Tensor) -> Tensor:
         """The weights (..., 36, 36) of the last layer, the mean of its heads."""
         x = self.layers[0](self.first(_tokens(images, clicks)))
-        part = self.layers[1]
-        return weights_of(part.attention, part.norms[0](x)).mean(dim=-3)
+        last = cast(Block, self.layers[1])
+        return weights_of(last.attention, last.norms[0](x)).mean(dim=-3)
 
 
 def _tokens(images: Tensor, clicks: Tensor) -> Tensor:
     """The pixels of each patch and, where there is a click, its label as one of three."""
     said = functional.one_hot(clicks + 1, 4)[..., 1:].to(images)
     return torch.cat([cut_patches(images, PATCH), 3 * said], dim=-1)
-
-
-def weights_of(part: nn.Module, x: Tensor) -> Tensor:
-    """The weights (..., h, n, n) of an `Attention` that is given x (..., n, d)."""
-    from attncourse.mechanisms.dense.heads import split_heads
-
-    q, k = split_heads(part.query(x), part.h), split_heads(part.key(x), part.h)
-    return torch.softmax(q @ k.mT / q.shape[-1] ** 0.5, dim=-1)
 
 
 def train_painter(kind: str, steps: int, *, seed: int) -> Painter:

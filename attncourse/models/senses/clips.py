@@ -1,18 +1,21 @@
 """Video in miniature: a dot that moves, and attention over time and over space."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from attncourse.core.shapes import checked
-from attncourse.mechanisms.dense.heads import merge_heads, split_heads
+from attncourse.mechanisms.dense.feed_forward import gelu_feed_forward
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.models.blocks import FeedForward, Linear, Norm
-from attncourse.mechanisms.dense.feed_forward import gelu_feed_forward
 from attncourse.models.senses.training import begun, fit, share
 
 FRAMES, SIDE = 5, 4
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
+
 WAYS = ("right", "left", "down", "up")
 
 
@@ -40,14 +43,14 @@ def factorised_attention(
 def joint_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Every token of every frame looks at all: (t n)^2 pairs."""
     flat = (x.flatten(-3, -2) for x in (q, k, v))
-    return attention(*flat).unflatten(-2, q.shape[-3:-1])
+    return attention(*flat).reshape(*v.shape)
 
 
 def clips(count: int, generator: Generator) -> tuple[Tensor, Tensor]:
     """Clips (count, 5, 16) and which way the dot moves (count,).
 
-    A dot crosses 4 x 4 cells in a straight line, by one cell a frame; it begins at once or one frame
-    late, and rests on the other side. A second dot stands still. Noise.
+    A dot crosses 4 x 4 cells in a straight line, by one cell a frame; it begins at once or one
+    frame late, and rests on the other side. A second dot stands still. Noise.
     """
     way = torch.randint(4, (count,), generator=generator)
     late = torch.randint(2, (count, 1), generator=generator)
@@ -71,7 +74,7 @@ class Watcher(nn.Module):
     def __init__(self, kind: str, seed: int, d: int = 32, h: int = 4) -> None:
         super().__init__()
         self.kind, self.h = kind, h
-        self.attend = joint_attention if kind == "joint" else factorised_attention
+        self.attend: Attend = joint_attention if kind == "joint" else factorised_attention
         self.last = Linear(d, 4)
         if kind == "convolution":
             self.layers = nn.ModuleList(
@@ -92,7 +95,7 @@ class Watcher(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """The logits (b, 4)."""
         if self.kind == "convolution":
-            x = clips.unflatten(-1, (SIDE, SIDE))[:, None]
+            x = clips.view(-1, 1, FRAMES, SIDE, SIDE)
             for layer in self.layers:
                 x = functional.gelu(layer(x))
             return self.last(x.flatten(2).mean(dim=-1))
@@ -113,7 +116,7 @@ class _Layer(nn.Module):
         self.query, self.key, self.value, self.output = (Linear(d, d) for _ in range(4))
         self.feed_forward = FeedForward(d, 2 * d, gelu_feed_forward)
 
-    def forward(self, x: Tensor, attend: object, h: int) -> Tensor:
+    def forward(self, x: Tensor, attend: Attend, h: int) -> Tensor:
         y = self.norms[0](x)
         parts = [part(y) for part in (self.query, self.key, self.value)]
         heads = (part.unflatten(-1, (h, -1)).movedim(-2, -4) for part in parts)

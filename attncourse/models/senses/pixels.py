@@ -1,16 +1,18 @@
 """Images that are written pixel by pixel, and where a vision transformer looks."""
 
+from typing import cast
+
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn import functional
 
+from attncourse.models.blocks import Block
 from attncourse.models.decoder import Decoder, DecoderConfig
 from attncourse.models.digits import digits
 from attncourse.models.pretraining import next_token_loss
-from attncourse.models.senses.clicks import weights_of
-from attncourse.models.senses.training import fit, share
+from attncourse.models.senses.training import fit, share, weights_of
 from attncourse.models.small_runs import small_vision_transformer, train_on_digits
-from attncourse.models.vision_transformer import VisionTransformer
+from attncourse.models.vision_transformer import VisionTransformer, cut_patches
 
 BEGIN = 2  # the token before the first pixel
 
@@ -90,19 +92,17 @@ def drawn_digits(model: Decoder, count: int, seed: int) -> Tensor:
 
 @torch.no_grad()
 def class_map(model: VisionTransformer, images: Tensor) -> Tensor:
-    """The weights (b, 16) by which the class token looks at the patches: last layer, mean of heads."""
+    """The weights (b, 16) of the patches for the class token: last layer, mean of its heads."""
     patches = model.patch_embedding(_cut(model, images))
     first = model.class_token.expand(len(images), 1, -1)
     x = torch.cat([first, patches], dim=-2) + model.positions
-    *before, last = model.blocks
-    for layer in before:
+    for layer in model.blocks[:-1]:
         x = layer(x)
+    last = cast(Block, model.blocks[-1])
     return weights_of(last.attention, last.norms[0](x)).mean(dim=-3)[:, 0, 1:]
 
 
-def _cut(model: nn.Module, images: Tensor) -> Tensor:
-    from attncourse.models.vision_transformer import cut_patches
-
+def _cut(model: VisionTransformer, images: Tensor) -> Tensor:
     return cut_patches(images, model.config.patch)
 
 
@@ -110,7 +110,7 @@ def _cut(model: nn.Module, images: Tensor) -> Tensor:
 def told_without(model: VisionTransformer, asked: Tensor, order: str, hidden: int) -> float:
     """The share of digits told right when some of the patches are made blank.
 
-    order says which: "most looked at", "least looked at" or "darkest", of the patches with ink.
+    order says which: "most looked at", "least looked at" or "most ink", of the patches with ink.
     """
     images, labels = digits()
     images, labels = images[asked], labels[asked]

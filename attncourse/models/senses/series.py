@@ -15,8 +15,8 @@ SERIES, PARTS, SEEN, AT_ONCE = 8, 4, 12, 3  # lists, songs of each, songs of a h
 def histories(count: int, generator: Generator) -> Tensor:
     """What `count` people played (count, 12): three of eight lists of four songs, at once.
 
-    Song 4 s + p is number p of list s. Everybody begins each list somewhere, goes on with any of the
-    three, and begins a list again when it is over.
+    Song 4 s + p is number p of list s. Everybody begins each list somewhere, goes on with any of
+    the three, and begins a list again when it is over.
     """
     chosen = torch.rand(count, SERIES, generator=generator).argsort(dim=-1)[:, :AT_ONCE]
     turn = torch.randint(AT_ONCE, (count, SEEN), generator=generator)

@@ -91,7 +91,7 @@ class Listener(nn.Module):
 
 
 class FrameReader(nn.Module):
-    """Without attention: each frame and its neighbours name a letter or none; runs are one letter."""
+    """Without attention: each frame and its neighbours name a letter or none; a run is one."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -145,6 +145,8 @@ def in_order(model: Listener, seed: int, count: int = 400) -> float:
 class Speaker(nn.Module):
     """Letters to frames: each frame, a place in time, looks up which letter it belongs to."""
 
+    clock: Tensor
+
     def __init__(self, seed: int, d: int = 32) -> None:
         super().__init__()
         self.letters = nn.Parameter(torch.empty(len(LETTERS), d))
@@ -159,7 +161,9 @@ class Speaker(nn.Module):
         memory = self.read(self.letters[words])[0]
         q, k = self.time(self.clock), self.key(memory)
         weights = softmax(q @ k.mT / 4)
-        x = torch.cat([weights @ self.letters[words], self.clock.expand(len(words), -1, -1)], dim=-1)
+        x = torch.cat(
+            [weights @ self.letters[words], self.clock.expand(len(words), -1, -1)], dim=-1
+        )
         return self.last(functional.gelu(self.middle(x))), weights
 
 

@@ -6,7 +6,9 @@ import torch
 from torch import Generator, Tensor, nn
 
 from attncourse.mechanisms.dense.feed_forward import gelu_feed_forward
-from attncourse.models.blocks import Block, initialise
+from attncourse.mechanisms.dense.heads import split_heads
+from attncourse.mechanisms.dense.softmax import softmax
+from attncourse.models.blocks import Attention, Block, initialise
 from attncourse.models.config import StackConfig
 
 STD = 0.15  # of the numbers that a model of width 24 to 48 starts from
@@ -43,6 +45,13 @@ def block(d: int, *, h: int = 4, cross: bool = False) -> Block:
     return Block(
         StackConfig(d=d, h=h, d_ff=2 * d, layers=1), gelu_feed_forward, pre_norm=True, cross=cross
     )
+
+
+def weights_of(part: Attention, x: Tensor, memory: Tensor | None = None) -> Tensor:
+    """The weights (..., h, n, m) by which x looks at a memory, or at itself."""
+    q = split_heads(part.query(x), part.h)
+    k = split_heads(part.key(x if memory is None else memory), part.h)
+    return softmax(q @ k.mT / q.shape[-1] ** 0.5)
 
 
 def share(right: Tensor) -> float:
