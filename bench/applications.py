@@ -23,10 +23,10 @@ from attncourse.models.senses import boxes, captions, clicks, clips, pixels, ser
 
 SEEDS = (0, 1, 2)
 STEPS = {
-    "clicks": 450,
+    "clicks": 900,
     "boxes": 700,
-    "captions": 800,
-    "matching": 800,
+    "captions": 600,
+    "matching": 700,
     "listening": 600,
     "speaking": 800,
     "watching": 320,

@@ -87,17 +87,19 @@ def _dots() -> Tensor:
 
 
 class Eye(nn.Module):
-    """Nine vectors of a picture, by two convolutions, each with its place: (..., 9, d)."""
+    """Nine vectors of a picture: two convolutions, the place, a network of both: (..., 9, d)."""
 
     def __init__(self, d: int) -> None:
         super().__init__()
         self.near, self.cell = nn.Conv2d(1, 16, 3, padding=1), nn.Conv2d(16, d, 5, stride=5)
         self.places = nn.Parameter(torch.empty(9, d))
+        self.bind, self.out = Linear(d, 2 * d), Linear(2 * d, d)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (b, 1, 15, 15)."""
         x = self.cell(functional.gelu(self.near(images)))
-        return functional.gelu(x.flatten(-2).mT) + self.places
+        x = functional.gelu(x.flatten(-2).mT) + self.places
+        return x + self.out(functional.gelu(self.bind(x)))
 
 
 class Captioner(nn.Module):
