@@ -99,8 +99,8 @@ def _scores(images, texts, temperature):
 
 
 def wrong_one_way_twice(images, texts, *, temperature):
-    """You ask twice which caption belongs to a picture, and not once which picture belongs to a
-    caption. The second softmax runs down the columns of the scores: over the pictures.
+    """You ask which caption belongs to a picture, be it once or twice, and not which picture
+    belongs to a caption. The second softmax runs down the columns of the scores: over pictures.
     """
     images = images / images.norm(dim=-1, keepdim=True)
     texts = texts / texts.norm(dim=-1, keepdim=True)

@@ -127,11 +127,11 @@ def wrong_best_of_the_batch(cost):
     return one.expand(*cost.shape[:-2], -1)
 
 
-def wrong_squared(cost):
-    """You squared the costs before you summed them, which a negative cost does not survive and
-    which fears one large cost more than three middling ones. Sum them as they are.
+def wrong_sign_dropped(cost):
+    """You dropped the sign of the costs, by a square or an absolute value, and the cheapest became
+    the dearest. Sum them as they are.
     """
-    return right_by_trying(cost.square())
+    return right_by_trying(cost.abs())
 
 
 def wrong_worst_object(cost):
