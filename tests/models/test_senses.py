@@ -201,6 +201,19 @@ def test_tables_that_were_written_down_are_found_again():
 
 def test_what_was_written_down_says_what_the_chapter_says():
     found = measured("vision-speech-multimodal").results
-    segmentation = found["segmentation"]
+    segmentation, captioning = found["segmentation"], found["captioning"]
     others = ("convolution", "nearest click", "most alike click")
     assert median(segmentation["attention"]) > max(median(segmentation[x]) for x in others)
+    assert min(captioning["attention"]) > max(captioning["one vector"])
+    recall = {name: [pair[0] for pair in found["detection"][name]] for name in ARMS}
+    assert median(recall["queries"]) > median(recall["convolution"])
+    assert min(recall["convolution"]) > max(recall["queries, not matched"]) + 0.3
+    swapped = {name: [pair[1] for pair in pairs] for name, pairs in found["matching"].items()}
+    assert min(swapped["cross"]) > 0.95
+    assert max(swapped["two vectors"]) < 0.6
+    assert min(found["speech"]["in order"]) > 0.99
+    order = [median(x) for x in zip(*found["looking"]["most ink"], strict=True)]
+    assert order == sorted(order, reverse=True)
+
+
+ARMS = ("queries", "queries, not matched", "convolution")
