@@ -63,11 +63,13 @@ def segmentation(steps: int) -> dict[str, Any]:
     for kind in ("nearest click", "most alike click"):
         found[kind] = over_seeds(clicks.painted, [kind] * len(SEEDS))
     images, labels, clicked = clicks.clicked_scenes(1, Generator().manual_seed(CLICKS))
+    pairs = zip(found["attention"], models["attention"], strict=True)
+    middle = sorted(pairs, key=lambda pair: pair[0])[1][1]
     found["scene"] = {
         "labels": labels[0].tolist(),
         "clicks": clicked[0].tolist(),
-        "weights": listed(models["attention"][0].looked_up(images, clicked)[0]),
-        "attention": models["attention"][0](images, clicked)[0].argmax(dim=-1).tolist(),
+        "weights": listed(middle.looked_up(images, clicked)[0]),
+        "attention": middle(images, clicked)[0].argmax(dim=-1).tolist(),
         "convolution": models["convolution"][0](images, clicked)[0].argmax(dim=-1).tolist(),
     }
     return found
