@@ -14,17 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from clocks import faster_from
 from patterns import bigbird, rounded, under, window
 from torch import Tensor
 
 from attncourse.core.masks import causal_mask
 from attncourse.core.patterns import block_mask, dilated_mask, random_blocks
-from attncourse.measure.bench.files import ratios_to_baseline
 from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.cost import flops, largest_tensor
 from attncourse.measure.experiment import write_experiment
@@ -62,7 +61,6 @@ from attncourse.mechanisms.serving.quantize import dequantize, quantize_int8
 
 TOKENS, LENGTH, WIDTH = 768, 2048, 64
 LAYERS_OF_ERRORS = (0, 10, 20, 29)
-SPEED = Path(__file__).parents[1] / "book" / "data" / "cpu-scaling.json"
 BOTH_WAYS = "it has no causal form, and the model is causal"
 LEARNED = "it has numbers of its own that are learned with the model"
 SHARED = "queries and keys have to be the same vectors, which the model's are not"
@@ -297,13 +295,6 @@ def perplexities(mechanism: Mechanism, tokens: int) -> dict[str, float]:
         where: rounded(perplexity_when_replaced(mechanism, layers, tokens=tokens))
         for where, layers in LAYERS.items()
     }
-
-
-def faster_from(name: str) -> int | None:
-    """The first measured length at which the clock finds it faster than PyTorch's attention."""
-    ratios = ratios_to_baseline(SPEED, [name])[name]
-    quick = [int(n) for n, ratio in ratios.items() if ratio < 1]
-    return min(quick, default=None)
 
 
 def curves(inputs: list[Inputs], tokens: int) -> Iterator[tuple[str, list[dict[str, float]]]]:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from attncourse.measure.bench.files import pick, read_report
 from attncourse.measure.experiment import measured
 from attncourse.measure.protocol import (
     LAYERS,
@@ -69,11 +68,3 @@ def test_more_features_bring_next_to_nothing():
 def test_a_performer_ruins_the_model_on_a_shorter_text_too():
     guessed = perplexity_when_replaced(performer(64), LAYERS["upper half"], tokens=128)
     assert 200 < guessed < 900
-
-
-def test_the_clocks_are_those_of_the_committed_measurement():
-    report = read_report(DATA / "cpu-scaling.json").rows
-    ours = partial(pick, report, implementation="attncourse", direction="forward")
-    for name, ratios in measured("random-features").results["clock"].items():
-        read = {str(row.n): round(row.ratio.median, 3) for row in ours(mechanism=name)}
-        assert ratios == read

@@ -14,7 +14,6 @@ from attncourse import (
     sparsemax_attention,
     topk_attention,
 )
-from attncourse.measure.bench.files import pick, read_report
 from attncourse.measure.experiment import measured
 from attncourse.measure.protocol import (
     cost_exponent,
@@ -106,11 +105,3 @@ def test_the_words_that_were_written_down_begin_again():
     again = words_when_replaced(best, tokens=2)
     assert again
     assert written.startswith(again)
-
-
-def test_the_clocks_are_those_of_the_committed_measurement():
-    rows = read_report(DATA / "cpu-scaling.json").rows
-    ours = partial(pick, rows, implementation="attncourse", direction="forward")
-    for name, ratios in measured("content").results["clock"].items():
-        read = {str(row.n): round(row.ratio.median, 3) for row in ours(mechanism=name)}
-        assert ratios == read

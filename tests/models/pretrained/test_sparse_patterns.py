@@ -1,13 +1,11 @@
 """Sparse patterns in SmolLM2: what was written down of windows, sinks and blocks is found again."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
 from attncourse import attention, block_mask, causal_mask, masked_softmax, sliding_window_mask
-from attncourse.measure.bench.files import pick, read_report
 from attncourse.measure.experiment import measured
 from attncourse.measure.protocol import LAYERS, perplexity_when_replaced, words_when_replaced
 from attncourse.models.pretrained.prose import prose
@@ -90,11 +88,3 @@ def test_the_words_that_were_written_down_begin_again(first):
     again = words_when_replaced(under(window(128, 8, first=first)), tokens=2)
     assert again
     assert written.startswith(again)
-
-
-def test_the_clocks_are_those_of_the_committed_measurement():
-    rows = read_report(DATA / "cpu-scaling.json").rows
-    ours = partial(pick, rows, implementation="attncourse", direction="forward")
-    for name, ratios in measured("patterns").results["clock"].items():
-        read = {str(row.n): round(row.ratio.median, 3) for row in ours(mechanism=name)}
-        assert ratios == read
