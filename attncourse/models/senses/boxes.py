@@ -35,8 +35,8 @@ def match_boxes(cost: Float[Tensor, "... q t"]) -> Integer[Tensor, "... t"]:
     q, t = cost.shape[-2:]
     if q < t:
         raise ValueError(f"there must be a query for each object: got q={q} and t={t}")
-    ways = torch.tensor(list(itertools.permutations(range(q), t)), device=cost.device)
-    ways = ways.view(-1, t)  # one way to assign nothing
+    every = list(itertools.permutations(range(q), t))
+    ways = torch.tensor(every, dtype=torch.int64, device=cost.device).view(len(every), t)
     price = cost[..., ways, torch.arange(t, device=cost.device)].sum(dim=-1)
     return ways[price.argmin(dim=-1)]
 
