@@ -2,7 +2,7 @@
 
 The claims are in ``book/claims/<page>.yml`` (`attncourse.course.claims`), the articles in
 ``book/data/articles.yml``. ``{errata}`` is a table that reads without a script; ``errata.js`` adds
-filters and sorting. ``{articles}`` names the articles, with how much of each is settled so far.
+filters and sorting. ``{articles}`` names the articles, with how much of each is settled.
 """
 
 from collections import Counter
@@ -67,7 +67,7 @@ class Articles(OfArticles):
             item = nodes.list_item()
             line = nodes.paragraph("", "", nodes.strong("", name), nodes.Text(" "))
             line += titled(article)
-            line += nodes.Text(f" {article['claims']} claims; so far {summary(own)}.")
+            line += nodes.Text(f" {article['claims']} claims: {summary(own, article['claims'])}.")
             item += line
             rows += item
         whole = sum(article["claims"] for article in self.articles().values())
@@ -163,22 +163,21 @@ def by_verdict(settled: Iterable[Claim]) -> Counter[str]:
     return Counter(verdict for name, verdict in unique.items() if "b" not in name)
 
 
-def summary(settled: Iterable[Claim]) -> str:
-    """The verdicts in words."""
+def summary(settled: Iterable[Claim], whole: int) -> str:
+    """The verdicts in words, and how many claims have none yet."""
     found = by_verdict(settled)
-    if not found:
-        return "none settled"
-    return ", ".join(f"{found[verdict]} {verdict}" for verdict in VERDICTS if found[verdict])
+    told = [f"{found[verdict]} {verdict}" for verdict in VERDICTS if found[verdict]]
+    waiting = whole - sum(found.values())
+    return ", ".join([*told, f"{waiting} not settled"] if waiting else told)
 
 
 def so_far(settled: list[Claim], whole: int) -> str:
     """How far the course has come."""
     found = by_verdict(settled)
     told = ", ".join(f"{found[verdict]} {verdict}" for verdict in VERDICTS)
-    return (
-        f"So far {sum(found.values())} of {whole} claims are settled, in the chapters that exist: "
-        f"{told}."
-    )
+    n = sum(found.values())
+    how_many = f"All {whole} claims" if n == whole else f"So far {n} of {whole} claims"
+    return f"{how_many} are settled: {told}."
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

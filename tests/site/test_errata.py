@@ -45,8 +45,10 @@ def choose(page: Reader, name: str, value: str) -> list[str]:
 def test_articles_are_named_with_what_is_settled(built: Path) -> None:
     html = (built / "errata.html").read_text(encoding="utf-8")
     words = re.sub(r"<[^>]+>", "", html)
-    assert "S0 (no title, no author) One about cost. 3 claims; so far 1 right." in words
-    assert "S1 注意力 (Attention), by 某人. 12 claims; so far 1 imprecise, 1 wrong." in words
+    assert "S0 (no title, no author) One about cost. 3 claims: 1 right, 2 not settled." in words
+    assert (
+        "S1 注意力 (Attention), by 某人. 12 claims: 1 imprecise, 1 wrong, 10 not settled." in words
+    )
     assert "So far 3 of 15 claims are settled" in words  # a listing is no claim
     assert html.count('lang="zh"') == 2
 
