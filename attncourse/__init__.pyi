@@ -48,8 +48,11 @@ from attncourse.measure.devices import devices as devices
 from attncourse.measure.memory import peak_bytes as peak_bytes
 from attncourse.measure.overlap import bleu as bleu
 from attncourse.measure.overlap import rouge_l as rouge_l
+from attncourse.measure.perplexity import sliding_perplexity as sliding_perplexity
 from attncourse.measure.prediction import predicted as predicted
 from attncourse.measure.prediction import work_of as work_of
+from attncourse.measure.roles import induction_score as induction_score
+from attncourse.measure.rollout import attention_rollout as attention_rollout
 from attncourse.measure.roofline import roofline_seconds as roofline_seconds
 from attncourse.measure.roofline import sdpa_floor_bytes as sdpa_floor_bytes
 from attncourse.measure.timing import median_seconds as median_seconds
@@ -204,6 +207,7 @@ from attncourse.mechanisms.sharing.segments import segment_attention as segment_
 from attncourse.mechanisms.sharing.segments import segment_recurrence as segment_recurrence
 from attncourse.mechanisms.sharing.shared import shared_attention as shared_attention
 from attncourse.mechanisms.sharing.shared import signed_shared_attention as signed_shared_attention
+from attncourse.models.ablation import ablate_heads as ablate_heads
 from attncourse.models.decoder import Decoder as Decoder
 from attncourse.models.decoder import DecoderConfig as DecoderConfig
 from attncourse.models.encoder import Encoder as Encoder
@@ -213,8 +217,12 @@ from attncourse.models.generation import generate as generate
 from attncourse.models.generation import kept_probabilities as kept_probabilities
 from attncourse.models.generation import kv_cache_generate as kv_cache_generate
 from attncourse.models.generation import sample as sample
+from attncourse.models.llama import Llama as Llama
+from attncourse.models.llama import LlamaConfig as LlamaConfig
 from attncourse.models.pretrained.minilm import MiniLM as MiniLM
 from attncourse.models.pretrained.smollm import SmolLM as SmolLM
+from attncourse.models.t5 import T5 as T5
+from attncourse.models.t5 import T5Config as T5Config
 from attncourse.models.transformer import Transformer as Transformer
 from attncourse.models.transformer import TransformerConfig as TransformerConfig
 from attncourse.models.vision_transformer import VisionTransformer as VisionTransformer

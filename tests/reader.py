@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from selenium import webdriver
+from selenium.webdriver import ActionChains
 from selenium.webdriver.support.ui import WebDriverWait
 
 BROWSERS = ("google-chrome", "chromium", "chromium-browser")
@@ -122,6 +123,11 @@ class Reader:
     def width(self, pixels: int) -> None:
         metrics = {"width": pixels, "height": 900, "deviceScaleFactor": 1, "mobile": pixels < 500}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other, where the focus is."""
+        for key in keys:
+            ActionChains(self.driver).send_keys(key).perform()
 
     def theme(self, theme: str) -> None:
         self.driver.execute_script(THEME, theme)

@@ -141,6 +141,6 @@ def _modified(exercise: Exercise, places: Sequence[int | str]) -> str:
     known: dict[int | str, str] = dict(enumerate(parameters))
     names = [known.get(key, str(key)) for key in places]
     return (
-        f"your function modified its argument {', '.join(names)}; work on a new tensor "
+        f"your function modified its argument {', '.join(names)}; work on a copy "
         "instead (operators such as += and methods that end in _ write into their input)."
     )

@@ -109,7 +109,8 @@ def _row_sums(actual: Tensor, expected: Tensor) -> str | None:
     if not bool((off > room).any()):
         return None
     worst = _digits(float(found.flatten()[off.argmax()]), 1.0)
-    extra = " Your columns do: the softmax runs over the wrong axis." if _columns(actual) else ""
+    why = " Your columns do: the wrong axis is normalised, or the result transposed."
+    extra = why if _columns(actual) else ""
     return f"Each row must sum to one; one of yours sums to {worst}.{extra}"
 
 

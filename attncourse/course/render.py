@@ -24,6 +24,7 @@ from attncourse import check, hint"""
 
 # lines more, where the functions of a chapter need the name
 SOMETIMES = {
+    "itertools": "import itertools",
     **{n: f"from collections.abc import {n}" for n in ("Callable", "Mapping", "Sequence")},
     "Any": "from typing import Any",
 }

@@ -5,7 +5,11 @@ from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float, Integer
 from torch import Tensor
+
+from attncourse.core.dtypes import accumulation_dtype
+from attncourse.core.shapes import checked
 
 
 @runtime_checkable
@@ -42,6 +46,51 @@ def head_roles(model: Reader, sentences: Iterable[str]) -> dict[str, Tensor]:
             sums[role] = sums.get(role, torch.zeros_like(found)) + found
             counts[role] = counts.get(role, 0) + int(seen.any(dim=-1).sum())
     return {role: total / counts[role] for role, total in sums.items() if counts[role]}
+
+
+@checked
+def induction_score(
+    maps: Float[Tensor, "... n n"], tokens: Integer[Tensor, " n"]
+) -> Float[Tensor, "..."]:
+    """How much weight each map gives to the keys that follow an earlier copy of the query's token.
+
+    Where tokens[j] = tokens[i] and j < i, key j + 1 is such a key of query i: what came next last
+    time. The score is the sum of the weights on these keys, the mean over the queries that have at
+    least one, from 0 to 1; 0 where no token comes twice. Half precision is summed in float32.
+
+    Source: Olsson et al. 2022, "prefix matching".
+
+    >>> tokens = torch.tensor([5, 8, 5])  # the last one has seen what follows a 5: key 1
+    >>> maps = torch.tensor([[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.1, 0.7, 0.2]]])
+    >>> induction_score(maps, tokens)
+    tensor([0.7000])
+    """
+    follows = _follows(tokens)
+    queries = follows.any(dim=-1)
+    found = (maps.to(accumulation_dtype(maps.dtype)) * follows).sum(dim=(-1, -2))
+    return (found / queries.sum().clamp(min=1)).to(maps.dtype)
+
+
+def _follows(tokens: Tensor) -> Tensor:
+    """For each query (n,) the keys (n, n) behind an earlier token that is the same."""
+    n = len(tokens)
+    earlier = (tokens == tokens[:, None]) & torch.ones(n, n, device=tokens.device).tril(-1).bool()
+    follows = torch.zeros_like(earlier)
+    follows[:, 1:] = earlier[:, :-1]
+    return follows
+
+
+def repeated(
+    count: int, *, vocabulary: int, generator: torch.Generator | None = None
+) -> Integer[Tensor, " n"]:
+    """`count` different tokens, drawn at random, twice in the same order.
+
+    >>> tokens = repeated(3, vocabulary=9, generator=torch.Generator().manual_seed(0))
+    >>> torch.equal(tokens[:3], tokens[3:])
+    True
+    """
+    drawn = torch.randperm(vocabulary, generator=generator)[:count]
+    return torch.cat([drawn, drawn])
 
 
 def _keys(ids: Tensor) -> dict[str, Tensor]:

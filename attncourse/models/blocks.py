@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from attncourse.core.numbers import holds_numbers
 from attncourse.mechanisms.dense.heads import merge_heads, split_heads
-from attncourse.mechanisms.dense.norms import layer_norm
+from attncourse.mechanisms.dense.norms import layer_norm, rms_norm
 from attncourse.mechanisms.dense.softmax import attention
 from attncourse.models.config import StackConfig
 
@@ -47,6 +47,19 @@ class Norm(nn.Module):
         return layer_norm(x, self.gain, self.bias, eps=self.eps)
 
 
+class RootMeanSquareNorm(nn.Module):
+    """The root-mean-square norm, with a gain and no bias."""
+
+    def __init__(self, d: int, eps: float) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.empty(d))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scale each token by its root mean square."""
+        return rms_norm(x, self.gain, eps=self.eps)
+
+
 class Attention(nn.Module):
     """Multi-head attention with four projections that have biases."""
 
@@ -65,6 +78,28 @@ class Attention(nn.Module):
             q, k = turn(q), turn(k)
         every_head = None if mask is None else mask.unsqueeze(-3)
         return self.output(merge_heads(attention(q, k, v, mask=every_head)))
+
+
+class Heads(nn.Module):
+    """Four projections without biases: h heads of queries, g of keys and values, d / h wide."""
+
+    def __init__(self, d: int, h: int, g: int) -> None:
+        super().__init__()
+        self.h, self.g = h, g
+        self.query, self.output = (nn.Parameter(torch.empty(d, d)) for _ in range(2))
+        self.key, self.value = (nn.Parameter(torch.empty(d, d // h * g)) for _ in range(2))
+
+    def queries(self, x: Tensor) -> Tensor:
+        """The queries (..., h, n, d / h) of the tokens x (..., n, d)."""
+        return split_heads(x @ self.query, self.h)
+
+    def pairs(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """The keys and the values (..., g, m, d / h) of the tokens that are attended to."""
+        return split_heads(memory @ self.key, self.g), split_heads(memory @ self.value, self.g)
+
+    def joined(self, out: Tensor) -> Tensor:
+        """What the heads found (..., h, n, d / h), as tokens (..., n, d)."""
+        return merge_heads(out) @ self.output
 
 
 class FeedForward(nn.Module):

@@ -223,7 +223,7 @@ def test_the_wrong_kind_is_told(exercise):
 def test_a_modified_argument_is_told_by_its_name(exercise, function, names):
     result = check(exercise, function)
     assert result.checks[0].message == (
-        f"your function modified its argument {names}; work on a new tensor "
+        f"your function modified its argument {names}; work on a copy "
         "instead (operators such as += and methods that end in _ write into their input)."
     )
     assert result.state == "failed"

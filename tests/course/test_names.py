@@ -8,7 +8,7 @@ import re
 
 import pytest
 import torch
-from attempts import masks, means, scores, softmaxes, trial
+from attempts import masks, means, models, scores, softmaxes, trial
 
 from attncourse.course import report
 from attncourse.course.checking import LocalAnswer, run
@@ -18,7 +18,7 @@ from attncourse.testing import secret_inputs
 SECRETS = (b"", b"the secret of a run", b"that of another")
 ATTEMPTS = [
     (name, function, may)
-    for module in (softmaxes, masks, scores, means, trial)
+    for module in (softmaxes, masks, scores, means, models, trial)
     for name, tried in module.ATTEMPTS.items()
     for function, may in tried
 ]

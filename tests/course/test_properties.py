@@ -95,7 +95,7 @@ SENTENCES = {
         torch.tensor([[2.0, -1.0], [0.5, 0.5]]),  # rows that sum to one, and yet no weights
     ),
     "Each row must sum to one; one of yours sums to 0.": (torch.zeros(3, 4).double(), WEIGHTS),
-    "Your columns do: the softmax runs over the wrong axis.": (
+    "Your columns do: the wrong axis is normalised, or the result transposed.": (
         torch.softmax(gaussian(3, 4), dim=-2),
         WEIGHTS,
     ),

@@ -43,6 +43,7 @@ NOW = (  # exercises that exist
     *("generate", "kv_cache_generate", "beam_search", "sample", "fix_sample"),
     *("typical_filter", "fix_repetition_penalty"),
     "choose_mechanism",
+    "ablate_heads",
 )
 FUTURE = "A token sees those after it"
 

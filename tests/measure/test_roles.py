@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from attncourse.measure.roles import OBJECTS, VERBS, head_roles, made_sentences, verb_to_object
+from attncourse.measure.roles import (
+    OBJECTS,
+    VERBS,
+    head_roles,
+    induction_score,
+    made_sentences,
+    repeated,
+    verb_to_object,
+)
 
 
 class Known:
@@ -69,3 +77,21 @@ def test_a_verb_stands_before_its_object():
 def test_a_word_in_pieces_is_refused():
     with pytest.raises(ValueError, match="each word must be one token: got 3 for 'the b'"):
         verb_to_object(Known(), [("the b", 0, 1)])
+
+
+def test_a_head_that_copies_is_found():
+    tokens = repeated(5, vocabulary=100, generator=torch.Generator().manual_seed(3))
+    copying, previous = torch.zeros(10, 10), torch.eye(10).roll(-1, dims=-1)
+    copying[:5, 0] = 1
+    copying[torch.arange(5, 10), torch.arange(1, 6)] = 1
+    assert induction_score(torch.stack([copying, previous]), tokens).tolist() == [1.0, 0.0]
+
+
+def test_no_head_copies_where_nothing_comes_twice():
+    assert induction_score(torch.full((2, 3, 3), 1 / 3), torch.tensor([4, 0, 2])).tolist() == [0, 0]
+
+
+def test_a_repeated_text_has_no_token_twice_within_a_copy():
+    tokens = repeated(20, vocabulary=30)
+    assert len(set(tokens[:20].tolist())) == 20
+    assert torch.equal(tokens[:20], tokens[20:])

@@ -5,6 +5,8 @@ import torch
 
 from attncourse.models.decoder import Decoder, DecoderConfig
 from attncourse.models.encoder import Encoder, EncoderConfig
+from attncourse.models.llama import Llama, LlamaConfig
+from attncourse.models.t5 import T5, T5Config
 from attncourse.models.transformer import Transformer, TransformerConfig
 from attncourse.models.vision_transformer import VisionTransformer, VisionTransformerConfig
 from attncourse.testing import gaussian
@@ -47,6 +49,13 @@ MODELS = {
         TOKENS,
         both_stacks,
     ),
+    "llama": (
+        Llama,
+        LlamaConfig(vocabulary=V, g=1, tied=False, **SIZES),
+        TOKENS,
+        Llama.__call__,
+    ),
+    "t5": (T5, T5Config(vocabulary=V, buckets=4, furthest=5, **SIZES), TOKENS, both_stacks),
     "vision transformer": (
         VisionTransformer,
         VisionTransformerConfig(**IMAGE, **SIZES),

@@ -8,13 +8,23 @@ from transformers import (
     GPT2LMHeadModel,
     GPTNeoXConfig,
     GPTNeoXForCausalLM,
+    LlamaForCausalLM,
+    T5ForConditionalGeneration,
     ViTConfig,
     ViTForImageClassification,
+)
+from transformers import (
+    LlamaConfig as TheirLlamaConfig,
+)
+from transformers import (
+    T5Config as TheirT5Config,
 )
 
 from attncourse.core.masks import padding_mask
 from attncourse.models.decoder import Decoder, DecoderConfig
 from attncourse.models.encoder import Encoder, EncoderConfig
+from attncourse.models.llama import Llama, LlamaConfig
+from attncourse.models.t5 import T5, T5Config
 from attncourse.models.vision_transformer import VisionTransformer, VisionTransformerConfig
 from attncourse.testing import assert_same, gaussian
 
@@ -183,6 +193,82 @@ def test_the_rotary_decoder_equals_gpt_neox():
         copy([(block.feed_forward.second, layer.mlp.dense_4h_to_h)])
     # theirs keeps angles in float32 and its eager softmax too
     torch.testing.assert_close(ours(TOKENS), theirs(TOKENS).logits, rtol=1e-5, atol=1e-5)
+
+
+def t5():
+    sizes = {"d_model": D, "d_kv": D // H, "d_ff": FF, "num_layers": LAYERS, "num_heads": H}
+    sizes |= {"relative_attention_num_buckets": 8, "relative_attention_max_distance": 6}
+    config = TheirT5Config(vocab_size=V, attn_implementation="eager", **sizes)
+    theirs = scrambled(T5ForConditionalGeneration(config))
+    ours = T5(T5Config(vocabulary=V, buckets=8, furthest=6, **SIZES)).double()
+    copy([(ours.tokens, theirs.shared.weight)])
+    for name in ("encoder", "decoder"):
+        stack, tables = getattr(theirs, name), getattr(ours, f"{name}_distances")
+        table = stack.block[0].layer[0].SelfAttention.relative_attention_bias.weight
+        copy([(tables, table)])
+        copy_gain(getattr(ours, f"{name}_norm"), stack.final_layer_norm)
+        for layer, block in zip(getattr(ours, name), stack.block, strict=True):
+            for norm, part in zip(layer.norms, block.layer, strict=True):
+                copy_gain(norm, part.layer_norm)
+            attentions = [(layer.attention, block.layer[0].SelfAttention)]
+            if name == "decoder":
+                attentions.append((layer.cross_attention, block.layer[1].EncDecAttention))
+            for mine, other in attentions:
+                pairs = zip((mine.query, mine.key, mine.value, mine.output), "qkvo", strict=True)
+                copy([(w, getattr(other, letter).weight.mT) for w, letter in pairs])
+            network = block.layer[-1].DenseReluDense
+            copy([(layer.up, network.wi.weight.mT), (layer.down, network.wo.weight.mT)])
+    return ours, theirs
+
+
+@torch.no_grad()
+def copy_gain(ours, theirs):
+    ours.gain.copy_(theirs.weight)
+
+
+def test_t5_equals_t5():
+    ours, theirs = t5()
+    source, target, lengths = TOKENS, TOKENS.flip(0)[:, :5], torch.tensor([7, 4])
+    logits = ours(source, target)
+    other = theirs(input_ids=source, decoder_input_ids=target).logits
+    close = {"rtol": 1e-5, "atol": 1e-5}  # the squares of their norms are float32
+    torch.testing.assert_close(logits, other, **close)
+    memory = theirs.encoder(input_ids=source).last_hidden_state
+    torch.testing.assert_close(ours.encode(source), memory, **close)
+    keep = (torch.arange(7) < lengths[:, None]).long()
+    masked = theirs(input_ids=source, attention_mask=keep, decoder_input_ids=target).logits
+    found = ours(source, target, source_mask=padding_mask(lengths, 7))
+    torch.testing.assert_close(found, masked, **close)
+    mine = gradient_of_sum(logits, ours.tokens)  # of all three uses of the table
+    torch.testing.assert_close(mine, gradient_of_sum(other, theirs.shared.weight), **close)
+
+
+def test_llama_equals_llama():
+    config = TheirLlamaConfig(
+        **{"vocab_size": V, "num_key_value_heads": 1, "rms_norm_eps": 1e-5},
+        **{"tie_word_embeddings": False, "bos_token_id": None, "eos_token_id": None},
+        rope_parameters={"rope_type": "default", "rope_theta": 500.0},
+        **THEIRS,
+    )
+    theirs = scrambled(LlamaForCausalLM(config))
+    ours = Llama(LlamaConfig(vocabulary=V, g=1, tied=False, base=500.0, **SIZES)).double()
+    copy([(ours.tokens, theirs.model.embed_tokens.weight)])
+    copy([(ours.output, theirs.lm_head.weight.mT)])
+    copy_gain(ours.norm, theirs.model.norm)
+    for layer, block in zip(ours.layers, theirs.model.layers, strict=True):
+        copy_gain(layer.norms[0], block.input_layernorm)
+        copy_gain(layer.norms[1], block.post_attention_layernorm)
+        for name in ("query", "key", "value", "output"):
+            weight = getattr(block.self_attn, f"{name[0]}_proj").weight
+            copy([(getattr(layer.attention, name), weight.mT)])
+        for name in ("gate", "up", "down"):
+            copy([(getattr(layer, name), getattr(block.mlp, f"{name}_proj").weight.mT)])
+    logits, other = ours(TOKENS), theirs(TOKENS).logits
+    # theirs keeps angles, squares of norms and its eager softmax in float32
+    torch.testing.assert_close(logits, other, rtol=1e-5, atol=1e-5)
+    mine = gradient_of_sum(logits, ours.tokens)
+    theirs = gradient_of_sum(other, theirs.model.embed_tokens.weight)
+    torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
 def vit():

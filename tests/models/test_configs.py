@@ -8,6 +8,8 @@ from miniatures import IMAGE, MODELS, SIZES, TOKENS, V, every_model
 
 from attncourse.models.decoder import Decoder, DecoderConfig
 from attncourse.models.encoder import Encoder, EncoderConfig
+from attncourse.models.llama import Llama, LlamaConfig
+from attncourse.models.t5 import T5, T5Config
 from attncourse.models.transformer import Transformer, TransformerConfig
 from attncourse.models.vision_transformer import (
     VisionTransformer,
@@ -59,8 +61,25 @@ IMAGENET = {"height": 224, "width": 224, "patch": 16, "classes": 1000}
             TransformerConfig(vocabulary=37000, **sizes(512, 8, 6)),
             63_082_496,
         ),
+        (T5, T5Config(vocabulary=32128, **sizes(512, 8, 6)), 60_506_624),
+        (T5, T5Config(vocabulary=32128, **sizes(768, 12, 12)), 222_903_552),
+        (
+            Llama,
+            LlamaConfig(
+                vocabulary=32000, g=32, tied=False, **sizes(4096, 32, 32) | {"d_ff": 11008}
+            ),
+            6_738_415_616,
+        ),
+        (
+            Llama,
+            LlamaConfig(vocabulary=49152, g=3, **sizes(576, 9, 30) | {"d_ff": 1536}),
+            134_515_008,
+        ),
     ],
-    ids=["BERT-base", "BERT-large", "GPT-2", "GPT-2 XL", "GPT-3", "ViT-B/16", "Transformer-base"],
+    ids=[
+        *("BERT-base", "BERT-large", "GPT-2", "GPT-2 XL", "GPT-3", "ViT-B/16"),
+        *("Transformer-base", "T5-small", "T5-base", "LLaMA-7B", "SmolLM2"),
+    ],
 )
 def test_published_sizes_give_the_published_number_of_parameters(build, config, expected):
     assert parameters(build, config) == expected
@@ -109,6 +128,22 @@ BAD_CONFIGS = [
         lambda: VisionTransformerConfig(**IMAGE | {"patch": 4}, **SIZES),
         "patch must divide height and width: got patch=4, height=6 and width=9",
     ),
+    (
+        lambda: LlamaConfig(vocabulary=V, g=2, **SIZES),
+        "g must divide h: got g=2 and h=3",
+    ),
+    (
+        lambda: LlamaConfig(vocabulary=V, g=1, **SIZES | {"h": 4}),
+        "d / h must be even for rotary positions: got d=12 and h=4",
+    ),
+    (
+        lambda: T5Config(vocabulary=V, buckets=6, furthest=3, **SIZES),
+        "furthest must be more than the 3 distances with a bucket of their own: got furthest=3",
+    ),
+    (
+        lambda: T5Config(vocabulary=V, buckets=5, **SIZES),
+        "buckets must be even and at least 4: got buckets=5",
+    ),
 ]
 
 
@@ -124,6 +159,7 @@ def test_a_bad_configuration_gets_one_sentence(call, message):
     [
         ("encoder", "d_ff", 2.5, "d_ff must be an integer: got a float"),
         ("transformer", "pre_norm", "yes", "pre_norm must be True or False: got 'yes'"),
+        ("llama", "tied", 1, "tied must be True or False: got 1"),
     ],
 )
 def test_a_size_of_the_wrong_kind_gets_one_sentence(name, field, value, message):

@@ -115,6 +115,10 @@ def test_what_was_written_down_says_what_the_chapter_says():
         for shares in zip(transformer[size], convolution[size], neighbour[size], strict=True):
             assert shares[0] < min(shares[1:])
     assert max(found["scratch"]) < 0.4
+    table = found["table of neighbours"]["loss"]
+    for ruled, hidden in zip(found["80/10/10"], found["all hidden"], strict=True):
+        assert table + 0.15 < ruled["loss"] < hidden["loss"] - 0.15
+        assert hidden["kept"] < 0.5 < 0.9 < ruled["kept"]
 
 
 def test_masking_keeps_to_its_law():

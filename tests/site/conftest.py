@@ -1,8 +1,10 @@
 """Sites in a headless browser: the book as it is built, and a small one with what ours may hold."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import small_book
 from static import served
 
 from pages import SITE
@@ -24,6 +26,22 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         pytest.skip("there is no Chromium with chromedriver: apt install chromium chromium-driver")
     yield reader
     reader.driver.quit()
+
+
+@pytest.fixture(scope="module")
+def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small book; what a module calls PAGES is written over its own."""
+    folder = tmp_path_factory.mktemp("small")
+    done = small_book.make(folder, getattr(request.module, "PAGES", None))
+    assert done.returncode == 0, done.stderr[-2000:]
+    return folder / small_book.SITE
+
+
+@pytest.fixture(scope="module")
+def site(browser: Reader, built: Path) -> Iterator[Reader]:
+    """A browser on the small book."""
+    with served(built) as address:
+        yield Reader(browser.driver, address)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import yaml
 from pages import ROOT
 
 PAGES = Path(__file__).parent / "small"
+SITE = "_build/html"
 URL = "https://github.com/ada/attncourse"
 
 

@@ -2,13 +2,10 @@
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import small_book
 import yaml
-from static import served
 
 from attncourse.course import claims
 from pages import ROOT
@@ -27,20 +24,6 @@ const select = document.querySelector(`.errata-controls [name=${arguments[0]}]`)
 select.value = arguments[1];
 select.dispatchEvent(new Event("change", { bubbles: true }));
 """
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("errata")
-    done = small_book.make(folder)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder / "_build" / "html"
-
-
-@pytest.fixture(scope="module")
-def site(browser: Reader, built: Path) -> Iterator[Reader]:
-    with served(built) as address:
-        yield Reader(browser.driver, address)
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """The bank on a page in a browser: filters, the quiz by keyboard, paper, and without a script."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import small_book
-from selenium.webdriver import ActionChains, Keys
-from static import served
+from selenium.webdriver import Keys
 
 from attncourse.course import numerals
 from reader import DESK, Reader
@@ -22,6 +20,7 @@ masks/which-line
 :all:
 ```
 """
+PAGES = {"plain.md": PAGE}
 TYPED = ["1,048,576", "12.5 GiB", "8.4e22", "8.4 × 10²²", "2 * 10^3", "1/8", "0,25", "−3", "88 %"]
 TYPED += ["many", "1/0", "131 072", ".5"]
 SHOWN = """
@@ -37,20 +36,6 @@ BEGIN = "document.querySelector('.interview-controls button').focus()"
 TEXT = "return document.querySelector(arguments[0])?.textContent"
 
 
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("interview")
-    done = small_book.make(folder, {"plain.md": PAGE})
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder / "_build" / "html"
-
-
-@pytest.fixture(scope="module")
-def site(browser: Reader, built: Path) -> Iterator[Reader]:
-    with served(built) as address:
-        yield Reader(browser.driver, address)
-
-
 @pytest.fixture
 def page(site: Reader) -> Reader:
     site.width(DESK)
@@ -58,11 +43,6 @@ def page(site: Reader) -> Reader:
     site.driver.execute_script("localStorage.clear()")
     site.open("plain.html")
     return site
-
-
-def press(page: Reader, *keys: str) -> None:
-    for key in keys:
-        ActionChains(page.driver).send_keys(key).perform()
 
 
 def text(page: Reader, where: str) -> str:
@@ -96,36 +76,36 @@ def test_a_link_to_a_question_shows_it(page: Reader) -> None:
 def test_a_number_by_keyboard(page: Reader) -> None:
     page.driver.execute_script(CHOOSE, "kind", "number")
     page.driver.execute_script(BEGIN)
-    press(page, Keys.ENTER, Keys.TAB, "many", Keys.ENTER)
+    page.press(Keys.ENTER, Keys.TAB, "many", Keys.ENTER)
     assert "Type a number" in text(page, ".interview-quiz form .question-said")
-    press(page, Keys.BACKSPACE * 4, "138", Keys.ENTER)
+    page.press(Keys.BACKSPACE * 4, "138", Keys.ENTER)
     assert text(page, ".interview-quiz > .question-said") == "Right."
     assert cards(page)["weighted-mean/how-many"]["box"] == 2
     assert "140: a row for each query." in text(page, ".interview-quiz .interview-answer")
-    press(page, Keys.ENTER)
+    page.press(Keys.ENTER)
     assert text(page, ".interview-quiz p") == "1 of 1 right."
 
 
 def test_a_choice_that_was_missed_is_told_and_comes_again_first(page: Reader) -> None:
     page.driver.execute_script(CHOOSE, "kind", "choice")
     page.driver.execute_script(BEGIN)
-    press(page, Keys.ENTER, Keys.TAB, Keys.SPACE, Keys.ENTER)
+    page.press(Keys.ENTER, Keys.TAB, Keys.SPACE, Keys.ENTER)
     assert text(page, ".interview-quiz > .question-said") == "It is b."
     assert cards(page)["masks/which-line"]["box"] == 1
     page.driver.execute_script(CHOOSE, "kind", "")
     page.driver.execute_script(BEGIN)
-    press(page, Keys.ENTER)
+    page.press(Keys.ENTER)
     assert text(page, ".interview-quiz .interview-asked").strip() == "Which line hides a key?"
 
 
 def test_an_open_question_is_marked_by_its_reader(page: Reader) -> None:
     page.driver.execute_script(CHOOSE, "kind", "open")
     page.driver.execute_script(BEGIN)
-    press(page, Keys.ENTER, Keys.TAB)
+    page.press(Keys.ENTER, Keys.TAB)
     assert "Its exponential" not in text(page, ".interview-quiz")
-    press(page, Keys.ENTER)
+    page.press(Keys.ENTER)
     assert "and not of one" in text(page, ".interview-quiz .interview-answer")
-    press(page, Keys.TAB, Keys.TAB, Keys.TAB, Keys.ENTER)
+    page.press(Keys.TAB, Keys.TAB, Keys.TAB, Keys.ENTER)
     assert text(page, ".interview-quiz > .question-said") == "3 points."
     assert cards(page)["masks/why-minus-infinity"]["box"] == 2
 

@@ -1,33 +1,16 @@
 """A small book in a browser: questions, figures, print, search, and readers without a mouse."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import small_book
-from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver import Keys
 from selenium.webdriver.common.by import By
-from static import served
 
 from reader import DESK, NEXT_FRAMES, PHONE, Reader
 
-SITE = "_build/html"
 NEAR = "document.querySelector('[data-interactive=map-browser]').scrollIntoView()"
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("small")
-    done = small_book.make(folder)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder / SITE
-
-
-@pytest.fixture(scope="module")
-def site(browser: Reader, built: Path) -> Iterator[Reader]:
-    with served(built) as address:
-        yield Reader(browser.driver, address)
 
 
 @pytest.fixture
@@ -38,11 +21,6 @@ def page(site: Reader) -> Reader:
     site.driver.execute_script("localStorage.clear()")
     site.open("intro.html")
     return site
-
-
-def press(page: Reader, *keys: str) -> None:
-    for key in keys:
-        ActionChains(page.driver).send_keys(key).perform()
 
 
 def focus(page: Reader, where: str) -> None:
@@ -65,7 +43,7 @@ ROW, SCALE = "#question-empty-row", "#question-scale-first"
 def test_a_guess_by_keyboard_opens_the_answer_and_is_remembered(page: Reader) -> None:
     assert show(page, f"{ROW} details")["seen"] is False
     focus(page, f"{ROW} input")
-    press(page, Keys.SPACE, Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ENTER)
+    page.press(Keys.SPACE, Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ENTER)
     said = show(page, f"{ROW} .question-said")
     assert (said["text"], said["focused"]) == ("You said c; it is b.", True)
     answer = show(page, f"{ROW} details")
@@ -79,7 +57,7 @@ def test_a_guess_by_keyboard_opens_the_answer_and_is_remembered(page: Reader) ->
 
 def test_who_chooses_nothing_is_told_so_and_sees_no_answer(page: Reader) -> None:
     focus(page, f"{ROW} .question-submit")
-    press(page, Keys.ENTER)
+    page.press(Keys.ENTER)
     assert show(page, f"{ROW} .question-said")["text"].startswith("Choose one first")
     assert show(page, f"{ROW} input")["focused"] is True
     assert show(page, f"{ROW} details")["seen"] is False
@@ -90,7 +68,7 @@ def test_an_answer_below_the_cell_waits_for_the_guess_and_says_nothing_above(pag
     assert show(page, answer)["seen"] is False
     assert "once you have guessed" in show(page, ".question-wait")["text"]
     focus(page, f"{SCALE} input")
-    press(page, Keys.SPACE, Keys.ENTER)
+    page.press(Keys.SPACE, Keys.ENTER)
     said = show(page, f"{SCALE} .question-said")["text"]
     assert said == "You say a. Read on: the answer comes below."
     assert "question-right" not in show(page, f"{SCALE} .question-choices")["text"]
@@ -115,7 +93,7 @@ def test_a_page_from_a_file_works_and_so_does_one_that_may_store_nothing(
     number = driver.execute_cdp_cmd(script, {"source": forbidden})["identifier"]
     driver.get((built / "intro.html").as_uri())
     focus(page, f"{ROW} input")
-    press(page, Keys.SPACE, Keys.ENTER)
+    page.press(Keys.SPACE, Keys.ENTER)
     assert show(page, f"{ROW} .question-said")["text"] == "You said a; it is b."
     assert "trophy" in show(page, ".interactive-box")["text"]
     remove = {"identifier": number}
@@ -214,12 +192,12 @@ def test_what_scrolls_is_a_stop_as_long_as_it_does(page: Reader) -> None:
 
 def test_the_theme_switch_keeps_the_focus_and_the_skip_link_gives_it(page: Reader) -> None:
     focus(page, ".theme-switch-button")
-    press(page, Keys.ENTER)
+    page.press(Keys.ENTER)
     assert show(page, ".theme-switch-button")["focused"] is True
-    press(page, Keys.ENTER)
+    page.press(Keys.ENTER)
     assert show(page, ".theme-switch-button")["focused"] is True
     focus(page, "#pst-skip-link a")
-    press(page, Keys.ENTER)
+    page.press(Keys.ENTER)
     assert show(page, "#main-content")["focused"] is True
 
 

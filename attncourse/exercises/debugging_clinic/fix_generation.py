@@ -151,6 +151,18 @@ def wrong_first_token_asks(prompt, table, w_out, *, count):
     return ids[len(prompt) :]
 
 
+def wrong_not_scaled(prompt, table, w_out, *, count):
+    """You did not divide the scores by the root of d, so that the weights are too sharp. Divide
+    them before the softmax.
+    """
+    ids = prompt
+    for _ in range(count):
+        x = table[ids]
+        logits = torch.softmax(x @ x[-1], dim=0) @ x @ w_out
+        ids = torch.cat([ids, logits.argmax()[None]])
+    return ids[len(prompt) :]
+
+
 def wrong_prompt_returned_too(prompt, table, w_out, *, count):
     """You return the prompt with what was written. Asked for are the new tokens alone: leave out
     the first n.

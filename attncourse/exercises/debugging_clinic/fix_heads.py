@@ -126,6 +126,15 @@ def wrong_heads_in_the_scale_alone(x, w_q, w_k, w_v, w_o, *, h):
 stub = wrong_heads_in_the_scale_alone
 
 
+def wrong_joined_without_transpose(x, w_q, w_k, w_v, w_o, *, h):
+    """You join the heads by a reshape alone, which reads all tokens of the first head before the
+    second: the rows of the result are mixtures of tokens. Transpose back, then flatten.
+    """
+    q, k, v = ((x @ w).unflatten(-1, (h, -1)).transpose(-3, -2) for w in (w_q, w_k, w_v))
+    out = torch.softmax(q @ k.mT / math.sqrt(q.shape[-1]), dim=-1) @ v
+    return out.reshape(*x.shape[:-1], -1) @ w_o
+
+
 def right_by_blocks(x, w_q, w_k, w_v, w_o, *, h):
     """a loop over the heads, each with its blocks of columns and its rows of w_o"""
     out = 0
@@ -161,6 +170,7 @@ borrowed = (
             "wrong_split_without_transpose",
             "wrong_one_head_whatever_h_says",
             "wrong_scale_of_the_whole_width",
+            "wrong_softmax_over_the_heads",
             "wrong_heads_averaged",
             "wrong_no_output_projection",
         ),

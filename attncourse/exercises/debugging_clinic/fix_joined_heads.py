@@ -121,8 +121,9 @@ def _outputs(maps, v):
 
 
 def wrong_weights_side_by_side(q, k, v, *, h):
-    """You left the weights side by side: a row of them sums to h, and each head meets all features
-    of all values. Multiply each map by its slice of the values, then join the outputs.
+    """Each of your heads meets all features of all values, and in all a row of weights sums to h:
+    the maps lie side by side, or their outputs are added. Multiply each map by its slice of the
+    values, then join the outputs.
     """
     maps = []
     for queries, keys in zip(q.chunk(h, dim=-1), k.chunk(h, dim=-1), strict=True):

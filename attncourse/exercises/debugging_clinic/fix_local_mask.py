@@ -13,12 +13,11 @@ Find out how much weight lies outside the window, and mend it.
 - A key outside the window has no weight at all. Computing all n × n scores is allowed.
 """
 
-import functools
 import math
 
 import torch
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.sparse_patterns import sliding_window_attention
 from attncourse.mechanisms.patterns.sliding_window import sliding_window_attention as solution
 from attncourse.testing import assert_that, attention_inputs
@@ -100,20 +99,10 @@ def right_by_filling(q, k, v, *, window, causal=False):
 shown = right_by_filling
 
 
-def _itself(answer):
-    """An answer to `sliding_window_attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_local_mask(q, k, v, *, window, causal=False):
-        return answer(q, k, v, window=window, causal=causal)
-
-    return fix_local_mask
-
-
 borrowed = (
     Borrow(
         sliding_window_attention,
-        _itself,
+        itself,
         (
             "check_equals_the_masked_attention",
             "check_is_causal_on_request",

@@ -12,12 +12,11 @@ $$Z = \mathrm{softmax}\!\left(\frac{Q \, (E K)^\top}{\sqrt d}\right) (F V) .$$
   the softmax goes over r keys.
 """
 
-import functools
 import math
 
 import torch
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.low_rank import linformer_attention
 from attncourse.mechanisms.low_rank.linformer import linformer_attention as solution
 
@@ -44,22 +43,12 @@ def wrong_multiplied_out(q, k, v, proj_k, proj_v):
 stub = wrong_multiplied_out
 
 
-def wrong_values_spread_back(q, k, v, proj_k, proj_v):
-    """You mix the keys to r and spread the weights back over m, to meet the values as they are: a
-    matrix of n × m again, whose rows do not sum to one. Mix the values instead.
+def wrong_values_mixed_by_the_keys_matrix(q, k, v, proj_k, proj_v):
+    """Your values are mixed by `proj_k`, the keys' matrix, before they meet the weights or, with
+    n × m numbers on the way, after. They have one of their own: mix them by `proj_v`, before.
     """
     scores = q @ (proj_k @ k).mT / math.sqrt(q.shape[-1])
     return (torch.softmax(scores, dim=-1) @ proj_k) @ v
-
-
-def _itself(answer):
-    """An answer to `linformer_attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_low_rank_formula(q, k, v, proj_k, proj_v):
-        return answer(q, k, v, proj_k, proj_v)
-
-    return fix_low_rank_formula
 
 
 shown = linformer_attention.shown
@@ -67,7 +56,7 @@ shown = linformer_attention.shown
 borrowed = (
     Borrow(
         linformer_attention,
-        _itself,
+        itself,
         (
             "check_equals_the_mixed_tokens",
             "check_takes_leading_axes",

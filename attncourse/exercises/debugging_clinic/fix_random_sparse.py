@@ -15,12 +15,11 @@ with the weights a softmax over $T_i$ alone.
 - No row is empty, nothing is drawn, and gradients are right.
 """
 
-import functools
 import math
 
 import torch
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.sparse_content import topk_attention
 from attncourse.mechanisms.content.top_k import topk_attention as solution
 from attncourse.testing import assert_that, attention_inputs
@@ -92,22 +91,12 @@ def wrong_nan_swept_away(q, k, v, *, top):
     return weights.nan_to_num(0.0) @ v
 
 
-def _itself(answer):
-    """An answer to `topk_attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_random_sparse(q, k, v, *, top):
-        return answer(q, k, v, top=top)
-
-    return fix_random_sparse
-
-
 shown = topk_attention.shown
 
 borrowed = (
     Borrow(
         topk_attention,
-        _itself,
+        itself,
         (
             "check_equals_attention_to_the_best_keys",
             "check_takes_exactly_as_many_where_scores_are_equal",

@@ -39,35 +39,44 @@ def solution(tex: str) -> tuple[int, int]:
 def check_counts_rows_that_are_rows(student):
     """rows that end in two backslashes, on lines of their own or on one"""
     for count in (1, 2, 4):
-        assert_same(student(_body(count, TWO + "\n")), (count, 2))
-        assert_same(student(_body(count, TWO)), (count, 2))
+        _assert_counted(student, _body(count, TWO + "\n"), count, 2)
+        _assert_counted(student, _body(count, TWO), count, 2)
 
 
 def check_one_backslash_ends_no_row(student):
     """lines that end in one backslash are one row, with a cell more for each"""
     for count in (2, 4):
-        assert_same(student(_body(count, ONE + "\n")), (1, count + 1))
+        _assert_counted(student, _body(count, ONE + "\n"), 1, count + 1)
 
 
 def check_lines_of_the_file_do_not_matter(student):
     """a row may be written on several lines, with commands in it"""
     body = "z &= " + ONE + "frac{a}\n {b}" + TWO + "\n w\n &= c\n &+ d"
-    assert_same(student(body), (2, 3))
-    assert_same(student("a\nb\nc"), (1, 1))
+    _assert_counted(student, body, 2, 3)
+    _assert_counted(student, "a\nb\nc", 1, 1)
 
 
 def check_empty_rows_do_not_count(student):
     """two backslashes at the end open no row, and an empty body has none"""
-    assert_same(student(_body(3, TWO) + TWO + "\n"), (3, 2))
-    assert_same(student(TWO + " a &= b " + TWO + " " + TWO + " c"), (2, 2))
+    _assert_counted(student, _body(3, TWO) + TWO + "\n", 3, 2)
+    _assert_counted(student, TWO + " a &= b " + TWO + " " + TWO + " c", 2, 2)
     for empty in ("", " \n ", TWO):
-        assert_same(student(empty), (0, 0))
+        _assert_counted(student, empty, 0, 0)
 
 
 def check_an_escaped_sign_is_no_cell(student):
     """an escaped & is a character; one right after the end of a row is a cell"""
-    assert_same(student("a " + ONE + "& b &= c"), (1, 2))
-    assert_same(student("a" + TWO + "&= b" + TWO + "&= c &= d"), (3, 3))
+    _assert_counted(student, "a " + ONE + "& b &= c", 1, 2)
+    _assert_counted(student, "a" + TWO + "&= b" + TWO + "&= c &= d", 3, 3)
+
+
+def _assert_counted(student, tex, rows, cells):
+    """Are rows and cells what they should be, each told for itself?"""
+    found = student(tex)
+    if isinstance(found, tuple) and len(found) == 2:
+        assert_same(found[0], rows, "the number of rows")
+        assert_same(found[1], cells, "the number of cells in the longest row")
+    assert_same(found, (rows, cells))
 
 
 def _body(count, end):
@@ -121,6 +130,15 @@ def wrong_escapes_taken_away_first(tex):
     """
     rows = [row for row in tex.replace("\\&", "").split("\\\\") if row.strip()]
     cells = [row.count("&") + 1 for row in rows]
+    return len(rows), max(cells, default=0)
+
+
+def wrong_signs_for_cells(tex):
+    """You count the signs & and not the cells. A sign stands between two cells, so a row has one
+    cell more than signs: add one.
+    """
+    rows = [row for row in tex.split("\\\\") if row.strip()]
+    cells = [row.replace("\\&", "").count("&") for row in rows]
     return len(rows), max(cells, default=0)
 
 

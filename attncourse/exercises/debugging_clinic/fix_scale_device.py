@@ -14,12 +14,11 @@ Find the one number behind all three, and mend it.
 - `mask` plays no part: no call here gives one.
 """
 
-import functools
 import math
 
 import torch
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.scores_and_scaling import attention
 from attncourse.mechanisms.dense.softmax import attention as solution
 from attncourse.testing import assert_same, assert_that, attention_inputs, shape_on_meta
@@ -71,26 +70,17 @@ def wrong_everything_to_the_cpu(q, k, v, *, mask=None):
     return torch.softmax(q @ k.mT / scale, dim=-1) @ v
 
 
-def _itself(answer):
-    """An answer to `attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_scale_device(q, k, v, *, mask=None):
-        return answer(q, k, v, mask=mask)
-
-    return fix_scale_device
-
-
 borrowed = (
     Borrow(
         attention,
-        _itself,
+        itself,
         (
             "check_matches_the_definition",
             "check_takes_leading_axes",
             "check_has_the_right_gradient",
             "check_keeps_the_dtype",
             "wrong_no_scale",
+            "wrong_scale_by_d",
             "wrong_float64_returned",
             "wrong_width_written_down",
             "right_by_einsum",

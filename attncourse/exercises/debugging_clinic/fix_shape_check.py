@@ -73,6 +73,7 @@ def check_says_no_to_the_patients(student):
         scores = q @ k.mT / math.sqrt(q.shape[-1])
         weights = torch.softmax(scores, dim=-1)
         patients = {
+            "a hundred times as much": 100 * (weights @ v),
             "scores that were not scaled": torch.softmax(q @ k.mT, dim=-1) @ v,
             "a softmax over the queries": torch.softmax(scores, dim=-2) @ v,
             "a mean that reads no key": v.mean(dim=0).expand(len(q), -1),

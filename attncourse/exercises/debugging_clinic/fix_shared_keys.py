@@ -12,12 +12,11 @@ $$Z = \mathrm{softmax}\!\left(\frac{(Q W)(K W)^\top}{\sqrt r}\right) V .$$
 - The gradient is right: that of the keys, too.
 """
 
-import functools
 import math
 
 import torch
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.sharing_and_fusion import shared_attention
 from attncourse.mechanisms.sharing.shared import shared_attention as solution
 from attncourse.testing import assert_same, assert_that, attention_inputs, gaussian
@@ -58,22 +57,12 @@ def wrong_places_for_keys(q, k, v, w):
 stub = wrong_places_for_keys
 
 
-def _itself(answer):
-    """An answer to `shared_attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_shared_keys(q, k, v, w):
-        return answer(q, k, v, w)
-
-    return fix_shared_keys
-
-
 shown = shared_attention.shown
 
 borrowed = (
     Borrow(
         shared_attention,
-        _itself,
+        itself,
         (
             "check_matches_the_definition",
             "check_takes_leading_axes",

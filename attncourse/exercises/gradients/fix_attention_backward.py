@@ -17,7 +17,7 @@ import math
 
 import torch
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.gradients import attention_backward
 from attncourse.mechanisms.exact.backward import attention_backward as solution
 
@@ -63,15 +63,10 @@ def wrong_centred_to_sum_to_zero(q, k, v, grad):
     return attention_backward._from_scores(q, k, v, grad, centred)
 
 
-def _itself(answer):
-    """An answer to `attention_backward` is one to this."""
-    return answer
-
-
 borrowed = (
     Borrow(
         attention_backward,
-        _itself,
+        itself,
         (
             "check_equals_autograd",
             "check_is_what_a_small_step_does",

@@ -2,7 +2,8 @@
 
 import torch
 
-from attncourse.testing import assert_that, gaussian
+from attncourse.measure.small_models import with_model
+from attncourse.testing import assert_same, assert_that, gaussian
 
 SIZES = (11, 16)  # V, d
 OTHER_SIZES = (7, 6)
@@ -32,6 +33,20 @@ def prompt(*tokens):
 def drawn_prompt(p, *, sizes=SIZES, seed):
     """A prompt of p tokens."""
     return (gaussian(p, seed=seed).abs() * 1e3).long() % sizes[0]
+
+
+def assert_counts_on(student, kind):
+    """Where each token is followed by the next one, is that what is written?"""
+    count = bigrams(kind, [[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]])
+    for start, new, expected in (((1,), 2, (1, 2, 3)), ((0, 3, 2), 3, (0, 3, 2, 3, 0, 1))):
+        assert_same(with_model(student, count, prompt(*start), new), prompt(*expected))
+
+
+def assert_prompt_ends_nothing(student, kind):
+    """Is a prompt continued that holds the end?"""
+    count = bigrams(kind, [[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]])
+    for start, expected in (((2,), (2, 3, 0, 1)), ((2, 1), (2, 1, 2))):
+        assert_same(with_model(student, count, prompt(*start), 3, 2), prompt(*expected))
 
 
 def assert_read(found, expected):

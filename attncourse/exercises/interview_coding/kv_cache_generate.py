@@ -20,6 +20,8 @@ import torch
 from attncourse.exercises.interview_coding._inputs import (
     OTHER_SIZES,
     SIZES,
+    assert_counts_on,
+    assert_prompt_ends_nothing,
     assert_read,
     bigrams,
     drawn_prompt,
@@ -46,9 +48,7 @@ RUNS = ((SIZES, 4, 6, 500), (SIZES, 1, 9, 510), (OTHER_SIZES, 7, 5, 520))  # siz
 
 def check_counts_on(student):
     """a model that counts, by hand: 1 is followed by 2, 2 by 3"""
-    count = bigrams("steps", [[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]])
-    for start, new, expected in (((1,), 2, (1, 2, 3)), ((0, 3, 2), 3, (0, 3, 2, 3, 0, 1))):
-        assert_same(with_model(student, count, prompt(*start), new), prompt(*expected))
+    assert_counts_on(student, "steps")
 
 
 def check_writes_as_without_a_cache(student):
@@ -86,9 +86,7 @@ def check_stops_at_the_end(student):
 
 def check_an_end_in_the_prompt_ends_nothing(student):
     """what stands in the prompt is read, not obeyed"""
-    count = bigrams("steps", [[0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [1, 0, 0, 0]])
-    for start, expected in (((2,), (2, 3, 0, 1)), ((2, 1), (2, 1, 2))):
-        assert_same(with_model(student, count, prompt(*start), 3, 2), prompt(*expected))
+    assert_prompt_ends_nothing(student, "steps")
 
 
 def check_reads_nothing_where_nothing_is_asked(student):

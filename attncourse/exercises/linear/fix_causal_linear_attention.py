@@ -15,11 +15,9 @@ whatever the chunk.
   operators for each chunk.
 """
 
-import functools
-
 import torch
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.linear import causal_linear_attention
 from attncourse.mechanisms.linear.linear_transformer import causal_linear_attention as solution
 
@@ -58,20 +56,10 @@ stub = wrong_whole_chunk_seen
 shown = causal_linear_attention.shown
 
 
-def _itself(answer):
-    """An answer to `causal_linear_attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_causal_linear_attention(q, k, v, *, chunk):
-        return answer(q, k, v, chunk=chunk)
-
-    return fix_causal_linear_attention
-
-
 borrowed = (
     Borrow(
         causal_linear_attention,
-        _itself,
+        itself,
         (
             "check_equals_the_mean_over_the_past",
             "check_past_does_not_see_the_future",

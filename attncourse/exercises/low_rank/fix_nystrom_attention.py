@@ -14,12 +14,11 @@ R = \mathrm{softmax}\!\left(\frac{\tilde Q K^\top}{\sqrt d}\right) .$$
 - Each matrix of a batch, each head of a text too, is treated as if it were alone.
 """
 
-import functools
 import math
 
 import torch
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.low_rank import nystrom_attention
 from attncourse.mechanisms.low_rank.nystrom import nystrom_attention as solution
 
@@ -102,20 +101,10 @@ def wrong_not_divided(q, k, v, *, landmarks):
     return _with_norms(lambda a: 1.0)(q, k, v, landmarks=landmarks)
 
 
-def _itself(answer):
-    """An answer to `nystrom_attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_nystrom_attention(q, k, v, *, landmarks):
-        return answer(q, k, v, landmarks=landmarks)
-
-    return fix_nystrom_attention
-
-
 borrowed = (
     Borrow(
         nystrom_attention,
-        _itself,
+        itself,
         (
             "check_equals_the_four_matrices",
             "check_takes_any_number_of_landmarks",

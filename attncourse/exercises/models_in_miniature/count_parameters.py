@@ -64,37 +64,39 @@ def check_counts_a_real_model(student):
 def check_tables_and_layers(student):
     """tables are counted once, layers as often as there are any"""
     for layers, length in ((1, 0), (3, 0), (2, 9)):
-        config = SMALL | {"layers": layers, "length": length}
-        assert_same(student(config), right_by_lists(config))
+        _assert_counted(student, layers=layers, length=length)
 
 
 def check_heads_of_any_width(student):
     """heads whose widths do not add up to d, and fewer of keys and values"""
     for h, d_head, g in ((3, 4, 3), (4, 5, 2), (6, 1, 3)):
-        config = SMALL | {"h": h, "d_head": d_head, "g": g}
-        assert_same(student(config), right_by_lists(config))
+        _assert_counted(student, h=h, d_head=d_head, g=g)
 
 
 def check_a_gate_is_a_matrix(student):
     """a gate is one matrix more, with a bias where there are any"""
     for biases in (False, True):
-        config = SMALL | {"gated": True, "biases": biases, "layers": 2}
-        assert_same(student(config), right_by_lists(config))
+        _assert_counted(student, gated=True, biases=biases, layers=2)
 
 
 def check_biases_and_norms(student):
     """biases of matrices and norms, with a last norm and without"""
     for last_norm in (False, True):
         for biases in (False, True):
-            config = SMALL | {"biases": biases, "last_norm": last_norm, "layers": 3, "g": 2}
-            assert_same(student(config), right_by_lists(config))
+            _assert_counted(student, biases=biases, last_norm=last_norm, layers=3, g=2)
 
 
 def check_output_of_its_own(student):
     """an output that is not tied has a matrix of its own, and no bias"""
     for biases in (False, True):
-        config = SMALL | {"tied": False, "biases": biases, "length": 4}
-        assert_same(student(config), right_by_lists(config))
+        _assert_counted(student, tied=False, biases=biases, length=4)
+
+
+def _assert_counted(student, **given):
+    """Is SMALL counted rightly, with these sizes and switches in it?"""
+    config = SMALL | given
+    named = ", ".join(f"{name} = {value}" for name, value in given.items())
+    assert_same(student(config), right_by_lists(config), f"the count for {named}")
 
 
 def _changed(config, **parts):
@@ -162,6 +164,19 @@ def wrong_biases_forgotten(config):
     each output, and each norm a bias beside its gain.
     """
     return sum(_parts(config | {"biases": False}).values())
+
+
+def wrong_bias_for_each_input(config):
+    """You gave a matrix one bias for each of its inputs. A bias is added to what comes out: one for
+    each output.
+    """
+    d, layers, b = config["d"], config["layers"], int(config["biases"])
+    heads, up = config["h"] * config["d_head"], 2 if config["gated"] else 1
+    return _changed(
+        config,
+        projection_biases=layers * b * (3 * d + heads),
+        network_biases=layers * b * (up * d + config["d_ff"]),
+    )
 
 
 def wrong_norms_have_no_bias(config):

@@ -126,6 +126,22 @@ def wrong_rolled_round(logits, tokens):
     return -_picked(logits, tokens.roll(-1, dims=-1)).mean()
 
 
+def wrong_shifted_across_texts(logits, tokens):
+    """You laid all texts end to end before you shifted, so that the last row of a text is asked for
+    the first token of the next. Shift within each text, then flatten.
+    """
+    log_p = torch.log_softmax(logits, dim=-1).flatten(0, -2)
+    return -log_p[:-1].gather(-1, tokens.flatten()[1:, None]).mean()
+
+
+def wrong_two_softmaxes(logits, tokens):
+    """You take a softmax and give the probabilities to a function that takes logits, such as
+    `cross_entropy`. It has a softmax of its own: give it the logits.
+    """
+    twice = torch.softmax(logits[..., :-1, :], dim=-1)
+    return -_picked(twice, tokens[..., 1:]).mean()
+
+
 def wrong_two_places_on(logits, tokens):
     """You ask for the token after the next. Shift once: either the logits end one earlier or the
     tokens begin one later, by one place in all.

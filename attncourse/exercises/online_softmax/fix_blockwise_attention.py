@@ -14,12 +14,11 @@ whatever the block.
   lies.
 """
 
-import functools
 import math
 
 import torch
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.online_softmax import blockwise_attention
 from attncourse.mechanisms.exact.blockwise import blockwise_attention as solution
 
@@ -89,20 +88,10 @@ def wrong_no_maximum_any_more(q, k, v, *, block, causal=False):
     return blockwise_attention.wrong_no_maximum_subtracted(q, k, v, block=block, causal=causal)
 
 
-def _itself(answer):
-    """An answer to `blockwise_attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_blockwise_attention(q, k, v, *, block, causal=False):
-        return answer(q, k, v, block=block, causal=causal)
-
-    return fix_blockwise_attention
-
-
 borrowed = (
     Borrow(
         blockwise_attention,
-        _itself,
+        itself,
         (
             "check_equals_attention_for_any_block",
             "check_hides_the_future",

@@ -12,9 +12,7 @@ $$o_i = \frac{\sum_j \left(\phi(q_i) \cdot \phi(k_j)\right) v_j}{\sum_j \phi(q_i
 - Long vectors stay safe, and nothing is added to the sum of the weights.
 """
 
-import functools
-
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.random_features import performer_attention
 from attncourse.mechanisms.linear.performer import performer_attention as solution
 
@@ -49,20 +47,10 @@ stub = wrong_each_key_by_its_own_largest
 shown = performer_attention.shown
 
 
-def _itself(answer):
-    """An answer to `performer_attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_performer_attention(q, k, v, w):
-        return answer(q, k, v, w)
-
-    return fix_performer_attention
-
-
 borrowed = (
     Borrow(
         performer_attention,
-        _itself,
+        itself,
         (
             "check_equals_the_weighted_mean",
             "check_takes_leading_axes",

@@ -12,12 +12,11 @@ j = \lfloor i / s \rfloor, \qquad s = h / g .$$
   g divides h. Mask and dtype are right already, and stay so.
 """
 
-import functools
 import math
 
 import torch
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.sharing_and_fusion import grouped_query_attention
 from attncourse.mechanisms.sharing.grouped_query import grouped_query_attention as solution
 
@@ -85,20 +84,10 @@ def wrong_queries_reordered(q, k, v, *, mask=None):
     return grouped_query_attention._reading(heads, mixed, k, v, seen)
 
 
-def _itself(answer):
-    """An answer to `grouped_query_attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_grouped_query_attention(q, k, v, *, mask=None):
-        return answer(q, k, v, mask=mask)
-
-    return fix_grouped_query_attention
-
-
 borrowed = (
     Borrow(
         grouped_query_attention,
-        _itself,
+        itself,
         (
             "check_neighbours_read_the_same_head",
             "check_has_both_ends",

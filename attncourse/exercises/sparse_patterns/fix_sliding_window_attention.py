@@ -14,13 +14,12 @@ and with `causal=True` those with $0 \le i - j \le \mathrm{window}$.
 - Only positions of the text, from 0 to n - 1, have weight.
 """
 
-import functools
 import math
 
 import torch
 from torch.nn.functional import pad
 
-from attncourse.exercises import Borrow
+from attncourse.exercises import Borrow, itself
 from attncourse.exercises.sparse_patterns import sliding_window_attention
 from attncourse.mechanisms.patterns.sliding_window import sliding_window_attention as solution
 
@@ -121,20 +120,10 @@ def wrong_edge_repeated(q, k, v, *, window, causal=False):
     return (scores.softmax(dim=-1)[..., None, :] @ v[..., places, :]).squeeze(-2)
 
 
-def _itself(answer):
-    """An answer to `sliding_window_attention` is one to this."""
-
-    @functools.wraps(answer)
-    def fix_sliding_window_attention(q, k, v, *, window, causal=False):
-        return answer(q, k, v, window=window, causal=causal)
-
-    return fix_sliding_window_attention
-
-
 borrowed = (
     Borrow(
         sliding_window_attention,
-        _itself,
+        itself,
         (
             "check_equals_the_masked_attention",
             "check_is_causal_on_request",

@@ -102,13 +102,22 @@ class MiniLM:
                 states.append(x)
             if maps is not None:
                 maps.append(self._weights(x, layer, mask))
-            place = f"encoder.layer.{layer}"
-            attended = self._attended(x, layer, mask)
-            x = self._norm(x + attended, f"{place}.attention.output.LayerNorm", layer)
-            x = self._norm(x + self._fed_forward(x, layer), f"{place}.output.LayerNorm", layer)
+            x = self.layer(x, layer, mask)
         if states is not None:
             states.append(x)
         return x
+
+    def layer(self, x: Tensor, layer: int, mask: Tensor | None = None) -> Tensor:
+        """The tokens (..., n, 384) as a layer, from 0, leaves them.
+
+        The layer is differentiated where x asks for it (`requires_grad`); weights are constants.
+        """
+        place = f"encoder.layer.{layer}"
+        with torch.set_grad_enabled(x.requires_grad and torch.is_grad_enabled()):
+            attended = self._attended(x, layer, mask)
+            x = self._norm(x + attended, f"{place}.attention.output.LayerNorm", layer)
+            fed = self._fed_forward(x, layer)
+            return self._norm(x + fed, f"{place}.output.LayerNorm", layer)
 
     def maps(self, text: str | Sequence[int], *, mask: Tensor | None = None) -> Tensor:
         """The weights of every head of every layer, (6, 12, n, n), for the tokens of a text."""

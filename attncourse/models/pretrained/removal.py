@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from torch import Tensor
 
 from attncourse.mechanisms.dense.heads import merge_heads
+from attncourse.models.ablation import ablate_heads
 
 
 def without_heads(heads: Iterable[tuple[int, int]]) -> dict[str, Callable[..., Tensor]]:
@@ -22,7 +23,6 @@ def without_heads(heads: Iterable[tuple[int, int]]) -> dict[str, Callable[..., T
         gone[layer].append(head)
 
     def merged(x: Tensor, *, layer: int) -> Tensor:
-        x[..., gone[layer], :, :] = 0.0  # a socket's function is given a copy
-        return merge_heads(x)
+        return merge_heads(ablate_heads(x, gone[layer]))
 
     return {"merge_heads": merged}

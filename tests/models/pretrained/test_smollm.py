@@ -6,6 +6,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from attncourse.models.generation import generate, kv_cache_generate
+from attncourse.models.llama import Llama
 from attncourse.models.pretrained.generation import SYSTEM, NoNumbersError, chat_frame
 from attncourse.models.pretrained.past import Past
 from attncourse.models.pretrained.smollm import SmolLM
@@ -68,6 +70,19 @@ def test_logits_and_hidden_states_are_those_of_llama(model, llama):
     ids = torch.tensor(model.encode(f"{SENTENCE} {FOX}"))
     theirs = llama(ids[None]).logits[0]
     torch.testing.assert_close(model.logits(ids), theirs, rtol=0, atol=1e-3)
+
+
+@torch.no_grad()
+def test_its_numbers_in_our_llama_give_the_same(model):
+    ours, ids = Llama.smollm2(), torch.tensor(model.encode(f"{SENTENCE} {FOX}"))
+    torch.testing.assert_close(ours(ids), model.logits(ids), rtol=1e-4, atol=1e-4)
+    assert ours.tokens.data_ptr() == parts().tensors["table"].data_ptr()
+    assert not any(p.requires_grad for p in ours.parameters())
+    count = sum(p.numel() for p in ours.parameters())
+    assert count == sum(x.numel() for x in parts().tensors.values()) == 134_515_008
+    prompt = ids[:8]
+    written = kv_cache_generate(ours.step, prompt, 3)
+    assert written.tolist() == generate(model.logits, prompt, 3).tolist()
 
 
 @torch.no_grad()

@@ -1,0 +1,1 @@
+"""One small task for each sense: its data, its model with attention, and the same without."""
