@@ -56,16 +56,21 @@ def _boolean_difference(actual: Tensor, expected: Tensor) -> str:
     if torch.equal(actual, ~expected):
         return "Every entry is the opposite of what is expected: True means may attend."
     wrong = actual != expected
-    place = tuple(wrong.nonzero()[0].tolist())
+    place = _first(wrong)
     return (
         f"{int(wrong.sum())} of {wrong.numel()} entries are wrong; the first is at {place}: "
         f"yours is {bool(actual[place])}, expected {bool(expected[place])}."
     )
 
 
+def _first(where: Tensor) -> tuple[int, ...]:
+    """The place of the first True."""
+    return tuple(where.nonzero()[0].tolist())
+
+
 def _not_finite(actual: Tensor, expected: Tensor) -> str:
     bad = ~actual.isfinite() & expected.isfinite()
-    place = tuple(bad.nonzero()[0].tolist())
+    place = _first(bad)
     kind = "NaN" if bool(actual[place].isnan()) else "infinity"
     where = f"Your result is {kind}"
     if bad.ndim:
@@ -77,6 +82,13 @@ def _not_finite(actual: Tensor, expected: Tensor) -> str:
         empty = (expected == 0).reshape(-1, bad.shape[-1]).all(dim=-1)
         if bool(empty.any()) and torch.equal(rows, empty):
             return f"{where}: in the rows that must be zero, and in no other. Think of 0/0 there."
+        if kind == "infinity" and bool(expected.isinf().any()):
+            inf = expected.isinf()
+            inf = expected.isinf()
+            return (
+                f"{where}, where a finite number is expected; infinity belongs to "
+                f"{int(inf.sum())} of {inf.numel()}, the first at {_first(inf)}."
+            )
     return (
         f"{where}, where a finite number is expected. Think of exp of a large number, 0/0, and "
         "rows that may attend to nothing."

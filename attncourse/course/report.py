@@ -195,7 +195,9 @@ def _words(text: str) -> str:
 def _sentence(message: str) -> str:
     """A message as a sentence of its own, beginning with a capital."""
     message = message.strip()
-    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
+    named = "=" in message.partition(" ")[0]  # an argument keeps its letters
+    first = message[:1] if named else message[:1].upper()
+    return first + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
 
 
 def _figure(result: Result) -> str:

@@ -81,6 +81,10 @@ SENTENCES = {
         changed(MATRIX, 2, 3, -INF),
         MATRIX,
     ),
+    "the first at (0,), where a finite number is expected; infinity belongs to 2 of 4, the first": (
+        numbers(-INF, 4.0, 5.0, 6.0),
+        numbers(3.0, 4.0, -INF, -INF),
+    ),
     "Your result is NaN, where a finite number is expected. Think of exp of a large number": (
         torch.tensor(NAN),
         torch.tensor(1.0),

@@ -190,6 +190,7 @@ def test_every_state_has_a_mark_and_a_colour():
         ("No!", "No!"),
         ("  padded.\n", "Padded."),
         ("élan", "Élan."),
+        ("mass=0.0 must raise", "mass=0.0 must raise."),
     ],
 )
 def test_a_message_is_told_as_a_sentence(message, sentence):
