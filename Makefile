@@ -18,6 +18,11 @@ NBVAL := PYTHONPATH=tests $(PYTEST) -c /dev/null --rootdir=. -p no:cacheprovider
 # a reader's settings of matplotlib and IPython have no say in what pages show
 _build/.book notebooks chapters: export MATPLOTLIBRC := /dev/null
 _build/.book notebooks chapters: export IPYTHONDIR := $(CURDIR)/_build/ipython
+# and a kernel need not say of each page that it talks to this very machine without encryption
+KERNEL := _build/ipython/profile_default/ipython_kernel_config.py
+_build/.book notebooks chapters: | $(KERNEL)
+$(KERNEL):
+	@mkdir -p $(@D) && echo 'c.IPKernelApp.log_level = "ERROR"' > $@
 
 .PHONY: FORCE help book serve test quick nightly lint types drift units notebooks exercises chapters format lab lock clean repository lighthouse
 .DEFAULT_GOAL := help

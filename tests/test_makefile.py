@@ -99,5 +99,7 @@ def test_pages_are_built_without_a_readers_settings_and_lab_has_them(checkout, m
     make(checkout)
     told = (checkout / "surroundings").read_text()
     assert told == f"/dev/null {checkout.resolve()}/_build/ipython\n"
+    kernel = checkout / "_build/ipython/profile_default/ipython_kernel_config.py"
+    assert kernel.read_text() == 'c.IPKernelApp.log_level = "ERROR"\n'
     make(checkout, "lab")
     assert (checkout / "surroundings").read_text() == "mine mine\n"
