@@ -20,8 +20,8 @@ from attncourse.core.masks import causal_mask
 from attncourse.course.exercise import get
 from attncourse.measure.bench.provenance import provenance
 from attncourse.measure.experiment import write_experiment
+from attncourse.models.past import Past
 from attncourse.models.pretrained.generation import chat_frame
-from attncourse.models.pretrained.past import Past
 from attncourse.models.pretrained.prose import prose
 from attncourse.models.pretrained.smollm import SmolLM
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attncourse.models.past import Past
 from attncourse.models.pretrained.generation import chat_frame
-from attncourse.models.pretrained.past import Past
 from attncourse.models.pretrained.smollm import SmolLM
 from attncourse.models.pretrained.sockets import SocketError
 

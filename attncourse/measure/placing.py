@@ -13,7 +13,7 @@ from attncourse.measure.prediction import Work, work_of
 from attncourse.measure.roofline import Ceilings, measured_ceilings
 from attncourse.measure.timing import Call, Clock, WallClock, median_seconds
 from attncourse.mechanisms.dense.softmax import attention
-from attncourse.models.pretrained.past import Past
+from attncourse.models.past import Past
 from attncourse.models.pretrained.prose import prose
 from attncourse.models.pretrained.smollm import SmolLM
 

@@ -16,7 +16,7 @@ from attncourse.mechanisms.dense.layer_parts import pre_norm
 from attncourse.mechanisms.sharing.grouped_query import grouped_query_attention
 from attncourse.models.blocks import Heads, RootMeanSquareNorm, embed, initialise
 from attncourse.models.config import StackConfig
-from attncourse.models.pretrained.past import Past
+from attncourse.models.past import Past
 from attncourse.models.pretrained.smollm_parts import parts
 
 Keep = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]

@@ -16,7 +16,7 @@ from attncourse.mechanisms.dense.layer_parts import pre_norm
 from attncourse.mechanisms.dense.softmax import masked_softmax
 from attncourse.models.blocks import Heads, RootMeanSquareNorm, embed, initialise
 from attncourse.models.config import StackConfig
-from attncourse.models.pretrained.past import Past
+from attncourse.models.past import Past
 
 Pair = tuple[Tensor, Tensor]
 _EPS = 1e-6  # of T5's norms

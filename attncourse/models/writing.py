@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from attncourse.models.pretrained.past import Past
+from attncourse.models.past import Past
 from attncourse.models.pretrained.smollm import SmolLM
 
 Choose = Callable[[Tensor, Tensor], Tensor]  # logits (b, V), tokens so far (b, t): the next (b,)

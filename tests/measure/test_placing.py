@@ -6,7 +6,7 @@ import torch
 from attncourse import SmolLM, flops, median_seconds, roofline_seconds
 from attncourse.measure import placing
 from attncourse.measure.placing import place, smollm_work, timed_smollm
-from attncourse.models.pretrained.past import Past
+from attncourse.models.past import Past
 from attncourse.models.pretrained.prose import prose
 
 pytest.importorskip("gguf")

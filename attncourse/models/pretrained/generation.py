@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from attncourse.core.errors import CourseError
-from attncourse.models.pretrained.past import Past
+from attncourse.models.past import Past
 
 Choice = Callable[[Tensor], Any]
 

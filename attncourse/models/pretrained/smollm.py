@@ -18,8 +18,8 @@ from attncourse.mechanisms.dense.softmax import attention, masked_softmax, softm
 from attncourse.mechanisms.serving.decoding import decode_step
 from attncourse.mechanisms.sharing.grouped_query import grouped_query_attention
 from attncourse.models.blocks import embed
+from attncourse.models.past import Past
 from attncourse.models.pretrained.generation import Choice, chat_frame, continued, likeliest
-from attncourse.models.pretrained.past import Past
 from attncourse.models.pretrained.smollm_layers import Layers
 from attncourse.models.pretrained.smollm_parts import Parts, parts
 from attncourse.models.pretrained.sockets import Function, Sockets, shaped

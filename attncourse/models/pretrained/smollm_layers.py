@@ -6,8 +6,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from attncourse.models.past import Past
 from attncourse.models.pretrained.attending import attend, by_steps, each_head, weights
-from attncourse.models.pretrained.past import Past
 from attncourse.models.pretrained.smollm_parts import Parts
 from attncourse.models.pretrained.sockets import Sockets, shaped
 

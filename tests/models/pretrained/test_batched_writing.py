@@ -10,7 +10,7 @@ from attncourse import SmolLM, beam_search, kv_cache_generate
 from attncourse.course.writers import next_logits
 from attncourse.measure.experiment import measured
 from attncourse.mechanisms.serving.cache import KVCache
-from attncourse.models.pretrained.past import Past
+from attncourse.models.past import Past
 from attncourse.models.writing import ENDS, beams, read, written
 
 STUDY = runpy.run_path(str(Path(__file__).parents[3] / "bench" / "generation.py"))

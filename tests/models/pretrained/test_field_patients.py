@@ -8,8 +8,8 @@ import torch
 from attncourse import SmolLM, causal_mask
 from attncourse.course.exercise import get
 from attncourse.measure.experiment import measured
+from attncourse.models.past import Past
 from attncourse.models.pretrained.generation import chat_frame
-from attncourse.models.pretrained.past import Past
 from attncourse.models.pretrained.prose import prose
 
 FIELD = measured("field").results

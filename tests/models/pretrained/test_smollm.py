@@ -8,8 +8,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from attncourse.models.generation import generate, kv_cache_generate
 from attncourse.models.llama import Llama
+from attncourse.models.past import Past
 from attncourse.models.pretrained.generation import SYSTEM, NoNumbersError, chat_frame
-from attncourse.models.pretrained.past import Past
 from attncourse.models.pretrained.smollm import SmolLM
 from attncourse.models.pretrained.smollm_parts import parts
 
