@@ -70,6 +70,8 @@ return [document.documentElement.scrollWidth, wide.map(e => e.outerHTML.slice(0,
 # what is wider than its box and cannot be scrolled by keyboard, and code that scrolls at all
 CUT = """
 return [...document.querySelectorAll("article *")].filter(e => {
+  if (e.matches("p code, li code, dd code") && !e.closest("table"))
+    return e.getBoundingClientRect().right > document.documentElement.clientWidth + 1;
   const scrolls = ["auto", "scroll", "hidden"].includes(getComputedStyle(e).overflowX);
   return scrolls && e.clientWidth && e.scrollWidth > e.clientWidth + 1
     && (e.tabIndex < 0 || e.matches("pre, pre *"));

@@ -180,6 +180,18 @@ def test_a_barrier_is_seen(page: Reader) -> None:
     assert len(page.cut()) == 1
 
 
+def test_a_signature_longer_than_a_line_is_seen_whole(page: Reader) -> None:
+    put = "document.querySelector('article').insertAdjacentHTML('beforeend', arguments[0])"
+    long = f'<p><code class="literal"><span class="pre">{"x" * 99}</span></code></p>'
+    page.width(PHONE)
+    page.driver.execute_script(put, long)
+    assert page.cut() == []
+    page.driver.execute_script(
+        put, long.replace("pre", "other").replace("<p", "<p style='white-space: nowrap'")
+    )
+    assert len(page.cut()) == 1
+
+
 def test_what_scrolls_is_a_stop_as_long_as_it_does(page: Reader) -> None:
     stop = "return document.querySelector('div.math').tabIndex"
     page.width(PHONE)
