@@ -7,13 +7,13 @@ seen. `--quick` takes few steps, to try the script. Models are those of `attncou
 """
 
 import argparse
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
 import torch
+from jobs import timed
 from torch import Generator, Tensor
 
 from attncourse.measure.bench.provenance import provenance
@@ -218,13 +218,6 @@ def main() -> None:
             print(name, f"{seconds[name]:.0f} s", flush=True)
             results["seconds"] = {key: round(spent) for key, spent in seconds.items()}
             write_experiment(options.out, results, about=about, seconds=sum(seconds.values()))
-
-
-def timed(job: Callable[..., Any], *args: Any) -> tuple[Any, float]:
-    """What a job finds, and the seconds of the processor that it took, on one thread."""
-    torch.set_num_threads(1)
-    start = time.process_time()
-    return job(*args), time.process_time() - start
 
 
 JOBS: dict[str, tuple[Any, ...]] = {

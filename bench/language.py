@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
-import torch
+from jobs import timed
 
 from attncourse.measure.alignment import translation_scores
 from attncourse.measure.bench.provenance import provenance
@@ -116,13 +116,6 @@ def main() -> None:
             results[name], spent = job.result()
             seconds += spent
             write_experiment(options.out, results, about=about, seconds=seconds)
-
-
-def timed(job: Callable[..., Any], *args: Any) -> tuple[Any, float]:
-    """What a job finds, and the seconds of the processor that it took, on one thread."""
-    torch.set_num_threads(1)
-    start = time.process_time()
-    return job(*args), time.process_time() - start
 
 
 JOBS: dict[str, tuple[Any, ...]] = {

@@ -7,13 +7,12 @@ tables that count. Losses are in nats a letter. Each training is repeated from o
 """
 
 import argparse
-import time
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
 
 import torch
+from jobs import timed
 from torch import Generator
 
 from attncourse.measure.bench.provenance import provenance
@@ -113,13 +112,6 @@ def main() -> None:
             results[name], spent = job.result()
             seconds += spent
             write_experiment(options.out, results, about=about, seconds=seconds)
-
-
-def timed(job: Callable[..., Any], *args: Any) -> tuple[Any, float]:
-    """What a job finds, and the seconds of the processor that it took, on one thread."""
-    torch.set_num_threads(1)
-    start = time.process_time()
-    return job(*args), time.process_time() - start
 
 
 JOBS: dict[str, tuple[Any, ...]] = {
