@@ -8,12 +8,10 @@ seen. `--quick` takes few steps, to try the script. Models are those of `attncou
 
 import argparse
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import torch
-from jobs import timed
+from jobs import in_processes
 from torch import Generator, Tensor
 
 from attncourse.measure.bench.provenance import provenance
@@ -207,17 +205,15 @@ def main() -> None:
     about = provenance(f"python bench/applications.py --out {options.out}", [])
     results: dict[str, Any] = {}
     seconds: dict[str, float] = {}
-    with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
-        jobs = {}
-        for name in options.only:
-            job, *parts = JOBS[name]
-            steps = [12 if options.quick else STEPS[part] for part in parts]
-            jobs[name] = pool.submit(timed, job, *steps)
-        for name, job in jobs.items():
-            results[name], seconds[name] = job.result()
-            print(name, f"{seconds[name]:.0f} s", flush=True)
-            results["seconds"] = {key: round(spent) for key, spent in seconds.items()}
-            write_experiment(options.out, results, about=about, seconds=sum(seconds.values()))
+    jobs = {}
+    for name in options.only:
+        job, *parts = JOBS[name]
+        jobs[name] = (job, *(12 if options.quick else STEPS[part] for part in parts))
+    for name, found, spent in in_processes(jobs, options.processes):
+        results[name], seconds[name] = found, spent
+        print(name, f"{spent:.0f} s", flush=True)
+        results["seconds"] = {key: round(each) for key, each in seconds.items()}
+        write_experiment(options.out, results, about=about, seconds=sum(seconds.values()))
 
 
 JOBS: dict[str, tuple[Any, ...]] = {

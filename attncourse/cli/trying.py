@@ -21,7 +21,7 @@ def try_(path: Path, exercises: tuple[str, ...]) -> None:
     For example:  attncourse try exercises/masks.ipynb
                   attncourse try exercises/masks.ipynb causal_mask
     """
-    from attncourse.course.plugs import BACKWARD, PLUGS
+    from attncourse.course.plugs.table import BACKWARD, PLUGS
     from attncourse.course.trying import no_place, trial
     from attncourse.grading.confined.definitions import Definitions
     from attncourse.grading.judge.submission import read

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attncourse.course.exercise import names
-from attncourse.course.plugs import BACKWARD, PLUGS
+from attncourse.course.plugs.table import BACKWARD, PLUGS
 from attncourse.models.pretrained.packages import MINILM, READERS, SMOLLM
 
 TAGS = ("bootstrap", "remove-cell")  # the second keeps the cell out of the site's pages

@@ -15,7 +15,7 @@ from attncourse.course.kernel import KernelAnswer
 from attncourse.course.kinds import describe
 from attncourse.course.legible import say
 from attncourse.course.patience import allowed
-from attncourse.course.plugs import offer
+from attncourse.course.plugs.table import offer
 
 
 class NotPassedError(AssertionError):

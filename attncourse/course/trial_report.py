@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from attncourse.course.plugs import PLUGS
+from attncourse.course.plugs.table import PLUGS
 from attncourse.course.trying import HEADS, LITTLE, PAIRS, PROMPTS, QUERY, SENTENCE, Told, Trial
 
 _NAMES = {"SmolLM": "SmolLM2", "MiniLM": "MiniLM"}

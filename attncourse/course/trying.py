@@ -15,7 +15,8 @@ from torch import Tensor
 from attncourse.core.errors import CourseError
 from attncourse.course.backward_trial import BackwardTrial, backward_trial
 from attncourse.course.exercise import names, nearest
-from attncourse.course.plugs import BACKWARD, PLUGS, Function, Plug, right
+from attncourse.course.plugs.plug import Function, Plug
+from attncourse.course.plugs.table import BACKWARD, PLUGS, right
 from attncourse.models.pretrained.generation import likeliest
 from attncourse.models.pretrained.minilm import MiniLM
 from attncourse.models.pretrained.prose import prose

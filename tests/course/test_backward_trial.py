@@ -7,7 +7,7 @@ from attncourse import in_a_model
 from attncourse.cli import main
 from attncourse.course.backward_trial import BackwardTrial
 from attncourse.course.exercise import all_exercises, get
-from attncourse.course.plugs import BACKWARD, PLUGS, offer
+from attncourse.course.plugs.table import BACKWARD, PLUGS, offer
 
 NOTHING = "That nothing changes proves nothing: check({}) looks closer."
 

@@ -14,7 +14,7 @@ from attncourse.course.bootstrap import is_bootstrap
 from attncourse.course.checking import LocalAnswer, run
 from attncourse.course.contents import CHAPTERS
 from attncourse.course.exercise import all_exercises, chapters, of_chapter
-from attncourse.course.plugs import offer
+from attncourse.course.plugs.table import offer
 from attncourse.grading.parsing.magics import to_python
 from machinery import only
 

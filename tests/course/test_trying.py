@@ -14,7 +14,7 @@ from attncourse import in_a_model
 from attncourse.cli import main
 from attncourse.course import trying
 from attncourse.course.exercise import all_exercises, get
-from attncourse.course.plugs import PLUGS, offer, right
+from attncourse.course.plugs.table import PLUGS, offer, right
 from attncourse.course.trial_report import headline, notes
 from attncourse.course.trying import Amount, Trial
 from attncourse.models.pretrained import packages
