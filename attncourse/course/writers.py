@@ -7,13 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from attncourse.course.plugs.plug import Function, Writer
 from attncourse.models.past import Past
 from attncourse.models.pretrained.generation import chat_frame
 from attncourse.models.pretrained.smollm import SmolLM
 from attncourse.models.pretrained.sockets import SocketError
-
-Function = Callable[..., Any]
-Writer = Callable[[SmolLM, str, int], str]  # a model, a prompt, how many tokens: what is written
 
 RANDOM = {"temperature": 0.7, "top_k": 50, "top_p": 0.95}
 BEAM = 3  # places

@@ -10,7 +10,7 @@ from torch import Tensor
 from attncourse.core.rules import TensorRule, read_rule
 from attncourse.course.checking import LocalAnswer, Student, attempt
 from attncourse.course.diagnose import Call, agree
-from attncourse.course.execution import execute
+from attncourse.course.execution import Outcome, execute
 from attncourse.course.exercise import Exercise
 from attncourse.testing import secret_inputs
 
@@ -43,13 +43,14 @@ def tally(exercise: Exercise, name: str) -> Tally:
     """
     function = answers(exercise)[name]
     found = Tally()
-    calls = [call for call in other_calls(exercise) if answered(call, function)]
+    calls = [(call, outcome(call, function)) for call in other_calls(exercise)]
+    calls = [(call, right) for call, right in calls if right.failure is None]
     for mutant in mutants(function):
         found.made += 1
         if fails(exercise, mutant.function):
             found.killed += 1
         else:
-            equal = all(same(call, function, mutant.function) for call in calls)
+            equal = all(same(right, outcome(call, mutant.function)) for call, right in calls)
             (found.equal if equal else found.alive).append(label(exercise, name, mutant))
     return found
 
@@ -145,12 +146,11 @@ def rounds(call: Call) -> bool:
     return any(isinstance(x, Tensor) and x.dtype in COARSE for x in call.args)
 
 
-def answered(call: Call, function: Callable) -> bool:
-    """Does the function give a value for this call?"""
-    return execute(function, call.probe, call.args, call.kwargs).failure is None
+def outcome(call: Call, function: Callable) -> Outcome:
+    """What a function gives for a call."""
+    return execute(function, call.probe, call.args, call.kwargs)
 
 
-def same(call: Call, one: Callable, other: Callable) -> bool:
-    """Do two functions give the same, arguments untouched?"""
-    first, second = (execute(f, call.probe, call.args, call.kwargs) for f in (one, other))
-    return agree(first, second) and first.modified == second.modified
+def same(one: Outcome, other: Outcome) -> bool:
+    """Are two outcomes the same, arguments untouched?"""
+    return agree(one, other) and one.modified == other.modified
