@@ -4,19 +4,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+from attncourse.course import as_written
+
 KEYS = {"question", "options", "right", "explanation"}
 NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
 def questions(path: Path) -> dict[str, dict[str, Any]]:
     """The questions of a file. Raises ValueError for what is not as it should be."""
-    import yaml
-
-    # BaseLoader leaves all as written: `no` is no False, and 0.10 keeps its zero
     try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
+        found = as_written.read(path)
+    except as_written.BadYaml as error:
+        raise ValueError(str(error)) from None
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} holds no questions by their ids")
     faults = [f"{name}: {fault}" for name in found if (fault := wrong(name, found[name]))]

@@ -37,7 +37,7 @@ from typing import Any
 
 import attncourse
 from attncourse.core.errors import CourseError
-from attncourse.course import asked, contents, numerals
+from attncourse.course import as_written, asked, contents, numerals
 from attncourse.course.asked import NAME, is_words
 
 KINDS, LEVELS, POINTS, LEAST = ("open", "choice", "number"), (1, 2, 3), 3, 4
@@ -164,12 +164,10 @@ def problems(root: Path) -> list[str]:
 
 
 def _read(path: Path) -> list[Question]:
-    import yaml
-
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
-    except yaml.YAMLError as error:
-        raise BadBank(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
+        content = as_written.read(path)
+    except as_written.BadYaml as error:
+        raise BadBank(f"book/interview/{error}") from None
     if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
         raise BadBank(f"book/interview/{path.name} holds no questions by chapter and id")
     faults = [

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from attncourse.core.errors import CourseError
-from attncourse.course import contents
+from attncourse.course import as_written, contents
 from attncourse.course.prose import markdown
 
 VERDICTS = ("right", "imprecise", "wrong")
@@ -114,28 +114,14 @@ def _claims(slug: str, content: dict[str, Any]) -> Iterator[Claim]:
 
 def _read(root: Path, slug: str) -> dict[str, Any]:
     """A file as it should be. Raises BadClaims."""
-    import yaml
-
     path = root / "book" / "claims" / f"{slug}.yml"
     try:
-        # BaseLoader leaves all as written: `no` is no False
-        text = path.read_text(encoding="utf-8")
-        content = yaml.load(text, yaml.BaseLoader)
-        twice = [f"{key} is there twice" for key in _repeated(yaml.compose(text, yaml.BaseLoader))]
-    except yaml.YAMLError as error:
-        raise BadClaims(f"{path.name} is no YAML: {' '.join(str(error).split())}") from None
-    if faults := [*twice, *_faults(content)]:
+        content = as_written.read(path)
+    except as_written.BadYaml as error:
+        raise BadClaims(f"book/claims/{error}") from None
+    if faults := list(_faults(content)):
         raise BadClaims(f"book/claims/{path.name}: {'; '.join(faults)}")
     return {key: content[key] or {} for key in ("claims", "topics")}
-
-
-def _repeated(node: Any) -> Iterator[str]:
-    """The keys that a mapping has twice, of which YAML keeps the last without a word."""
-    if getattr(node, "id", "") == "mapping":
-        keys = [key.value for key, _ in node.value]
-        yield from dict.fromkeys(key for key in keys if keys.count(key) > 1)
-        for _, value in node.value:
-            yield from _repeated(value)
 
 
 def _faults(content: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from attncourse.course import bank
+from attncourse.course import as_written, bank
 from attncourse.course.directives import Fence, blocks, directives
 
 FOLDED = frozenset({"hide-input", "hide-cell", "remove-input", "remove-cell"})
@@ -138,11 +138,8 @@ def read(path: Path) -> Page:
 
 def questions(path: Path) -> dict[str, Any]:
     """The questions of a page by their ids, as written; what they need is in ``book/_ext``."""
-    import yaml
-
     file = path.parent / "questions" / f"{path.stem}.yml"
-    asked = yaml.load(file.read_text(encoding="utf-8"), yaml.BaseLoader) if file.is_file() else {}
-    return asked or {}
+    return (as_written.read(file) if file.is_file() else None) or {}
 
 
 def _cell(cell: Any) -> Cell:

@@ -187,7 +187,7 @@ def test_a_fault_is_told_with_its_question(root, fields, sentence):
 @pytest.mark.parametrize(
     ("content", "name", "sentence"),
     [
-        ("a: [b", "concepts", "concepts.yml is no YAML: "),
+        ("a: [b", "concepts", "book/interview/concepts.yml is no YAML: "),
         ("- a", "concepts", "book/interview/concepts.yml holds no questions by chapter and id"),
         (
             "masks: 3",

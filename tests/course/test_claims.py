@@ -106,4 +106,4 @@ def test_what_is_wrong_with_a_file_is_named(root, fault):
 def test_what_is_no_yaml_is_named(root):
     put(root, "claims: [")
     (told,) = claims.problems(root)
-    assert told.startswith("scores-and-scaling.yml is no YAML: ")
+    assert told.startswith("book/claims/scores-and-scaling.yml is no YAML: ")
