@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 import torch
 from click.testing import CliRunner
@@ -641,6 +642,7 @@ def small_bench(monkeypatch):
     monkeypatch.setattr(instrument, "measured_ceilings", lambda **_: Ceilings(1e9, 1e9))
     short = replace(pitfalls.SUBJECTS[0], n={"cpu": 8, "cuda": 8})
     monkeypatch.setattr(pitfalls, "SUBJECTS", (short,))
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: 0.0)
 
 
 @pytest.mark.usefixtures("small_bench")
@@ -672,6 +674,21 @@ def test_bench_measures_the_mechanisms_lengths_and_shapes_that_are_named(here):
     assert {(r.mechanism, r.n) for r in report.rows} == {("full", 4), ("full", 8)}
     assert report.provenance.command == "attncourse " + " ".join(words)
     assert report.pitfalls == ()
+
+
+@pytest.mark.usefixtures("small_bench")
+@pytest.mark.parametrize(("threads", "warned"), [(1, False), (2, True)])
+def test_bench_says_that_others_leave_too_few_cores(monkeypatch, threads, warned):
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: 60.0)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    told = attncourse("bench", "full", "--device", "cpu", "--suite", "scaling", "--lengths", "4")
+    assert told.exit_code == 0
+    told_so = "Other processes use 1.2 of the 2 cores, and PyTorch has 2 threads."
+    assert (told_so in told.stderr) == warned
+    monkeypatch.setitem(sys.modules, "psutil", None)  # which is not installed everywhere
+    told = attncourse("bench", "full", "--device", "cpu", "--suite", "scaling", "--lengths", "4")
+    assert (told.exit_code, told.stderr.strip()) == (0, "")
 
 
 @pytest.mark.usefixtures("small_bench")

@@ -115,6 +115,8 @@ def bench(context: click.Context, /, names: tuple[str, ...], **options: Any) -> 
         return
     device = _device(options["device"])
     suites = _suites(names, device, options)
+    if device == "cpu" and (neighbours := _neighbours()):
+        click.echo(neighbours, err=True)
     mistakes = options["suite"] in ("pitfalls", "all") and not (names or options["lengths"])
     report = _measure(suites, mistakes, _command(names, device, options), device, options)
     from attncourse.measure.bench.table import LEGEND, heading, tables
@@ -143,6 +145,27 @@ def _device(wanted: str) -> str:
     if wanted == "cuda":
         click.echo("There is no CUDA device here: the CPU is measured instead.", err=True)
     return "cpu"
+
+
+def _neighbours() -> str:
+    """A warning where other processes leave too few cores for PyTorch's threads, or nothing.
+
+    An operation on all threads waits for the last of them: `bench/busy.py` has what comes of it.
+    """
+    try:
+        import psutil
+        import torch
+    except ImportError:
+        return ""
+    cores, threads = os.cpu_count() or 1, torch.get_num_threads()
+    used = psutil.cpu_percent(interval=0.3) / 100 * cores
+    if used + threads < cores + 0.5:
+        return ""
+    return (
+        f"Other processes use {used:.1f} of the {cores} cores, and PyTorch has {threads} threads. "
+        "What runs on all of them waits for the last, so forms of many operations can look many "
+        "times slower than they are: measure when nothing else runs, or say OMP_NUM_THREADS=1."
+    )
 
 
 def _predict(names: tuple[str, ...], options: dict[str, Any]) -> None:
