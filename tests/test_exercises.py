@@ -32,6 +32,7 @@ SECRETS = [b"the secret of a run", b"that of another", b"a third"]
 BUDGET = 600_000  # operators that the answers of one exercise take, about four quiet seconds
 OUTCOMES = Outcomes()  # one answer after the other is asked the same
 
+pytestmark = pytest.mark.early  # one process has all of it, while the other does the rest
 exercises = pytest.mark.parametrize("exercise", EXERCISES, ids=[e.name for e in EXERCISES])
 
 
