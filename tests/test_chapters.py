@@ -169,6 +169,12 @@ FAULTS = {
     "it printed a path of this machine": {
         "outputs": [nbformat.v4.new_output("stream", text=f"{Path.home()}/notes")]
     },
+    "it imports sofmax from attncourse, which has none": {
+        "source": "from attncourse import softmax, sofmax"
+    },
+    "it imports attend from attncourse.nowhere, which has none": {
+        "source": "from attncourse.nowhere import attend"
+    },
     "its execution count is None, not 2": {"execution_count": None},
     "its id is random or missing": {"id": "0123abcd"},
     "its metadata have collapsed": {"metadata": {"collapsed": True}},

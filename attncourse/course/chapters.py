@@ -3,9 +3,12 @@
 ``execute`` writes a chapter that way, ``problems`` says where one is not.
 """
 
+import ast
 import hashlib
 import re
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ METADATA = {
 _RANDOM_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})?")
 _TITLE = re.compile(r"^# \S", re.MULTILINE)
 _HEADING = re.compile(r"^#{1,6} +(.+)$", re.MULTILINE)
+_ROOT = re.compile(r"attncourse(\.|$)")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
 
 
@@ -70,6 +74,7 @@ def problems(path: Path, repository_url: str) -> list[str]:
         if cell.cell_type == "code":
             count += 1
             sentences = [*_code_problems(cell, count), *_output_problems(cell, path)]
+            sentences += _import_problems(cell.source)
         else:
             sentences = markdown_problems(cell.source)
         sentences += _cell_problems(cell)
@@ -180,6 +185,27 @@ def _code_problems(cell: Any, count: int) -> Iterator[str]:
             yield "its figure has no alt text (metadata mystnb.image.alt)"
     if is_bootstrap(cell) and cell.metadata.tags != list(TAGS):
         yield f"its tags are not {', '.join(TAGS)}"
+
+
+def _import_problems(source: str) -> Iterator[str]:
+    """What a cell takes from the package, and the package has not: said before anything runs."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError:  # magics, or a mistake that shows when the cell is run
+        return
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and _ROOT.match(node.module or ""):
+            for name in [alias.name for alias in node.names if not _has(node.module, alias.name)]:
+                yield f"it imports {name} from {node.module}, which has none"
+
+
+def _has(module: str | None, name: str) -> bool:
+    """Does a module of the package exist, and the name in it?"""
+    place = f"{module}"
+    try:
+        return hasattr(import_module(place), name) or find_spec(f"{place}.{name}") is not None
+    except ModuleNotFoundError as error:
+        return not _ROOT.match(error.name or "")  # what else is missing is no fault of the cell
 
 
 def _output_problems(cell: Any, path: Path) -> Iterator[str]:
