@@ -194,16 +194,16 @@ def _import_problems(source: str) -> Iterator[str]:
     except SyntaxError:  # magics, or a mistake that shows when the cell is run
         return
     for node in nodes:
-        if isinstance(node, ast.ImportFrom) and _ROOT.match(node.module or ""):
-            for name in [alias.name for alias in node.names if not _has(node.module, alias.name)]:
-                yield f"it imports {name} from {node.module}, which has none"
+        module = getattr(node, "module", None) or ""
+        if isinstance(node, ast.ImportFrom) and _ROOT.match(module):
+            for name in [alias.name for alias in node.names if not _has(module, alias.name)]:
+                yield f"it imports {name} from {module}, which has none"
 
 
-def _has(module: str | None, name: str) -> bool:
+def _has(module: str, name: str) -> bool:
     """Does a module of the package exist, and the name in it?"""
-    place = f"{module}"
     try:
-        return hasattr(import_module(place), name) or find_spec(f"{place}.{name}") is not None
+        return hasattr(import_module(module), name) or find_spec(f"{module}.{name}") is not None
     except ModuleNotFoundError as error:
         return not _ROOT.match(error.name or "")  # what else is missing is no fault of the cell
 

@@ -265,7 +265,6 @@ def test_every_exercise_that_exists_and_has_a_socket_is_there():
 
 
 @pytest.mark.by_turns
-@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("name", NOW)
 def test_right_answers_in_other_words_change_nothing(name):
     for answer in get(name).right.values():
