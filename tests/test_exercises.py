@@ -28,7 +28,8 @@ EXERCISES = list(all_exercises().values())
 WRONG = [(e, name) for e in EXERCISES for name in e.wrong]
 RIGHT = [(e, name) for e in EXERCISES for name in e.right]
 
-SECRETS = [b"the secret of a run", b"that of another", b"a third"]
+FIRST, *OTHERS = [b"the secret of a run", b"that of another", b"a third"]
+IN_TURN = [FIRST, *(pytest.param(secret, marks=pytest.mark.by_turns) for secret in OTHERS)]
 BUDGET = 600_000  # operators that the answers of one exercise take, about four quiet seconds
 OUTCOMES = Outcomes()  # one answer after the other is asked the same
 
@@ -100,7 +101,7 @@ def test_a_right_answer_passes(exercise, name):
 # What a module must hold
 
 
-@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("secret", IN_TURN)
 @exercises
 def test_the_verdict_does_not_depend_on_the_secret(exercise, secret):
     with secret_inputs(secret):
@@ -113,7 +114,7 @@ def test_the_verdict_does_not_depend_on_the_secret(exercise, secret):
 @pytest.mark.by_turns
 @exercises
 def test_a_wrong_answer_is_named_on_inputs_that_a_class_is_graded_on(exercise):
-    with secret_inputs(SECRETS[0]):
+    with secret_inputs(FIRST):
         for name, function in exercise.wrong.items():
             checks = grade(exercise, function).checks
             failed = [check for check in checks if check.state == "failed"]

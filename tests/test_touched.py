@@ -76,11 +76,16 @@ def test_every_test_has_one_turn(tmp_path):
 def test_a_run_tells_its_part(tmp_path, words):
     text = run(tmp_path, "--turn", "3", *words).stdout
     count = ran(text) - 1
-    assert f"by turns: part 3 of 7, {count} of 70 long tests ran; `make nightly` runs all" in text
+    told = (
+        f"by turns: part 3 of {turns.PARTS}, {count} of 70 long tests ran; `make nightly` runs all"
+    )
+    assert told in text
 
 
 def test_a_turn_that_is_none_is_refused(tmp_path):
-    assert "--turn takes 1 to 7, today or all: got 8" in run(tmp_path, "--turn", "8").stderr
+    none = f"{turns.PARTS + 1}"
+    told = f"--turn takes 1 to {turns.PARTS}, today or all: got {none}"
+    assert told in run(tmp_path, "--turn", none).stderr
 
 
 def test_what_has_not_begun_in_time_is_skipped_and_said(tmp_path):

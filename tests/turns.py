@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-PARTS = 7
+PARTS = 14  # of two weeks, a day each
 BEGAN = time.monotonic()
 COUNTS = pytest.StashKey[list[int]]()
 

@@ -150,7 +150,8 @@ def _device(wanted: str) -> str:
 def _neighbours() -> str:
     """A warning where other processes leave too few cores for PyTorch's threads, or nothing.
 
-    An operation on all threads waits for the last of them: `bench/busy.py` has what comes of it.
+    An operation on all threads waits for the last of them, and who waits spins for a while, on the
+    core that the other may need: `bench/busy.py` has what comes of it.
     """
     try:
         import psutil
@@ -164,7 +165,8 @@ def _neighbours() -> str:
     return (
         f"Other processes use {used:.1f} of the {cores} cores, and PyTorch has {threads} threads. "
         "What runs on all of them waits for the last, so forms of many operations can look many "
-        "times slower than they are: measure when nothing else runs, or say OMP_NUM_THREADS=1."
+        "times slower than they are: measure when nothing else runs, or say GOMP_SPINCOUNT=1000 "
+        "(threads that wait go to sleep sooner, under Linux) or OMP_NUM_THREADS=1."
     )
 
 

@@ -40,9 +40,14 @@ def measured(name: str) -> Experiment:
     path = next((place for place in places if place.is_file()), None)
     if path is None:
         raise FileNotFoundError(f"there is no measured experiment {name!r}: no file data/{file}")
+    return read_experiment(path)
+
+
+def read_experiment(path: Path) -> Experiment:
+    """The experiment in this file. Raises ValueError for a file of another form."""
     data = json.loads(path.read_text(encoding="utf-8"))
     if data.get("format") != FORMAT:
-        raise ValueError(f"{file} must be of the format {FORMAT}: got {data.get('format')}")
+        raise ValueError(f"{path.name} must be of the format {FORMAT}: got {data.get('format')}")
     return Experiment(data["results"], Provenance(**data["provenance"]), data["seconds"])
 
 

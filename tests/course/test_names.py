@@ -118,6 +118,7 @@ SECOND = [
 ]
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize(
     ("name", "wrong", "slip"), SECOND, ids=[f"{n}-{w}-{s.__name__}" for n, w, s in SECOND]
 )

@@ -32,6 +32,7 @@ def verdict(number, folder, zygote):
     return [result.state for result in found]
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("tens", range(4))
 def test_every_mutant_gets_a_verdict(tens, zygote, tmp_path):
     for number in range(10 * tens, 10 * tens + 10):

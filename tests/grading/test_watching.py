@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from attncourse.cli import main
 from attncourse.course import progress, report
+from attncourse.grading import watching
 from attncourse.grading.watching import Watch, saves
 
 SOFTMAX = "def softmax(x):\n    e = (x - x.amax(-1, keepdim=True)).exp()\n    return {}\n"
@@ -48,6 +49,13 @@ def notebook(*codes):
 def path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path / "answers.ipynb"
+
+
+@pytest.fixture
+def started(zygote, monkeypatch):
+    """One that has been started serves every watch, which stops it in vain."""
+    monkeypatch.setattr(zygote, "stop", lambda: None)
+    monkeypatch.setattr(watching, "Zygote", lambda: zygote)
 
 
 def seen(path, *actions):
@@ -101,6 +109,7 @@ def names(news):
     return [result.exercise for result in news.results]
 
 
+@pytest.mark.usefixtures("started")
 def test_the_exercise_that_changed_is_told_with_its_verdict(path):
     save(path, notebook("import torch", WRONG, COSINE))
     with Watch(path) as watch:
@@ -121,6 +130,7 @@ def test_the_exercise_that_changed_is_told_with_its_verdict(path):
         assert watch.look() is None
 
 
+@pytest.mark.usefixtures("started")
 def test_an_exercise_is_told_when_what_it_uses_changes(path):
     helper = "def total(x):\n    return x.sum(-1, keepdim={})\n"
     answer = SOFTMAX.format("e / total(e)")
@@ -133,6 +143,7 @@ def test_an_exercise_is_told_when_what_it_uses_changes(path):
         assert again.results[0].state == "failed"
 
 
+@pytest.mark.usefixtures("started")
 @pytest.mark.parametrize("broken", ['{"cells": [', "", "no JSON", "[]", '{"cells": 1}'])
 def test_a_file_that_cannot_be_read_is_told_and_then_forgotten(path, broken):
     save(path, notebook(RIGHT))
@@ -147,6 +158,7 @@ def test_a_file_that_cannot_be_read_is_told_and_then_forgotten(path, broken):
         assert watch.progress == "✔  1 of 1 passed."
 
 
+@pytest.mark.usefixtures("started")
 def test_a_cell_that_cannot_be_parsed_costs_its_exercise_only(path):
     save(path, notebook(RIGHT, COSINE))
     with Watch(path) as watch:
@@ -157,6 +169,7 @@ def test_a_cell_that_cannot_be_parsed_costs_its_exercise_only(path):
         assert "could not be read" in report.text(told.results[0])
 
 
+@pytest.mark.usefixtures("started")
 def test_when_all_pass_the_next_file_is_named(path):
     save(path, notebook("import torch", RIGHT))
     with Watch(path) as watch:
@@ -206,6 +219,7 @@ def test_the_command_tells_all_this_and_ends_in_a_sentence(path, monkeypatch):
     assert progress.load(path.parent)["softmax"]["state"] == "passed"
 
 
+@pytest.mark.usefixtures("started")
 def test_one_exercise_can_be_watched(path, monkeypatch):
     save(path, notebook("import torch", RIGHT, COSINE))
     monkeypatch.setattr("attncourse.grading.watching.saves", lambda p: saves(p, Clock(nothing)))

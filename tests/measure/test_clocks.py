@@ -18,11 +18,16 @@ def clocks():
         yield importlib.import_module("clocks")
 
 
+@pytest.fixture(scope="module")
+def quoted(clocks):
+    """Each experiment with the times that the measurement gives."""
+    return dict(clocks.quoted())
+
+
 @pytest.mark.parametrize(
     "name", ["content", "low-rank", "patterns", "random-features", "side-by-side"]
 )
-def test_quoted_times_are_those_of_the_measurement(clocks, name):
-    quoted = dict(clocks.quoted())
+def test_quoted_times_are_those_of_the_measurement(quoted, name):
     assert len(quoted) == 5
     assert measured(name).results == quoted[name]
 

@@ -15,6 +15,7 @@ STUDY = runpy.run_path(str(ROOT / "bench" / "low_rank.py"))
 FOUND = measured("low-rank").results
 
 
+@pytest.mark.by_turns
 def test_costs_and_errors_are_found_again():
     layers = FOUND["layers of errors"]
     inputs = [inputs_of_the_model(layer, tokens=FOUND["tokens"]) for layer in layers]

@@ -227,6 +227,7 @@ def test_good_and_bad_are_as_many_and_none_is_neutral():
     assert not any(spoken & set(words(line)) for line in pooling.neutral())
 
 
+@pytest.mark.by_turns
 def test_a_judge_says_what_a_pooling_gives_it():
     _, judge = pooling.judged(pooling.Judge, "layer 6", others=0, seed=0, steps=60)
     for text, wanted in (("The film was superb.", "good"), ("The film was dreadful.", "bad")):

@@ -18,7 +18,7 @@ from attncourse.grading.judge.exchange import UNREAD, Reader, Request, claimed, 
 from attncourse.grading.judge.process import Fate, Log, Process
 from attncourse.grading.judge.submission import Submission
 from attncourse.grading.judge.zygote import GraderFault, Zygote
-from attncourse.grading.wire.channel import ChannelTimeout
+from attncourse.grading.wire.channel import ChannelClosed, ChannelTimeout
 from attncourse.grading.wire.frames import ChannelError, plain_text
 from attncourse.grading.wire.protocol import (
     MOST_FUNCTIONS,
@@ -233,11 +233,11 @@ class Worker:
 
     def _lost(self, error: ChannelError) -> tuple[str, str]:
         """What became of the process, which is cleared away: a kind and a sentence."""
-        late = isinstance(error, ChannelTimeout)
+        late, gone = (isinstance(error, kind) for kind in (ChannelTimeout, ChannelClosed))
         slept = self._process.patience.slept if self._process else 0.0
         self.account.slept += slept
         self._counter.end()
-        fate = self._end(0.0 if late else 1.0) or Fate(0)
+        fate = self._end(1.0 if gone else 0.0) or Fate(0)
         computed = self.account.computed_too_long(fate)
         self.stalled = late and not computed
         if computed and (late or fate.code < 0):
@@ -250,9 +250,8 @@ class Worker:
             allowed = limit(self.limits.seconds)
             told = f"it did not return in time for what it may compute {allowed}, and was stopped."
             return "TimeoutError", told
-        if fate.code == -9 and not str(error).startswith("the other side"):
-            return "ProcessEnded", "the process that ran it sent what is not an answer."
-        return "ProcessEnded", f"{fate}."
+        told = f"{fate}" if gone else "the process that ran it sent what is not an answer"
+        return "ProcessEnded", f"{told}."
 
 
 def _fatal(kind: str, told: str) -> Outcome:

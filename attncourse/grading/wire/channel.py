@@ -29,6 +29,10 @@ class ChannelTimeout(ChannelError):
     """Nothing, or not enough, arrived in time."""
 
 
+class ChannelClosed(ChannelError):
+    """The other side has gone."""
+
+
 @dataclass
 class Channel:
     """One end of a pair of pipes.
@@ -89,7 +93,7 @@ class Channel:
             except BlockingIOError:  # there is room, but less than the system writes at once
                 continue
             except (OSError, ValueError):
-                raise ChannelError("the other side has gone") from None
+                raise ChannelClosed("the other side has gone") from None
 
     def _read(self, size: int, left: Patience | None) -> bytes:
         while len(self._read_ahead) < size:
@@ -98,7 +102,7 @@ class Channel:
                 continue
             piece = os.read(self.reading, max(size - len(self._read_ahead), _PIECE))
             if not piece:
-                raise ChannelError("the other side has gone")
+                raise ChannelClosed("the other side has gone")
             self._read_ahead += piece
         data = bytes(self._read_ahead[:size])
         del self._read_ahead[:size]

@@ -20,7 +20,7 @@ from attncourse.grading.judge.exchange import claimed, outcome_of
 from attncourse.grading.judge.reading import _parsed
 from attncourse.grading.parsing.parser import Parsed, UnreadableError
 from attncourse.grading.wire import frames as limits
-from attncourse.grading.wire.channel import Channel, ChannelTimeout
+from attncourse.grading.wire.channel import Channel, ChannelClosed, ChannelTimeout
 from attncourse.grading.wire.frames import ChannelError
 from attncourse.grading.wire.protocol import Findings, Ran
 from attncourse.testing import gaussian
@@ -269,7 +269,7 @@ def test_a_writer_without_a_reader_is_an_error():
     reading, writing = os.pipe()
     os.close(reading)
     channel = Channel(os.open(os.devnull, os.O_RDONLY), writing)
-    with pytest.raises(ChannelError, match="^the other side has gone$"):
+    with pytest.raises(ChannelClosed, match="^the other side has gone$"):
         channel.send({"op": "call"})
     channel.close()
 

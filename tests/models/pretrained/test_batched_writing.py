@@ -56,6 +56,7 @@ def test_what_is_read_has_the_surprise_with_which_it_was_written(model, given):
     assert (texts.ids[:, given.shape[1] :] >= ENDS).all()
 
 
+@pytest.mark.by_turns
 def test_beams_are_those_of_the_search(model, given):
     found = beams(model, given, 4, 3)
     following = next_logits(model)
@@ -81,6 +82,7 @@ def test_a_cache_follows_its_rows():
     assert len(cache) == 4
 
 
+@pytest.mark.by_turns
 def test_the_texts_are_found_again(model):
     told = measured("generation").results["texts"]
     found = dict(STUDY["texts"](count=6, new=16, ways={k: STUDY["WAYS"][k] for k in SMALL}))
@@ -111,6 +113,7 @@ def test_copies_are_found_again():
     assert few["hidden"][3] > 3 * few["seen"][3]
 
 
+@pytest.mark.by_turns
 def test_dates_are_found_again():
     told = measured("generation").results["dates"]
     found = STUDY["dates_right"](0, 100, count=40)

@@ -55,6 +55,7 @@ def test_what_stands_in_for_attention_sees_no_future(bench, name):
     torch.testing.assert_close(entry.acts(q, k, v)[:, :-1], before[:, :-1], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("name", ["window of 128", "top 32", "4 blocks of 32", "linear"])
 def test_errors_are_found_again(bench, name):
     layer = WRITTEN["layers of errors"].index(10)
@@ -62,6 +63,7 @@ def test_errors_are_found_again(bench, name):
     assert WRITTEN["mechanisms"][name]["errors"][layer] == pytest.approx(again, abs=2e-3)
 
 
+@pytest.mark.by_turns
 def test_a_perplexity_is_found_again(bench):
     acts = bench.entries()["blocks of 256"].acts
     again = perplexity_when_replaced(acts, LAYERS["upper half"], tokens=WRITTEN["tokens"])

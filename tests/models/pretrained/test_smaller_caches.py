@@ -47,6 +47,7 @@ def by_channels(bits, q, k, v):
     return exact(q, torch.cat(groups, dim=-2), in_bits(v, bits))
 
 
+@pytest.mark.by_turns
 def test_four_bits_are_guessed_as_was_written_down():
     found = measured("serving").results
     again = perplexity_when_replaced(partial(by_channels, 4), tokens=found["tokens"])
@@ -67,6 +68,7 @@ def test_what_was_written_down_says_what_the_chapter_says():
     assert found["positions"]["counted on"] < 0.3 * found["positions"]["number of tokens held"]
 
 
+@pytest.mark.by_turns
 def test_the_errors_of_a_layer_are_found_again():
     found = measured("serving").results
     place = found["layers of errors"].index(10)

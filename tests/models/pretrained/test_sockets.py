@@ -40,6 +40,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("sockets", [*OWN.values(), *OTHERS.values()], ids=[*OWN, *OTHERS])
 def test_a_right_function_in_a_socket_changes_nothing(sockets):
     model = SmolLM.load(**sockets)

@@ -41,6 +41,7 @@ def best(q, k, v, *, top=8, rest="shared out"):
     return few @ v + (left * mean if rest == "to the mean" else 0)
 
 
+@pytest.mark.by_turns
 def test_the_best_eight_are_guessed_as_was_written_down():
     found = measured("content").results
     again = perplexity_when_replaced(best, tokens=found["tokens"])
@@ -76,6 +77,7 @@ def test_broad_heads_lose_what_is_lost_on_a_shorter_text():
     assert of_broad - whole > 3 * (of_sharp - whole)
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize(
     ("name", "attend"), [("sparsemax", sparsemax_attention), ("entmax 1.5", entmax15_attention)]
 )

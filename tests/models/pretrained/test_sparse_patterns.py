@@ -24,6 +24,7 @@ def under(mask):
     return lambda q, k, v: attention(q, k, v, mask=mask[: q.shape[-2], : q.shape[-2]])
 
 
+@pytest.mark.by_turns
 def test_a_window_and_the_first_token_are_guessed_as_was_written_down():
     found = measured("patterns").results
     mended = under(window(768, 128, first=1))
