@@ -12,6 +12,7 @@ from attncourse.course.plugs.table import BACKWARD, PLUGS, offer
 NOTHING = "That nothing changes proves nothing: check({}) looks closer."
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("name", BACKWARD)
 def test_a_right_one_gives_the_true_gradients_and_proves_nothing(name):
     trial = in_a_model(name, get(name).solution)

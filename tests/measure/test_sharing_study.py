@@ -76,6 +76,7 @@ def test_one_head_for_three_ruins_a_layer(study):
     assert error_against_exact(merged, *inputs) > 0.3
 
 
+@pytest.mark.by_turns
 def test_the_counts_are_those_of_the_file(study, monkeypatch):
     monkeypatch.setattr(study, "LAYERS_OF_ERRORS", (0,))
     monkeypatch.setattr(study, "cost_exponent", lambda *a, **k: 2.0)

@@ -41,6 +41,7 @@ def folder(tmp_path):
     return made
 
 
+@pytest.mark.by_turns
 def test_a_killed_worker_loses_nothing_and_counts_nothing_twice(tmp_path, two, folder, graded):
     here = graded(folder, tmp_path / "here")
     killed, heard = [], []
@@ -84,6 +85,7 @@ def test_a_worker_with_another_torch_or_course_is_refused(two, change, sentence)
             client.run(exec, back)
 
 
+@pytest.mark.by_turns
 def test_a_cluster_that_hangs_is_given_up(tmp_path, two, folder, graded, monkeypatch):
     place = "from attncourse.grading.classroom import task"
     hang = (

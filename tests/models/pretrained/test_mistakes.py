@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[3]
 TEXT = "The trophy does not fit in the suitcase because it is too big."
 
 
+@pytest.mark.by_turns
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_fits_and_changes_what_the_model_says(name):
     ids = SmolLM.load().encode(TEXT)
