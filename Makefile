@@ -13,7 +13,7 @@ PACKAGE := $(call sum,attncourse book/data requirements.lock requirements-models
 PAGES := $(call sum,_config.yml _toc.yml book exercises)
 # a process begins a file of tests when it has ended another: what a file sets up is set up once
 PYTEST := OMP_NUM_THREADS=1 ATTNCOURSE_STRICT=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
-NBVAL := PYTHONPATH=tests $(PYTEST) -c /dev/null --rootdir=. -p no:cacheprovider -q --nbval-cell-timeout=120
+NBVAL := PYTHONPATH=tests $(PYTEST) -c /dev/null --rootdir=. -p no:cacheprovider -p started -q --nbval-cell-timeout=120
 
 # a reader's settings of matplotlib and IPython have no say in what pages show
 _build/.book notebooks chapters: export MATPLOTLIBRC := /dev/null
