@@ -164,8 +164,8 @@ def _neighbours() -> str:
         return ""
     return (
         f"Other processes use {used:.1f} of the {cores} cores, and PyTorch has {threads} threads. "
-        "What runs on all of them waits for the last, so forms of many operations can look many "
-        "times slower than they are: measure when nothing else runs, or say GOMP_SPINCOUNT=1000 "
+        "What runs on all of them waits for the last, so a form can look a hundred times slower "
+        "than it is: measure when nothing else runs, or say GOMP_SPINCOUNT=1000 "
         "(threads that wait go to sleep sooner, under Linux) or OMP_NUM_THREADS=1."
     )
 

@@ -37,8 +37,8 @@ from attncourse.core.dtypes import accumulation_dtype
 Tensors = tuple[Tensor, ...]
 Step = Callable[..., tuple[Tensor, Tensors]]
 # Chunks are worked on in groups of about WORK numbers a tensor (8 MiB of float32). An operation on
-# less is quick, but each waits for all threads: on a machine that does other things hundreds of
-# small ones take a second, a few large ones no longer than their work.
+# less is quick, but each waits for all threads: a few large ones wait less often than hundreds of
+# small ones, which tells on a machine that does other things (`bench/busy.py`).
 WORK = 2**21
 
 
